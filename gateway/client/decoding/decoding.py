@@ -183,7 +183,7 @@ class Decoding:
         transfer = self._transfers.pop(end.transfer, None)
         if transfer is None:
             return
-        self._memory.keep()
+        self._memory.keep(transfer.assembler.received())
         inbound, destination = transfer.head, transfer.destination
         inbound.offset, inbound.offset_known = end.offset, True
         inbound.received_ns = self._now_ns()
@@ -199,7 +199,7 @@ class Decoding:
         abort = Abort.parse(message, frame)
         transfer = self._transfers.pop(abort.transfer, None)
         if transfer is not None:
-            self._memory.keep()
+            self._memory.keep(transfer.assembler.received())
             transfer.error = RequestRefused(abort.code, ABORTED.get(abort.code, "its sender has ended a large message"))
             transfer.destination.fail(transfer.error, transfer.head)
 

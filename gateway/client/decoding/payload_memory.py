@@ -9,18 +9,22 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from gateway.protocol.transfers import new_memory
 from gateway.websocket.spare_memory import SpareMemory
 
 MAX_KEPT_BYTES: Final = 256 * 1024 * 1024
 """Largest payload whose memory is used again."""
 KEPT_PIECES: Final = 2
-"""Pieces that are known: the message on its way, and the one before it, which the program mostly holds until then."""
+"""Pieces that are known: of the last message, which the program mostly holds until the next one, and of that before."""
 KEPT_S: Final = 0.5
-"""Time for which memory that the program has let go of is kept: messages that come faster find it."""
+"""Time after a message for which its memory is known: messages that come faster find it."""
 
 
 class PayloadMemory:
-    """Memory for the large messages of one session."""
+    """Memory for the large messages of one session.
+
+    Memory that the program has let go of is given back at the latest :data:`KEPT_S` after the last message.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -33,16 +37,24 @@ class PayloadMemory:
         Raises:
             MemoryError: the machine has none.
         """
-        self._stop_timer()
-        return self._spare.take(size)
+        memory = self._spare.find(size)
+        if memory is None:
+            self._spare.drop_unused()  # of other sizes, before there is more
+            memory = new_memory(size)
+        return memory
 
-    def keep(self) -> None:
-        """Keep memory for :data:`KEPT_S`, unless another message begins: one is complete, or given up."""
+    def keep(self, memory: memoryview) -> None:
+        """Know the memory of a message that is complete, or given up, for :data:`KEPT_S`.
+
+        Args:
+            memory: what :meth:`take` returned, or a part of it.
+        """
         self._stop_timer()
+        self._spare.keep(memory)
         self._timer = self._loop.call_later(KEPT_S, self.clear)
 
     def clear(self) -> None:
-        """Keep nothing: what is not in use is given back."""
+        """Know nothing any more: what is not in use is given back."""
         self._stop_timer()
         self._spare = SpareMemory(KEPT_PIECES, MAX_KEPT_BYTES)
 

@@ -22,6 +22,13 @@ def holder_of(view: memoryview) -> weakref.ref[object]:
     return weakref.ref(view.obj)
 
 
+def kept_by(memory: PayloadMemory) -> weakref.ref[object]:
+    """Memory of a message that has come, and that the program has let go of."""
+    piece = memory.take(1000)
+    memory.keep(piece)
+    return holder_of(piece)
+
+
 @pytest.fixture
 def memory() -> Iterator[PayloadMemory]:
     loop = asyncio.new_event_loop()
@@ -32,13 +39,9 @@ def memory() -> Iterator[PayloadMemory]:
 def test_memory_that_the_program_has_let_go_of_is_used_again(memory: PayloadMemory) -> None:
     first = memory.take(1000)
     there = address(first)
-    memory.keep()
+    memory.keep(first)
     assert address(memory.take(1000)) != there  # the program still has the first one
-    memory.keep()
     del first
-    again = memory.take(1000)
-    there = address(again)
-    del again
     assert address(memory.take(1000)) == there
 
 
@@ -48,7 +51,7 @@ def test_a_program_that_holds_each_message_until_the_next_needs_two_pieces(memor
     for _ in range(10):
         arriving = memory.take(1000)
         places.add(address(arriving))
-        memory.keep()
+        memory.keep(arriving)
         held = arriving
         del arriving
     assert len(held) == 1000
@@ -58,40 +61,47 @@ def test_a_program_that_holds_each_message_until_the_next_needs_two_pieces(memor
 def test_only_two_pieces_are_kept(memory: PayloadMemory) -> None:
     pieces = [memory.take(1000) for _ in range(4)]
     holders = [holder_of(piece) for piece in pieces]
-    pieces.clear()
+    while pieces:
+        memory.keep(pieces.pop(0))
     assert [holder() is None for holder in holders] == [True, True, False, False]
 
 
 def test_a_huge_payload_is_not_kept(memory: PayloadMemory) -> None:
-    huge = holder_of(memory.take(MAX_KEPT_BYTES + 1))
-    assert huge() is None
+    huge = memory.take(MAX_KEPT_BYTES + 1)
+    memory.keep(huge)
+    holder = holder_of(huge)
+    del huge
+    assert holder() is None
 
 
 async def test_nothing_is_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(payload_memory, "KEPT_S", 0.01)
     memory = PayloadMemory(asyncio.get_running_loop())
-    kept = holder_of(memory.take(1000))
-    memory.keep()
+    kept = kept_by(memory)
     assert kept() is not None
     gone = asyncio.Event()
     weakref.finalize(kept(), gone.set)
     await gone.wait()
 
 
-async def test_a_message_on_its_way_stops_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payload_memory, "KEPT_S", 0.0)
+async def test_nothing_is_kept_for_longer_while_another_message_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload_memory, "KEPT_S", 0.01)
     memory = PayloadMemory(asyncio.get_running_loop())
-    piece = memory.take(1000)
-    there = address(piece)
-    memory.keep()
-    del piece
-    piece = memory.take(1000)
-    await asyncio.sleep(0.01)
-    del piece
-    assert address(memory.take(1000)) == there
+    kept = kept_by(memory)
+    gone = asyncio.Event()
+    weakref.finalize(kept(), gone.set)
+    on_its_way = memory.take(100)
+    await gone.wait()
+    assert len(on_its_way) == 100
+
+
+def test_memory_of_another_size_is_given_back_before_there_is_more(memory: PayloadMemory) -> None:
+    kept = kept_by(memory)
+    memory.take(5000)
+    assert kept() is None
 
 
 def test_clearing_gives_back_what_is_not_in_use(memory: PayloadMemory) -> None:
-    kept = holder_of(memory.take(1000))
+    kept = kept_by(memory)
     memory.clear()
     assert kept() is None
