@@ -121,6 +121,24 @@ class Arrival:
         """Size of each payload."""
         return len(self.payloads) - (self.count - 1) * self.stride
 
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """Return the arguments that make the same arrival, for all protocols of ``pickle``."""
+        return type(self), (
+            self.stream,
+            self.kind,
+            self.epoch,
+            self.offset,
+            self.publisher,
+            self.timestamps_ns,
+            self.received_ns,
+            self.specs,
+            self.payloads,
+            self.quantization,
+            self.count,
+            self.stride,
+            self.meta,
+        )
+
     def copy_of(self, offset: int) -> Self:
         """Return the arrival of one message alone, with memory of its own."""
         return type(self)(

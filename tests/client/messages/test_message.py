@@ -194,6 +194,14 @@ def test_a_patched_message_travels_with_its_patch(way: str) -> None:
     assert not arrived.patch.flags.writeable
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_protocol_of_pickle_takes_a_message(protocol: int) -> None:
+    sent = message((TensorSpec("", np.dtype("<f8"), (3,)),), np.arange(3.0).tobytes(), {"step": 1})
+    copied = pickle.loads(pickle.dumps(sent, protocol))  # noqa: S301
+    assert (copied.stream, copied.offset, copied.headers) == (sent.stream, sent.offset, sent.headers)
+    np.testing.assert_array_equal(copied.tensor, sent.tensor)
+
+
 def test_a_pickled_message_takes_only_its_part_of_the_buffer_along() -> None:
     buffer = memoryview(bytes(1_000_000))
     small = Message("wf/x", None, 0, 0, 0, 0, 0, None, (TensorSpec("", F4, (1,)),), buffer[:4])
