@@ -75,7 +75,7 @@ class StreamSendQueue(SendQueue):
     def forget(self, alias: Alias) -> None:
         """Drop an alias that the gateway refused to open: the next message opens another."""
         if self._alias is alias:
-            self._alias, self._declared = None, ANYTHING
+            self._alias, self._declared, self.prepared = None, ANYTHING, None
 
     def stream_ended(self, alias: Alias) -> None:
         """Drop an alias whose stream has ended: the next message begins the next stream of the name.
@@ -84,7 +84,7 @@ class StreamSendQueue(SendQueue):
         are sent again first, so that the order of the calls is kept.
         """
         if self._alias is alias:
-            self._alias, self._ended = None, alias
+            self._alias, self._ended, self.prepared = None, alias, None
 
     @property
     def sent(self) -> int:
@@ -250,7 +250,7 @@ class StreamSendQueue(SendQueue):
                     raise
             # The declaration needs an OPEN of its own.
             if self._alias is alias:
-                self._alias = None
+                self._alias = self.prepared = None
         if not self._context.aliases.room:
             await self._context.wait_alias(session, message, self.name)
             # At once: another queue would take the alias otherwise.

@@ -14,12 +14,14 @@ CORKED_BYTES: Final = 256 * 1024
 COLLECTED_BELOW: Final = 16 * 1024
 """Frames below this are collected: to copy them costs less than a system call."""
 COLLECT_S: Final = 0.001
-"""Longest time for which a collected frame waits, but for a sender that computes for so long for the first time."""
+"""Longest time for which a collected frame waits, unless a sender computes after :data:`QUICK_TURNS`: then until the
+sender has done so."""
 QUICK_TURNS: Final = 16
 """Number of turns in a row without a sender that computes, after which frames are collected.
 
 A collected frame waits for what runs between its sender and the end of the turn, which nothing can interrupt. Tasks
-that have only sent their next messages for so many turns mostly go on like that.
+that have only sent their next messages for so many turns mostly go on like that; a program that computes every hundred
+turns makes a frame wait each time.
 """
 
 
