@@ -284,7 +284,7 @@ class FrameReader:
             if size < DIRECT_BYTES:
                 break
             if found and self._place is not None:
-                # Where it belongs may depend on the messages before it.
+                # Its place may depend on the messages before it.
                 self._stop(shared, at, total)
                 return found
             self._begin_direct(size, shared[payload_at:total], mask)

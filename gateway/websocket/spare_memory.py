@@ -64,7 +64,7 @@ class SpareMemory:
         return None
 
     def keep(self, memory: memoryview) -> None:
-        """Keep a buffer of :func:`new_memory`, instead of the oldest: it is used again when its last view is gone."""
+        """Keep a new buffer, instead of the oldest: it is used again when its last view is gone."""
         buffer = cast(_Array, memory.obj)
         if len(buffer) <= self._max_bytes:
             kept = [each for each in self._buffers if each is not buffer]

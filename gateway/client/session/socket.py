@@ -2,7 +2,7 @@
 
 A socket knows TCP, TLS, the WebSocket handshake and its close codes, and must not know the content of messages.
 Everything runs on the loop that opened the socket. :class:`~gateway.websocket.frame_reader.FrameReader` cuts binary
-messages out of the bytes that are read, large ones in a buffer of their own; the library's Sans-I/O ``ClientProtocol``
+messages out of the bytes that are read, large ones where they stay; the library's Sans-I/O ``ClientProtocol``
 gets the handshake, pings, closes, fragments, and what breaks the rules. Sent bytes are framed by
 :mod:`gateway.websocket.masking`.
 """

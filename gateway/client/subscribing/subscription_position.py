@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from gateway.client.report import call_back
 from gateway.client.subscribing.resubscription import StreamPart
 from gateway.errors import Code
-from gateway.protocol.account import Continuation, StreamAccount, first_wanted
+from gateway.protocol.account import FOLLOWING, Continuation, StreamAccount, first_wanted
 from gateway.protocol.messages import Counts, Kind, Since, StreamInfo
 
 MAX_ENDED: Final = 1024
@@ -90,7 +90,7 @@ class StreamPosition(StreamAccount):
         if self.next is None or epoch >= self.epoch:
             return super().messages(epoch, first, count)
         self.delivered += count
-        return Continuation(0, 0)
+        return FOLLOWING
 
     def add(self, other: StreamPosition) -> None:
         """Add the counts of another stream."""
