@@ -283,11 +283,10 @@ class FrameReader:
                 continue
             if size < DIRECT_BYTES:
                 break
-            if found and self._place is not None:
-                # Its place may depend on the messages before it.
+            if found and self._place is not None:  # its place may depend on the messages before it
                 self._stop(shared, at, total)
-                return found
-            self._begin_direct(size, shared[payload_at:total], mask)
+            else:
+                self._begin_direct(size, shared[payload_at:total], mask)
             return found
         self._rest = bytes(shared[at:total])
         return found
