@@ -17,23 +17,21 @@ from typing import Final, NamedTuple
 
 from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer
 from gateway.websocket.alike_frames import ALIKE_FRAMES, JOIN_COST, MOST_FRAMES, PACKED_BYTES, join_alike
+from gateway.websocket.headers import CONTINUATION, FINAL, MASKED, OPCODE
+from gateway.websocket.long_frame import LongFrame
 from gateway.websocket.masking import MASK_BYTES, apply_mask, mask_into
 from gateway.websocket.read_memory import DIRECT_BYTES, PEEK_BYTES, READ_BYTES, ReadMemory
 from gateway.websocket.spare_memory import SpareMemory
 
 _FINAL_BINARY = 0x82
-_MASKED = 0x80
 _LENGTH_AT = 2
+_MEDIUM = 126
 _SHORT_HEADER = 2
 _MEDIUM_HEADER = 4
 _LONG_HEADER = 10
 _MEDIUM_LENGTH = struct.Struct("!H")
 _LONG_LENGTH = struct.Struct("!Q")
-_OPCODE = 0x0F
-_CONTINUATION = 0x00
 _LAST_DATA_OPCODE = 0x02
-_FINAL = 0x80
-_FRAGMENT_HEADER = struct.Struct("!BBQ")
 _PING = 0x09
 _PONG = 0x0A
 
@@ -74,32 +72,6 @@ class Placement(NamedTuple):
 Place = Callable[[memoryview, int], Placement | None]
 """Function that places a message of a known size, given its beginning, which is valid during the call; ``None``: the
 message gets a buffer of the reader's."""
-
-
-class _LongFrame:
-    """Data frame that the library gets in fragments (RFC 6455, section 5.4).
-
-    Args:
-        first: its first byte.
-        mask: its mask; empty if it has none.
-    """
-
-    __slots__ = ("_mask", "_opcode", "is_final")
-
-    def __init__(self, first: int, mask: bytes) -> None:
-        self.is_final = bool(first & _FINAL)
-        self._opcode = first & _OPCODE
-        self._mask = mask
-
-    def header(self, nbytes: int, *, last: bool) -> memoryview:
-        """Return the header of the fragment with the next ``nbytes`` bytes, which may be the last."""
-        final = _FINAL if last and self.is_final else 0
-        masked = _MASKED if self._mask else 0
-        header = _FRAGMENT_HEADER.pack(self._opcode | final, masked | 127, nbytes) + self._mask
-        self._opcode = _CONTINUATION
-        turned = nbytes % MASK_BYTES
-        self._mask = self._mask[turned:] + self._mask[:turned]
-        return memoryview(header)
 
 
 class FrameReader:
@@ -145,7 +117,7 @@ class FrameReader:
 
     def __init__(self, max_frame_bytes: int, memory: ReadMemory, *, masked: bool, place: Place | None = None) -> None:
         self._max_bytes = max_frame_bytes
-        self._masked, self._mask_bytes = (_MASKED, MASK_BYTES) if masked else (0, 0)
+        self._masked, self._mask_bytes = (MASKED, MASK_BYTES) if masked else (0, 0)
         self._shared = shared = memory.shared
         self._spare = memory.spare
         self._rest = b""
@@ -163,7 +135,7 @@ class FrameReader:
         """True if the next read is one of :data:`~gateway.websocket.read_memory.PEEK_BYTES`."""
         self._foreign_bytes = 0
         """Bytes of the library's current frame that are still to be read."""
-        self._long: _LongFrame | None = None
+        self._long: LongFrame | None = None
         """The library's current frame, if it goes there in fragments."""
         self._fragmented = False
         self._library_only = False
@@ -200,6 +172,9 @@ class FrameReader:
         self._rest = b""
         if self._library_only:
             return [Foreign(self._shared[:total])]
+        only = self._only(total)
+        if only is not None:
+            return [only]
         found = self._cut(self._shared, 0, total)
         return _joined(found) if len(found) > 1 and self._mask_bytes else found
 
@@ -231,6 +206,24 @@ class FrameReader:
         self._source = memoryview(b"".join((kept, self._shared[:nbytes])))
         self._at, self._end = 0, len(self._source)
 
+    def _only(self, total: int) -> bytes | None:
+        """Return the message of which the one small frame is all that has been read; most reads are like that."""
+        shared, mask_bytes = self._shared, self._mask_bytes
+        payload_at = mask_bytes + _SHORT_HEADER
+        size = shared[1] ^ self._masked
+        if size == _MEDIUM:
+            payload_at, size = mask_bytes + _MEDIUM_HEADER, shared[2] << 8 | shared[3]
+        elif size > _MEDIUM:
+            return None
+        if total != payload_at + size or shared[0] != _FINAL_BINARY or size > self._max_bytes:
+            return None
+        if self._foreign_bytes or self._fragmented:
+            return None
+        self._peek = False
+        if not mask_bytes:
+            return bytes(shared[payload_at:total])
+        return apply_mask(shared[payload_at:total], bytes(shared[payload_at - mask_bytes : payload_at]))
+
     def _cut(self, shared: memoryview, at: int, total: int) -> list[Buffer | Foreign]:
         """Cut ``shared`` from ``at`` to ``total``, as far as :data:`CUT_COST` allows."""
         found: list[Buffer | Foreign] = []
@@ -246,9 +239,9 @@ class FrameReader:
                 self._stop(shared, at, total)
                 return found
             first, second = shared[at], shared[at + 1]
-            if second & _MASKED != self._masked:
+            if second & MASKED != self._masked:
                 return self._leave_rest(found, shared[at:total])
-            size = second & ~_MASKED
+            size = second & ~MASKED
             header = mask_bytes + (_SHORT_HEADER if size < 126 else _MEDIUM_HEADER if size == 126 else _LONG_HEADER)
             if total - at < header:
                 break
@@ -323,14 +316,14 @@ class FrameReader:
         """
         first = shared[at]
         self._note_fragments(first)
-        if end - payload_at >= LONG_BYTES and first & ~_FINAL <= _LAST_DATA_OPCODE:
-            self._long = _LongFrame(first, bytes(shared[payload_at - self._mask_bytes : payload_at]))
+        if end - payload_at >= LONG_BYTES and first & ~FINAL <= _LAST_DATA_OPCODE:
+            self._long = LongFrame(first, bytes(shared[payload_at - self._mask_bytes : payload_at]))
             self._foreign_bytes = end - payload_at
             self._go_on_with_foreign(found, shared[payload_at : min(end, total)])
             return TEXT_COST
         self._foreign_bytes = max(0, end - total)
         end = min(end, total)
-        if first & _FINAL and first & _OPCODE not in (_PING, _PONG):
+        if first & FINAL and first & OPCODE not in (_PING, _PONG):
             found.append(Foreign(shared[at:end]))
             return TEXT_COST + (end - at) // TEXT_BYTES
         last = found[-1] if found else None
@@ -341,10 +334,10 @@ class FrameReader:
         return QUIET_COST
 
     def _note_fragments(self, first: int) -> None:
-        opcode = first & _OPCODE
+        opcode = first & OPCODE
         if opcode <= _LAST_DATA_OPCODE:
-            final = bool(first & _FINAL)
-            self._fragmented = not final if opcode != _CONTINUATION else self._fragmented and not final
+            final = bool(first & FINAL)
+            self._fragmented = not final if opcode != CONTINUATION else self._fragmented and not final
 
     def _begin_direct(self, size: int, beginning: memoryview, mask: bytes) -> None:
         place, placed = self._place, None

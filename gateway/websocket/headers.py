@@ -1,4 +1,4 @@
-"""Headers of WebSocket messages in one frame (RFC 6455, section 5.2)."""
+"""Headers of WebSocket frames (RFC 6455, section 5.2): their bits, and those of messages in one frame."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ import struct
 from functools import partial
 from typing import Final
 
+FINAL: Final = 0x80
+"""Bit of the first byte: the frame is the last of its message."""
+OPCODE: Final = 0x0F
+"""Bits of the first byte that hold the opcode."""
+CONTINUATION: Final = 0x00
+"""Opcode of a frame behind the first of its message."""
+MASKED: Final = 0x80
+"""Bit of the second byte."""
+
 _BINARY = 0x82
 _TEXT = 0x81
-_MASKED = 0x80
 _SHORT = struct.Struct("!BB")
 _MEDIUM = struct.Struct("!BBH")
 _LONG = struct.Struct("!BBQ")
@@ -28,5 +36,5 @@ binary_header: Final = partial(_header, _BINARY, 0)
 text_header: Final = partial(_header, _TEXT, 0)
 """Return the header of a text message of so many bytes of UTF-8."""
 
-masked_header: Final = partial(_header, _BINARY, _MASKED)
+masked_header: Final = partial(_header, _BINARY, MASKED)
 """Return the header of a masked binary message of so many bytes, behind which the mask follows."""
