@@ -1,6 +1,6 @@
-"""Prepared publish: the parts that publishes of one stream share while their arrays and options look alike.
+"""Prepared publish: the parts that messages of one stream share while their arrays and options look alike.
 
-Most publishes of a stream are like the one before: the same dtype, shape and options. Their meta block, header and
+Most messages of a stream are like the one before: the same dtype, shape and options. Their meta block, header and
 checks are made once (:mod:`gateway.client.sending.stream_send_queue`); all others go the general way, which gives the
 same frames. The module knows how a publish is laid out and framed, and must not know when it may be sent.
 """
@@ -45,8 +45,45 @@ class PublishOptions(NamedTuple):
         return all(option is None for option in (headers, progress, region, tensor, schema, expires_in_s))
 
 
-class PreparedPublish:
-    """Parts of a publish that those which look alike share, under one alias.
+class PreparedMessage:
+    """Parts of a message of one array that those which look alike share, under one alias.
+
+    Args:
+        content: content of such a message.
+        flags: 0, or ACK.
+        declaration: properties of the stream that the messages declare.
+        alias: alias under which it was sent.
+
+    Attributes:
+        alias: see above.
+        declaration: see above.
+        meta: meta block.
+        head_bytes: bytes of header and meta block.
+        padding: bytes behind the payload.
+    """
+
+    __slots__ = ("_fields", "alias", "declaration", "head_bytes", "meta", "padding")
+
+    def __init__(self, content: Content, flags: int, declaration: Declaration, alias: Alias) -> None:
+        self.alias = alias
+        self.declaration = declaration
+        self.meta = meta = content.meta
+        self.head_bytes = DATA_HEADER.size + len(meta)
+        frame_bytes = self.head_bytes + content.payload_bytes
+        self._fields = frame_bytes, _MESSAGE, flags, len(meta) // ALIGNMENT, alias.number, 0
+        self.padding = PADDING[-frame_bytes % ALIGNMENT]
+
+    def head(self, sequence: int, timestamp_ns: int) -> bytes:
+        """Return header and meta block of the data frame (spec section 5)."""
+        return DATA_HEADER.pack(*self._fields, sequence, timestamp_ns) + self.meta
+
+    def frame(self, payload: Buffer, sequence: int, timestamp_ns: int) -> bytes:
+        """Return the data frame with its padding."""
+        return b"".join((self.head(sequence, timestamp_ns), payload, self.padding))
+
+
+class PreparedPublish(PreparedMessage):
+    """Parts of an acknowledged publish that those which look alike share, under one alias.
 
     Args:
         content: content of a publish of one array.
@@ -55,25 +92,10 @@ class PreparedPublish:
         alias: alias under which it was sent.
 
     Attributes:
-        alias: see above.
-        declaration: see above.
         chain: codec chain that the options name; None: automatic.
-        head_bytes: bytes of header and meta block.
-        padding: bytes behind the payload.
     """
 
-    __slots__ = (
-        "_content",
-        "_dtype",
-        "_fields",
-        "_options",
-        "_shape",
-        "alias",
-        "chain",
-        "declaration",
-        "head_bytes",
-        "padding",
-    )
+    __slots__ = ("_content", "_dtype", "_options", "_shape", "chain")
 
     def __init__(
         self,
@@ -82,16 +104,11 @@ class PreparedPublish:
         declaration: Declaration,
         alias: Alias,
     ) -> None:
+        super().__init__(content, FLAG_ACK, declaration, alias)
         self._content = content._replace(buffers=[])
         ((self._dtype, self._shape),) = content.signature
         self._options = options
-        self.alias = alias
-        self.declaration = declaration
         self.chain: Chain | None = parse_codec(options.codec)
-        self.head_bytes = DATA_HEADER.size + len(content.meta)
-        frame_bytes = self.head_bytes + content.payload_bytes
-        self._fields = frame_bytes, _MESSAGE, FLAG_ACK, len(content.meta) // ALIGNMENT, alias.number, 0
-        self.padding = PADDING[-frame_bytes % ALIGNMENT]
 
     def content(self, value: object, options: PublishOptions) -> Content | None:
         """Return the content of a publish that looks like this one; None if it does not."""
@@ -107,11 +124,7 @@ class PreparedPublish:
             return tuple.__new__(Content, (meta, payload_buffers((value,)), payload_bytes, itemsize, signature))
         return None
 
-    def head(self, sequence: int, timestamp_ns: int) -> bytes:
-        """Return header and meta block of the data frame (spec section 5)."""
-        return DATA_HEADER.pack(*self._fields, sequence, timestamp_ns) + self._content.meta
-
     def joined(self, payload: Buffer, sequence: int, timestamp_ns: int) -> bytes | None:
         """Return the data frame with its padding; None if another thread has changed the payload meanwhile."""
-        frame = b"".join((self.head(sequence, timestamp_ns), payload, self.padding))
+        frame = self.frame(payload, sequence, timestamp_ns)
         return frame if frame.startswith(payload, self.head_bytes) else None

@@ -156,9 +156,9 @@ class Publisher:
                 session.uncork()
         if session.congested():
             return
-        if not self._sendable(batcher.streams()):
+        if batcher.empty or not self._sendable(batcher.streams()):
             batcher.listen()
-            if not self._sendable(batcher.streams()):
+            if batcher.empty or not self._sendable(batcher.streams()):
                 return
         # Another thread has added meanwhile. It fills its batches while the loop does its other work.
         asyncio.get_running_loop().call_soon(self.flush)
@@ -188,7 +188,8 @@ class Publisher:
         queue = self._queue_of(stream)
         for ready in batcher.take(stream, limit_bytes):
             try:
-                queue.submit(_message_of(ready))
+                if not queue.send_alone(ready):
+                    queue.submit_alone(_message_of(ready))
             except Exception as error:  # noqa: BLE001 - nobody waits for the message
                 self._context.report(error)
 

@@ -9,12 +9,13 @@ from typing import Final
 import numpy as np
 
 from gateway.client.sending.alias import Alias
+from gateway.client.sending.batcher import ReadyBatch
 from gateway.client.sending.content import Content
 from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.sending.outbound_chunk import INLINE_ENCODE_BYTES
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.patch_content import schema_in, shape_of
-from gateway.client.sending.prepared_publish import PreparedPublish, PublishOptions
+from gateway.client.sending.prepared_publish import PreparedMessage, PreparedPublish, PublishOptions
 from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.send_queue import Overtaken, SendQueue
 from gateway.client.session.session import Session
@@ -23,9 +24,10 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.mismatch import kind_mismatch
 from gateway.protocol.regions import Sizes
+from gateway.protocol.sampling import MIN_BYTES
 from gateway.protocol.schema import Schema
 from gateway.protocol.tensors import Array, spec_of
-from gateway.protocol.wire import FLAG_ACK, PRODUCER_KEPT_S, Buffer
+from gateway.protocol.wire import FLAG_ACK, PRODUCER_KEPT_S, Buffer, Opcode
 from gateway.websocket.masking import JOINED_BELOW
 
 WINDOW_BYTES: Final = 16 * 1024 * 1024
@@ -70,12 +72,15 @@ class StreamSendQueue(SendQueue):
         """Meta block of the publish that :meth:`prepare` saw last."""
         self.prepared: PreparedPublish | None = None
         """Parts that the next publish shares with the last ones, if it looks alike."""
+        self._prepared_alone: PreparedMessage | None = None
+        """The same, of messages of ``publish_nowait`` that are sent one by one."""
         self._when_drained = drained
 
     def forget(self, alias: Alias) -> None:
         """Drop an alias that the gateway refused to open: the next message opens another."""
         if self._alias is alias:
-            self._alias, self._declared, self.prepared = None, ANYTHING, None
+            self._drop_alias()
+            self._declared = ANYTHING
 
     def stream_ended(self, alias: Alias) -> None:
         """Drop an alias whose stream has ended: the next message begins the next stream of the name.
@@ -84,7 +89,11 @@ class StreamSendQueue(SendQueue):
         are sent again first, so that the order of the calls is kept.
         """
         if self._alias is alias:
-            self._alias, self._ended, self.prepared = None, alias, None
+            self._drop_alias()
+            self._ended = alias
+
+    def _drop_alias(self) -> None:
+        self._alias = self.prepared = self._prepared_alone = None
 
     @property
     def sent(self) -> int:
@@ -155,6 +164,36 @@ class StreamSendQueue(SendQueue):
         alias.expect(message)
         message.frame_bytes = session.send(frame, may_wait=True)
         message.payload_sent_bytes, message.ended = size, True
+        return True
+
+    def submit_alone(self, message: OutboundMessage) -> None:
+        """Submit a message of ``publish_nowait``, and let those that look like it be sent by :meth:`send_alone`."""
+        content, before = message.content, self._keyframe_meta
+        self.submit(message)
+        alias = self._alias
+        if content.meta is not before or not 0 < content.payload_bytes < MIN_BYTES or message.opcode != Opcode.MESSAGE:
+            return
+        if message.ended and alias is not None and message.declaration.within(alias.declared):
+            self._prepared_alone = PreparedMessage(content, message.flags, message.declaration, alias)
+
+    def send_alone(self, ready: ReadyBatch) -> bool:
+        """Send a message of ``publish_nowait`` that looks like the prepared one, if :meth:`submit` would do so now."""
+        prepared, alias, session = self._prepared_alone, self._alias, self._context.ready
+        _, kind, opcode, _, content, timestamp_ns = ready
+        if (
+            prepared is None
+            or session is None
+            or self._waiting
+            or alias is not prepared.alias
+            or alias.session is not session
+            or opcode != Opcode.MESSAGE
+            or content.meta is not prepared.meta
+            or kind is not prepared.declaration.kind
+        ):
+            return False
+        sequence = self._next_sequence
+        self._keyframe_meta, self._next_sequence = content.meta, sequence + 1
+        session.send((prepared.frame(content.buffers[0], sequence, timestamp_ns),))
         return True
 
     def check(self, kind: Kind | None, message: Content | Array) -> None:
@@ -250,7 +289,7 @@ class StreamSendQueue(SendQueue):
                     raise
             # The declaration needs an OPEN of its own.
             if self._alias is alias:
-                self._alias = self.prepared = None
+                self._drop_alias()
         if not self._context.aliases.room:
             await self._context.wait_alias(session, message, self.name)
             # At once: another queue would take the alias otherwise.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from gateway.client.options import Backoff
 from gateway.client.owner import Owner
 from gateway.client.report import Reporter
 from gateway.client.sending import send_queue, stream_send_queue
-from gateway.client.sending.batcher import Batcher
+from gateway.client.sending.batcher import Batcher, ReadyBatch
 from gateway.client.sending.codec_choice import RESAMPLE_AFTER
 from gateway.client.sending.outbound_chunk import INLINE_ENCODE_BYTES
 from gateway.client.sending.outbound_message import OutboundMessage
@@ -100,13 +101,15 @@ def varied(usual: Look) -> st.SearchStrategy[list[Look]]:
     return st.lists(other, max_size=3).map(lambda odd: burst(usual, odd))
 
 
+kinds = st.sampled_from([None, None, "event", "state"])
 publishes = st.tuples(st.just("publish"), st.sampled_from(STREAMS), looks.flatmap(varied), st.integers(0, 9))
 Step = tuple[object, ...]
 steps: st.SearchStrategy[Step] = st.one_of(
     publishes,
     publishes,
     publishes,
-    st.tuples(st.just("nowait"), st.sampled_from(STREAMS), st.sampled_from([*VALUES]), st.integers(1, 3)),
+    st.tuples(st.just("nowait"), st.sampled_from(STREAMS), st.sampled_from([*VALUES]), kinds, st.integers(1, 3)),
+    st.tuples(st.just("alone"), st.sampled_from(STREAMS), st.sampled_from([*VALUES]), kinds, st.integers(2, 4)),
     st.tuples(st.just("ack"), st.integers(1, 9)),
     st.tuples(st.just("ack"), st.integers(1, 9)),
     st.tuples(
@@ -131,6 +134,11 @@ class GeneralPublisher(Publisher):
     """A publisher without the prepared path."""
 
     def _send_alike(self, *arguments: object) -> None: ...
+
+    def _queue_of(self, stream: str) -> StreamSendQueue:
+        queue = super()._queue_of(stream)
+        queue.send_alone = lambda ready: False  # type: ignore[method-assign]
+        return queue
 
 
 class Twin:
@@ -175,9 +183,9 @@ class Twin:
         options = PublishOptions(**given)  # type: ignore[arg-type]  # some are wrong on purpose
         self.publishing.append(self.loop.create_task(self.outcome(stream, value, options)))
 
-    def nowait(self, stream: str, value: object) -> None:
+    def nowait(self, stream: str, value: object, kind: str | None) -> None:
         try:
-            self.batcher.add(stream, value, None, None)
+            self.batcher.add(stream, value, kind, None)
         except Exception as error:  # noqa: BLE001 - see outcome
             self.told.append(f"{type(error)} {str(error).replace(repr(value), 'value')}")
 
@@ -216,6 +224,11 @@ class Case:
 
     async def take(self, step: Step) -> None:
         name, *arguments = step
+        if name == "alone":
+            *arguments, times = arguments
+            for _ in range(cast(int, times)):
+                await self.take(("nowait", *arguments, 1))
+            return
         getattr(self, f"_{name}")(*arguments)
         for _ in range(30):
             await asyncio.sleep(0)
@@ -248,13 +261,13 @@ class Case:
             for twin in self.twins:
                 twin.publish(stream, VALUES[value](seed + index), KEYWORDS[keyword])
 
-    def _nowait(self, stream: str, value: str, count: int) -> None:
+    def _nowait(self, stream: str, value: str, kind: str | None, count: int) -> None:
         for index in range(count):
             for twin in self.twins:
-                twin.nowait(stream, VALUES[value](index))
+                twin.nowait(stream, VALUES[value](index), kind)
 
     def _both(self, stream: str, value: str) -> None:
-        self._nowait(stream, value, 2)
+        self._nowait(stream, value, None, 2)
         self._publish(stream, [("floats", "event")] * 3, 0)
 
     def _ack(self, count: int) -> None:
@@ -415,6 +428,26 @@ async def test_most_publishes_take_the_prepared_path(monkeypatch: pytest.MonkeyP
     await case.take(("attach", CHUNK_BYTES))
     await case.take(publishing(count=10))
     assert taken[8:] == [False, *[True] * 9]
+    await case.end()
+
+
+async def test_most_messages_that_nobody_waits_for_take_the_prepared_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bool] = []
+    send_alone = StreamSendQueue.send_alone
+
+    def noted(queue: StreamSendQueue, ready: ReadyBatch) -> bool:
+        taken.append(send_alone(queue, ready))
+        return taken[-1]
+
+    monkeypatch.setattr(StreamSendQueue, "send_alone", noted)
+    case = Case()
+    await case.take(("alone", "wf/a", "floats", "event", 10))
+    assert taken == [False] * 2 + [True] * 8
+    await case.take(("nowait", "wf/a", "floats", "event", 2))  # a record batch
+    await case.take(("alone", "wf/a", "floats", "event", 2))
+    await case.take(("attach", CHUNK_BYTES))
+    await case.take(("alone", "wf/a", "floats", "event", 3))
+    assert taken[10:] == [False, True, True, False, True, True]
     await case.end()
 
 
