@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-# Any import of typer fails as it does where typer is not installed.
-WITHOUT_TYPER = "import runpy, sys; sys.modules['typer'] = None; runpy.run_module('gateway', run_name='__main__')"
+# Any import of click fails as it does where click is not installed.
+WITHOUT_CLICK = "import runpy, sys; sys.modules['click'] = None; runpy.run_module('gateway', run_name='__main__')"
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -18,7 +18,7 @@ def test_python_m_gateway_is_the_command() -> None:
 
 
 def test_a_missing_extra_is_one_clear_line() -> None:
-    result = run("-c", WITHOUT_TYPER)
+    result = run("-c", WITHOUT_CLICK)
     assert result.returncode == 1
     advice = "install the command line with: pip install 'frys-gateway[server]'"
-    assert result.stderr == f"frys: typer is not installed; {advice}\n"
+    assert result.stderr == f"frys: click is not installed; {advice}\n"

@@ -3,43 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 import uvloop
 
+from gateway.cli.command import Command, with_lines_kept
 from gateway.cli.exit_code import ExitCode
 from gateway.config import Settings
 from gateway.config.bounds import check_settings
 from gateway.config.file import read_settings, write_settings
 from gateway.errors import InvalidArgument
 
-FILE = typer.Argument(metavar="FILE", help="A configuration file, such as frys.toml.")
-
 HELP = """Check a configuration file, or print all settings of a gateway.
 
 Examples:
 
-```
-frys config check frys.toml
-frys config show
-```
+    frys config check frys.toml
+    frys config show
 """
 
-config = typer.Typer(help=HELP, add_completion=False, rich_markup_mode="markdown", no_args_is_help=True)
+FILE_HELP = "A configuration file, such as frys.toml."
 
 
-@config.command()
-def check(file: Annotated[Path, FILE]) -> int:
+@click.group(help=with_lines_kept(HELP), invoke_without_command=True)
+@click.pass_context
+def config(context: click.Context) -> None:
+    """Print the help of the group, if no command of it is named."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@config.command(cls=Command)
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path), help=FILE_HELP)
+def check(file: Path) -> int:
     """Check that a gateway can do its work with a configuration file, or tell the first mistake in one line.
 
     The values are checked first; then a gateway on free ports, with a store of its own, serves clients for a moment.
 
     Example:
 
-    ```
-    frys config check frys.toml
-    ```
+        frys config check frys.toml
     """
     settings = read_settings(file)
     # Late, because the SDK, which the trial needs, takes half of the time that help takes.
@@ -58,16 +61,15 @@ def check(file: Annotated[Path, FILE]) -> int:
     return ExitCode.OK
 
 
-@config.command()
-def show(file: Annotated[Path | None, FILE] = None) -> int:
+@config.command(cls=Command)
+@click.argument("file", metavar="[FILE]", type=click.Path(path_type=Path), required=False, help=FILE_HELP)
+def show(file: Path | None) -> int:
     """Print all settings as a configuration file: the values of FILE, and the defaults of all others.
 
     Examples:
 
-    ```
-    frys config show
-    frys config show frys.toml
-    ```
+        frys config show
+        frys config show frys.toml
     """
     print(write_settings(Settings() if file is None else read_settings(file)))
     return ExitCode.OK

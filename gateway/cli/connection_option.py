@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Callable
+from typing import Any, Final
 
-import typer
+import click
 
 DEFAULT_URL: Final = "ws://127.0.0.1:8765"
 """Address on which ``frys serve`` listens by default."""
 
-UrlOption = Annotated[
-    str, typer.Option(metavar="URL", help="Gateway: ws://host:port, or wss:// of a TLS proxy before it.")
-]
-TokenOption = Annotated[
-    str | None,
-    typer.Option(metavar="TOKEN", help="Token sent to the gateway; this version asks for none."),
-]
-ClientIdOption = Annotated[
-    str | None, typer.Option(metavar="ID", help="Client id; made up by the gateway if absent.", show_default=False)
-]
+CONNECTION_OPTIONS: Final = (
+    click.option(
+        "--url",
+        default=DEFAULT_URL,
+        metavar="URL",
+        help="Gateway: ws://host:port, or wss:// of a TLS proxy before it.",
+    ),
+    click.option("--token", metavar="TOKEN", help="Token sent to the gateway; this version asks for none."),
+    click.option("--client-id", metavar="ID", help="Client id; made up by the gateway if absent."),
+)
+
+
+def with_connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options, of parameters ``url``, ``token`` and ``client_id``, to a function of which a command is made."""
+    for option in reversed(CONNECTION_OPTIONS):  # as decorators, which add the last option first
+        command = option(command)
+    return command

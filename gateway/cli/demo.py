@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Annotated, Final
+from typing import Final
 
-import typer
+import click
 from rich.console import Console
 
+from gateway.cli.command import Command
 from gateway.cli.connection_option import DEFAULT_URL
 from gateway.cli.exit_code import EXTRA, CommandFailed, ExitCode
 from gateway.config import Settings
@@ -21,35 +22,36 @@ DEFAULTS: Final = Settings()
 STEPS_PER_S: Final = 20.0
 
 
-def demo(
-    seconds: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="N", help="Duration in seconds. Without it: until Ctrl-C.", show_default=False),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            metavar="PORT",
-            help=f"Port for WebSockets; 0 picks a free one. Without it: {DEFAULTS.port}, or a free one if taken.",
-            show_default=False,
-        ),
-    ] = None,
-    admin_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            metavar="PORT",
-            help=f"Admin port; 0 picks a free one. Without it: {DEFAULTS.admin_port}, or a free one if taken.",
-            show_default=False,
-        ),
-    ] = None,
-    steps_per_second: Annotated[
-        float, typer.Option(min=0.1, metavar="N", help="Training steps a second.")
-    ] = STEPS_PER_S,
-) -> None:
+PORT: Final = click.IntRange(0, 65535)
+
+
+@click.command(cls=Command)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0),
+    metavar="N",
+    help="Duration in seconds. Without it: until Ctrl-C.",
+)
+@click.option(
+    "--port",
+    type=PORT,
+    metavar="PORT",
+    help=f"Port for WebSockets; 0 picks a free one. Without it: {DEFAULTS.port}, or a free one if taken.",
+)
+@click.option(
+    "--admin-port",
+    type=PORT,
+    metavar="PORT",
+    help=f"Admin port; 0 picks a free one. Without it: {DEFAULTS.admin_port}, or a free one if taken.",
+)
+@click.option(
+    "--steps-per-second",
+    type=click.FloatRange(0.1),
+    default=STEPS_PER_S,
+    metavar="N",
+    help="Training steps a second.",
+)
+def demo(seconds: float | None, port: int | None, admin_port: int | None, steps_per_second: float) -> None:
     """Run a gateway, agents that train a small model on real data, and a live view of their streams.
 
     One agent trains a classifier on scikit-learn's handwritten digits, and publishes weights, gradients, activations,

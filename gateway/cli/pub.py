@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
+import click
 import orjson
-import typer
 import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from gateway.cli import text
 from gateway.cli.array_file import read_arrays
-from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOption, UrlOption
+from gateway.cli.command import Command
+from gateway.cli.connection_option import with_connection_options
 from gateway.client import TransmissionResult, connect
 from gateway.client.client import TIMEOUT_S
 from gateway.protocol.durability import Durability
@@ -25,52 +26,56 @@ CLOSE_TIMEOUT_S: Final = 1.0
 """Time to close the connection; short, because an interrupted message need not be sent to its end."""
 
 
+@click.command(cls=Command)
+@click.argument("stream", metavar="STREAM", help="Stream WORKFLOW/NAME, e.g. wf-42/weights.")
+@click.argument("file", metavar="FILE", help="An .npy file, an .npz file of several tensors, or - for stdin.")
+@click.option(
+    "--kind",
+    type=click.Choice(Kind, case_sensitive=False),
+    metavar="KIND",
+    help="state, event, collaboration or control. Without it: the kind of the stream, or state for a new one.",
+)
+@click.option(
+    "--durability",
+    type=click.Choice(Durability, case_sensitive=False),
+    metavar="LEVEL",
+    help=(
+        "memory, os (the message survives the gateway) or fsync (it survives a power cut). "
+        "Without it: the durability of the stream, or memory for a new one."
+    ),
+)
+@click.option(
+    "--codec",
+    default="auto",
+    metavar="CHAIN",
+    help="auto measures which codec pays; or a chain: none, lz4, zstd:3, shuffle+zstd:3, ...",
+)
+@click.option(
+    "--header",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Message header; repeatable. A VALUE that is not JSON is a string.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0),
+    default=TIMEOUT_S,
+    metavar="SECONDS",
+    help="Longest wait without progress. In this time, what the gateway refuses for now is sent again.",
+)
+@with_connection_options
 def pub(
-    stream: Annotated[str, typer.Argument(metavar="STREAM", help="Stream WORKFLOW/NAME, e.g. wf-42/weights.")],
-    file: Annotated[
-        str,
-        typer.Argument(metavar="FILE", help="An .npy file, an .npz file of several tensors, or - for stdin."),
-    ],
-    kind: Annotated[
-        Kind | None,
-        typer.Option(
-            metavar="KIND",
-            case_sensitive=False,
-            help="state, event, collaboration or control. Without it: the kind of the stream, or state for a new one.",
-        ),
-    ] = None,
-    durability: Annotated[
-        Durability | None,
-        typer.Option(
-            metavar="LEVEL",
-            case_sensitive=False,
-            help=(
-                "memory, os (the message survives the gateway) or fsync (it survives a power cut). "
-                "Without it: the durability of the stream, or memory for a new one."
-            ),
-        ),
-    ] = None,
-    codec: Annotated[
-        str,
-        typer.Option(
-            metavar="CHAIN", help="auto measures which codec pays; or a chain: none, lz4, zstd:3, shuffle+zstd:3, ..."
-        ),
-    ] = "auto",
-    header: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Message header; repeatable. A VALUE that is not JSON is a string."),
-    ] = None,
-    timeout: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            help="Longest wait without progress. In this time, what the gateway refuses for now is sent again.",
-        ),
-    ] = TIMEOUT_S,
-    url: UrlOption = DEFAULT_URL,
-    token: TokenOption = None,
-    client_id: ClientIdOption = None,
+    stream: str,
+    file: str,
+    *,
+    kind: Kind | None,
+    durability: Durability | None,
+    codec: str,
+    header: Sequence[str],
+    timeout: float,
+    url: str,
+    token: str | None,
+    client_id: str | None,
 ) -> None:
     """Publish the array of a file, and wait until the gateway has acknowledged it.
 
@@ -81,7 +86,7 @@ def pub(
         frys pub wf-42/weights weights.npy
         frys pub wf-42/events tokens.npy --kind event --codec shuffle+zstd:3 --header step=7
     """
-    headers = parse_headers(header or [])
+    headers = parse_headers(header)
     arrays = read_arrays(file, sys.stdin.buffer)
     connecting = connect(url, token=token, client_id=client_id, backoff=None, close_timeout_s=CLOSE_TIMEOUT_S)
     with _progress(Console(stderr=True)) as progress:
@@ -114,7 +119,7 @@ def parse_headers(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not (name and equals):
-            raise typer.BadParameter(f"{pair!r} is not of the form NAME=VALUE", param_hint="--header")
+            raise click.BadParameter(f"{pair!r} is not of the form NAME=VALUE", param_hint="--header")
         try:
             headers[name] = orjson.loads(value)
         except orjson.JSONDecodeError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Final
 
-import typer
+import click
 import uvloop
 
-from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOption, UrlOption
+from gateway.cli.command import Command
+from gateway.cli.connection_option import with_connection_options
 from gateway.cli.exit_code import CommandFailed, ExitCode, exit_code_of
 from gateway.client import Connecting, connect
 from gateway.errors import RequestRefused
@@ -17,18 +19,16 @@ CLOSE_TIMEOUT_S: Final = 1.0
 """Time to close the connection."""
 
 
-def rm(
-    streams: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="STREAM...",
-            help="Streams, or patterns in quotes: * matches one segment, ** the rest, e.g. 'run-1/**'.",
-        ),
-    ],
-    url: UrlOption = DEFAULT_URL,
-    token: TokenOption = None,
-    client_id: ClientIdOption = None,
-) -> None:
+@click.command(cls=Command)
+@click.argument(
+    "streams",
+    nargs=-1,
+    required=True,
+    metavar="STREAM...",
+    help="Streams, or patterns in quotes: * matches one segment, ** the rest, e.g. 'run-1/**'.",
+)
+@with_connection_options
+def rm(streams: Sequence[str], *, url: str, token: str | None, client_id: str | None) -> None:
     """Delete streams, whoever uses them, with everything that is kept of them, also in the store.
 
     Prints the name of each stream that was deleted, one a line. Receivers are told; who publishes to the name again
@@ -45,7 +45,7 @@ def rm(
     uvloop.run(delete(connecting, streams))
 
 
-async def delete(connecting: Connecting, patterns: list[str]) -> None:
+async def delete(connecting: Connecting, patterns: Sequence[str]) -> None:
     """Delete the streams of each pattern, and print their names.
 
     Args:

@@ -13,12 +13,13 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 import uvloop
 
 from gateway.app import Gateway
+from gateway.cli.command import Command
 from gateway.cli.exit_code import CommandFailed, ExitCode
 from gateway.cli.interruption import ended_at_once_by_signals
 from gateway.cli.settings_option import DEFAULTS, with_given_options, with_settings_options
@@ -45,25 +46,25 @@ class LogLevel(enum.StrEnum):
     ERROR = "error"
 
 
+@click.command(cls=Command)
 @with_settings_options
+@click.option("--no-admin", is_flag=True, help="Leave the admin port out.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Configuration file with all other settings, as printed by frys config show; options override it.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LogLevel, case_sensitive=False),
+    default=LogLevel.INFO.value,
+    metavar="LEVEL",
+    help="Lowest level logged to stderr: debug, info, warning or error.",
+)
+@click.pass_context
 def serve(
-    *,
-    context: typer.Context,
-    no_admin: Annotated[bool, typer.Option("--no-admin", help="Leave the admin port out.")] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Configuration file with all other settings, as printed by frys config show; options override it.",
-        ),
-    ] = None,
-    log_level: Annotated[
-        LogLevel,
-        typer.Option(
-            case_sensitive=False, metavar="LEVEL", help="Lowest level logged to stderr: debug, info, warning or error."
-        ),
-    ] = LogLevel.INFO,
-    **options: Any,
+    context: click.Context, /, *, no_admin: bool, config: Path | None, log_level: LogLevel, **options: Any
 ) -> int:
     """Run a gateway.
 

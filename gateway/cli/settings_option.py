@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import operator
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-import typer
+import click
 
 from gateway.config import Settings
 
@@ -27,11 +26,23 @@ class SettingsOption(NamedTuple):
     maximum: int | None = None
 
     @property
-    def parameter(self) -> inspect.Parameter:
-        """Parameter of a command, of which Typer makes the option."""
-        default = operator.attrgetter(self.field)(DEFAULTS)
-        option = typer.Option(default, metavar=self.metavar, help=self.help, min=self.minimum, max=self.maximum)
-        return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=type(default))
+    def default(self) -> Any:
+        """Default of the field."""
+        return operator.attrgetter(self.field)(DEFAULTS)
+
+    @property
+    def type(self) -> click.ParamType[Any] | type[Any]:
+        """Type of the field, with the bounds of the option."""
+        kind = type(self.default)
+        if self.minimum is None:
+            return kind
+        return (click.IntRange if kind is int else click.FloatRange)(self.minimum, self.maximum)
+
+    def declare(self, command: Callable[..., int]) -> Callable[..., int]:
+        """Add the option to a function of which a command is made."""
+        name = f"--{self.name.replace('_', '-')}"
+        option = click.option(name, default=self.default, type=self.type, metavar=self.metavar, help=self.help)
+        return option(command)
 
 
 # fmt: off
@@ -50,15 +61,13 @@ OPTIONS: Final = tuple(SettingsOption(*row) for row in (
 
 
 def with_settings_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Make Typer see a parameter for each of :data:`OPTIONS` in the place of the ``**options`` of a command."""
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    parameters = [option.parameter for option in OPTIONS]
-    parameters += [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
-    setattr(command, "__signature__", inspect.Signature(parameters))  # noqa: B010 - mypy knows no such attribute
+    """Add each of :data:`OPTIONS` to a function of which a command is made, before its other options."""
+    for option in reversed(OPTIONS):  # as decorators, which add the last option first
+        command = option.declare(command)
     return command
 
 
-def with_given_options(settings: Settings, context: typer.Context, options: dict[str, Any]) -> Settings:
+def with_given_options(settings: Settings, context: click.Context, options: dict[str, Any]) -> Settings:
     """Return the settings with the values of those options that are on the command line."""
     for option in OPTIONS:
         source = context.get_parameter_source(option.name)

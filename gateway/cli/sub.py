@@ -8,18 +8,19 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-import typer
+import click
 import uvloop
 from rich.console import Console
 
 from gateway.cli import text
 from gateway.cli.array_file import Recorder
-from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOption, UrlOption
+from gateway.cli.command import Command
+from gateway.cli.connection_option import with_connection_options
 from gateway.cli.printer import LinePrinter, Printer, TerminalPrinter
 from gateway.cli.rate_meter import RateMeter, losses
-from gateway.cli.view_option import Dtype, MaxRateHz, Slice, Tensor, view_of
+from gateway.cli.view_option import view_of, with_view_options
 from gateway.client import Client, ClientState, Connecting, Gap, StreamEnded, Subscription, View, connect
 from gateway.errors import name_of
 
@@ -29,55 +30,57 @@ TICKS_PER_RATE: Final = 5
 """Ticks between two rates, so that a user can read each."""
 
 
+@click.command(cls=Command)
+@click.argument(
+    "pattern",
+    metavar="PATTERN",
+    help="A stream, or a pattern: * matches one segment, ** the rest, e.g. 'wf-42/**'.",
+)
+@click.option(
+    "--since",
+    metavar="WHERE",
+    help="Start of event streams, and of others that are observed: 'beginning' (all messages kept) or an offset. "
+    "No effect on state.",
+)
+@with_view_options
+@click.option(
+    "--observe/--no-observe",
+    default=True,
+    help="Only look at acknowledged streams (collaboration, control), or process and acknowledge them: then "
+    "messages are kept for --client-id while it is away, and their publishers wait for it.",
+)
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Stop after N messages.")
+@click.option(
+    "--save",
+    "save_to",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Save the tensor of each message as DIR/STREAM@OFFSET.npy (.npz if there are several), or "
+    "STREAM@EPOCH@OFFSET.npy if the stream has begun again. Headers are in the output, complete with --json.",
+)
+@click.option(
+    "--every-version",
+    is_flag=True,
+    help="Print every version of a state that arrives, as with --save; else slow output skips to the newest.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per message.")
+@with_connection_options
 def sub(
-    pattern: Annotated[
-        str,
-        typer.Argument(
-            metavar="PATTERN",
-            help="A stream, or a pattern: * matches one segment, ** the rest, e.g. 'wf-42/**'.",
-        ),
-    ],
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHERE",
-            help="Start of event streams, and of others that are observed: 'beginning' (all messages kept) or an "
-            "offset. No effect on state.",
-        ),
-    ] = None,
-    view: Slice = None,
-    dtype: Dtype = None,
-    max_rate_hz: MaxRateHz = None,
-    tensor: Tensor = None,
-    observe: Annotated[
-        bool,
-        typer.Option(
-            help="Only look at acknowledged streams (collaboration, control), or process and acknowledge them: then "
-            "messages are kept for --client-id while it is away, and their publishers wait for it.",
-        ),
-    ] = True,
-    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N messages.")] = None,
-    save_to: Annotated[
-        Path | None,
-        typer.Option(
-            "--save",
-            metavar="DIR",
-            file_okay=False,
-            help="Save the tensor of each message as DIR/STREAM@OFFSET.npy (.npz if there are several), or "
-            "STREAM@EPOCH@OFFSET.npy if the stream has begun again. Headers are in the output, complete with --json.",
-        ),
-    ] = None,
-    every_version: Annotated[
-        bool,
-        typer.Option(
-            "--every-version",
-            help="Print every version of a state that arrives, as with --save; else slow output skips to the newest.",
-        ),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per message.")] = False,
-    url: UrlOption = DEFAULT_URL,
-    token: TokenOption = None,
-    client_id: ClientIdOption = None,
+    pattern: str,
+    *,
+    since: str | None,
+    view: str | None,
+    dtype: str | None,
+    max_rate_hz: float | None,
+    tensor: str | None,
+    observe: bool,
+    count: int | None,
+    save_to: Path | None,
+    every_version: bool,
+    as_json: bool,
+    url: str,
+    token: str | None,
+    client_id: str | None,
 ) -> None:
     """Print the messages of all streams that match a pattern, until Ctrl-C or SIGTERM.
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Any, Final
 
-import typer
+import click
 
 from gateway.client import View
 from gateway.errors import InvalidArgument
 
-Slice = Annotated[
-    str | None,
-    typer.Option("--view", metavar="SLICE", help="Slice of each tensor, in numpy's notation: '::4, ::4', '0, ...'."),
-]
-Dtype = Annotated[str | None, typer.Option(metavar="DTYPE", help="dtype to receive, e.g. float16; uint8 is quantized.")]
-MaxRateHz = Annotated[
-    float | None, typer.Option(metavar="HZ", help="Most messages a second of each stream; kind state only.")
-]
-Tensor = Annotated[str | None, typer.Option(metavar="NAME", help="Receive only this one of several tensors.")]
+VIEW_OPTIONS: Final = (
+    click.option("--view", metavar="SLICE", help="Slice of each tensor, in numpy's notation: '::4, ::4', '0, ...'."),
+    click.option("--dtype", metavar="DTYPE", help="dtype to receive, e.g. float16; uint8 is quantized."),
+    click.option(
+        "--max-rate-hz", type=float, metavar="HZ", help="Most messages a second of each stream; kind state only."
+    ),
+    click.option("--tensor", metavar="NAME", help="Receive only this one of several tensors."),
+)
+
+
+def with_view_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options, whose values :func:`view_of` takes in their order, to a function of which a command is made."""
+    for option in reversed(VIEW_OPTIONS):  # as decorators, which add the last option first
+        command = option(command)
+    return command
 
 
 def view_of(text: str | None, dtype: str | None, max_rate_hz: float | None, tensor: str | None) -> View | None:

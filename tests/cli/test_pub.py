@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
-import typer
 
 from gateway.cli.exit_code import ExitCode
 from gateway.cli.program import run
@@ -100,7 +100,7 @@ def test_headers() -> None:
         "f": "",
     }
     for bad in ("a", "=1"):
-        with pytest.raises(typer.BadParameter, match="is not of the form NAME=VALUE"):
+        with pytest.raises(click.BadParameter, match="is not of the form NAME=VALUE"):
             parse_headers([bad])
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 import pytest
-import typer
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from gateway.cli.settings_option import OPTIONS, SettingsOption, with_given_options, with_settings_options
 from gateway.config import Settings
@@ -19,14 +19,14 @@ def settings_by(*arguments: str, base: Settings = FILE) -> Settings:
     """The settings of a command line over those of a file."""
     found: list[Settings] = []
 
+    @click.command
     @with_settings_options
-    def command(*, context: typer.Context, **options: Any) -> int:
+    @click.pass_context
+    def command(context: click.Context, /, **options: Any) -> int:
         found.append(with_given_options(base, context, options))
         return 0
 
-    app = typer.Typer()
-    app.command()(command)
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(command, list(arguments))
     assert result.exit_code == 0, result.output
     (settings,) = found
     return settings
@@ -48,7 +48,7 @@ def test_an_option_with_the_default_value_overrides_the_file_too() -> None:
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_an_option_sets_its_field_and_shows_its_default(option: SettingsOption) -> None:
-    default = option.parameter.default.default
+    default = option.default
     name = f"--{option.name.replace('_', '-')}"
     value = "memory" if option.name == "store" else "3"
     settings: Any = settings_by(name, value, base=Settings())
