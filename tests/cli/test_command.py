@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli.command import Command, LazyGroup, with_lines_kept
+from gateway.cli.command import Command, LazyGroup, with_lines_kept, without_collections
 from gateway.cli.exit_code import ExitCode
 
 
@@ -43,3 +44,12 @@ def test_an_interruption_is_an_exit_code(
     monkeypatch.setattr(group, "get_command", lambda context, name: Command(name, callback=interrupt))
     assert group.main(["x"], standalone_mode=False) == ExitCode.INTERRUPTED
     assert capsys.readouterr() == ("", "")
+
+
+def test_collections_rest_for_a_while() -> None:
+    assert gc.isenabled()
+    with without_collections():
+        with without_collections():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
