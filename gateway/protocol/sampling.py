@@ -16,7 +16,9 @@ MIN_BYTES: Final = 16 * 1024
 """Payload size below which decoding and the encoding block cost more than the saved bytes; no delta is made either
 (spec section 10)."""
 
-_SLICES: Final = 5
+_SLICES_AT: Final = (0, 211, 467, 743, 1009)
+"""Places of the slices, in parts of the last one: a prime, and no distance twice. A payload may repeat itself, as a
+batch of pictures does: slices that were spread evenly would all be of the same place of it, and compress each other."""
 _SLICE_BYTES: Final = 8 * 1024
 _SLICE_MULTIPLE: Final = 16
 """Slices start on multiples of every element size, so that the sample shuffles like the payload."""
@@ -33,7 +35,7 @@ def choose_chain(payload: Buffer, itemsize: int, codecs: Collection[str], filter
     """Choose the chain for a payload by compressing at most 40 KiB of it; under 1 ms.
 
     1. Below 16 KiB, or if the receivers know no codec: plain.
-    2. Sample: five slices of 8 KiB, evenly spread from the first byte to the last; all of it up to 40 KiB.
+    2. Sample: five slices of 8 KiB, from the first byte to the last; all of it up to 40 KiB.
     3. Compress the sample with the fast codec, lz4 (snappy if the receivers do not know lz4), plain and shuffled. Keep
        the smaller result.
     4. Do the same with zstd level 1. It is much slower, so it replaces the fast codec only if its result is at most
@@ -104,10 +106,10 @@ def _best(
 
 
 def _sample(payload: memoryview) -> Buffer:
-    if len(payload) <= _SLICES * _SLICE_BYTES:
+    if len(payload) <= len(_SLICES_AT) * _SLICE_BYTES:
         return payload
     last = len(payload) - _SLICE_BYTES
-    starts = [last * index // (_SLICES - 1) // _SLICE_MULTIPLE * _SLICE_MULTIPLE for index in range(_SLICES)]
+    starts = [last * at // _SLICES_AT[-1] // _SLICE_MULTIPLE * _SLICE_MULTIPLE for at in _SLICES_AT]
     return b"".join([payload[start : start + _SLICE_BYTES] for start in starts])
 
 

@@ -33,6 +33,11 @@ def test_noise_stays_plain() -> None:
     assert chosen(NOISE) == PLAIN
 
 
+@pytest.mark.parametrize("parts", [2, 3, 4, 5, 8, 12, 16, 32])
+def test_a_payload_that_repeats_itself_out_of_the_codecs_sight_stays_plain(parts: int) -> None:
+    assert chosen(np.tile(NOISE, parts)) == PLAIN
+
+
 def test_shuffle_where_it_helps_and_only_there() -> None:
     assert chosen(TOKENS).shuffle
     assert not chosen(SPARSE).shuffle

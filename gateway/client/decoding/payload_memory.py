@@ -16,8 +16,9 @@ MAX_KEPT_BYTES: Final = 256 * 1024 * 1024
 """Largest payload whose memory is used again."""
 KEPT_PIECES: Final = 2
 """Pieces that are known: of the last message, which the program mostly holds until the next one, and of that before."""
-KEPT_S: Final = 0.5
-"""Time after a message for which its memory is known: messages that come faster find it."""
+KEPT_S: Final = 2.0
+"""Time after a message for which its memory is known: messages that come faster find it. Slower ones, such as 256 MiB
+at 1 Gbit/s, take longer than the system for new memory, which was 0.1 to 0.7 s (November 2026)."""
 
 
 class PayloadMemory:
