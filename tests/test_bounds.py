@@ -199,6 +199,19 @@ REACHED_BY = {
     "bytes by which the newest versions of all states are larger decoded than as published, all of the gateway": (
         "streams/test_expansion.py:test_encoded_states_are_refused_past_the_bound_and_taken_plain"
     ),
+    "workflows with a collaboration graph, all of the gateway": (
+        "connections/collaboration/test_workflows.py:test_a_workflow_that_is_idle_makes_room_for_another"
+    ),
+    "clients with edges, a workflow": (
+        "connections/collaboration/test_graph.py:test_of_many_senders_and_receivers_the_heaviest_have_edges"
+    ),
+    "edges of all graphs, all of the gateway": (
+        "connections/collaboration/test_workflows.py:test_edges_of_all_graphs_are_bounded"
+    ),
+    "flows counted between two sweeps, all of the gateway": (
+        "connections/collaboration/test_flow_table.py:"
+        "test_the_flows_of_all_workflows_are_bounded_and_give_their_room_back"
+    ),
     "streams, all of the gateway": "streams/test_stream_registry.py:test_ids_differ_and_the_number_is_bounded",
     "connections": ("connections/sessions/test_admission.py:test_connections_past_the_bound_are_told_to_come_later"),
     "HTTP connections to the admin port": (

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.connections.collaboration.workflows import Workflows
 from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetters
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
@@ -118,6 +119,7 @@ class Core:
         input_budget: time of a turn for fresh input.
         dead_letters: messages that no consumer has processed, on their way to the streams of dead letters.
         producers: publishes of each producer that have been accepted.
+        workflows: collaboration graphs.
         conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
         client_conflated_messages: messages that newer ones replaced in the libraries of clients that are gone.
         lag_changes: connections that have fallen behind or caught up.
@@ -198,6 +200,7 @@ class Core:
             limits, self._partial_uploads, self.gate, transfers, self.merger, self.streams.expansion
         )
         self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._uploads, clock)
+        self.workflows = Workflows(self.pool, self.streams, self.hub, self._requests.groups, clock, self.slices)
         self._subscriptions = SubscribeHandler(
             limits,
             SubscribeParts(self.streams, limits.max_streams),
@@ -207,6 +210,7 @@ class Core:
             authorizer,
             self.producers,
             self._partial_uploads,
+            self.workflows.traffic,
             clock,
             self.slices,
         )

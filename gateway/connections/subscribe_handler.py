@@ -8,12 +8,14 @@ from itertools import islice
 from typing import Final
 
 from gateway.connections.account_answer import AccountAnswer
+from gateway.connections.collaboration.traffic import Traffic
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.ports import Authorizer, Clock
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.credit_window import CreditWindow
+from gateway.connections.sessions.exchange import Exchange
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import AliasBinding, Session, ViewSubscription
 from gateway.connections.slices import Slices, step_of
@@ -65,6 +67,7 @@ class SubscribeHandler:
         authorizer: authenticates clients.
         producers: publishes of each producer that have been accepted.
         partial_uploads: uploads that are not complete.
+        traffic: counts what was sent to an alias that is released.
         clock: time from which the lifetime of a token counts.
         slices: turns of the loop for the release of very many aliases.
     """
@@ -79,6 +82,7 @@ class SubscribeHandler:
         authorizer: Authorizer,
         producers: Producers,
         partial_uploads: PartialUploads,
+        traffic: Traffic,
         clock: Clock,
         slices: Slices,
     ) -> None:
@@ -90,6 +94,7 @@ class SubscribeHandler:
         self._authorizer = authorizer
         self._producers = producers
         self._partial_uploads = partial_uploads
+        self._traffic = traffic
         self._clock = clock
         self._slices = slices
 
@@ -103,7 +108,7 @@ class SubscribeHandler:
             problem = f"alias {request.alias} keeps to {before.name}: end its transfer {before.transfer} first"
             raise RequestRefused(Code.INVALID_REQUEST, problem)
         else:
-            self._release(before)
+            self._release(session, before)
             del session.bindings[request.alias]  # so that the aliases stand in the order in which they were bound
         binding = session.bindings[request.alias] = AliasBinding(request.alias, request.stream, session.peer.id)
         try:
@@ -220,7 +225,7 @@ class SubscribeHandler:
         def step() -> bool:
             bindings = list(islice(remaining, RELEASED_AT_ONCE))
             for binding in bindings:
-                self._release(binding)
+                self._release(session, binding)
                 if binding.fanout is not None:
                     binding.fanout.forget_publisher(session.connection)
             return len(bindings) == RELEASED_AT_ONCE
@@ -228,9 +233,10 @@ class SubscribeHandler:
         if step():
             self._slices.add(step)
 
-    def _release(self, binding: AliasBinding) -> None:
+    def _release(self, session: Session, binding: AliasBinding) -> None:
         """Detach the producer of an alias, whose connection is gone or which is bound anew."""
         binding.released = True
+        self._traffic.take(session.peer.client_id, binding)
         if binding.stream is None:
             return
         self._hub.release(binding.stream, binding)
@@ -255,6 +261,7 @@ class SubscribeHandler:
         if is_address(request.stream):
             if not session.grant.may_request(check_address(request.stream)):
                 raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not ask {request.stream}")
+            binding.exchange = Exchange()
             connection.send(StreamInfo(None, request.stream, alias=request.alias))
             return
         check_name = check_stream_name if session.buries else check_published_name
@@ -270,6 +277,7 @@ class SubscribeHandler:
         if schema is not None:
             stream.declare(schema)
         binding.next_sequence = request.sequence or 1
+        binding.counted = binding.next_sequence, stream.next_offset, stream.published_bytes
         if request.producer is not None:
             binding.window = self._producers.attach(stream, request.producer, binding.next_sequence, binding)
             self._partial_uploads.take_over(binding.window, binding.next_sequence)

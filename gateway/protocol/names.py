@@ -190,6 +190,11 @@ def split_address(address: str) -> tuple[str, str]:
     return scheme, holder
 
 
+def workflow_of(name: str) -> str:
+    """Return the workflow of a stream, a pattern or an address: the first segment of its name."""
+    return name.partition("/")[0]
+
+
 def inbox_of(client_id: str) -> str:
     """Return the address of a client's inbox."""
     return f"{AGENT_SCHEME}:{client_id}"

@@ -75,7 +75,7 @@ class Listener:
         self._server = await loop.create_server(
             lambda: WebSocketConnection(self, loop), host, port, backlog=BACKLOG, reuse_address=True
         )
-        sweeps = (self._sweep(), self._sweep_consumers(), self._follow_time())
+        sweeps = (self._sweep(), self._sweep_consumers(), self._sweep_workflows(), self._follow_time())
         self._sweepers = [loop.create_task(sweep) for sweep in sweeps]
         bound = [listening.getsockname()[:2] for listening in self._server.sockets]
         port = int(bound[0][1])
@@ -186,6 +186,12 @@ class Listener:
             await sleep(interval_s)
             for _ in self._core.sweep_consumers():
                 await asyncio.sleep(0)
+
+    async def _sweep_workflows(self) -> None:
+        workflows = self._core.workflows
+        while True:
+            await sleep(workflows.pause_s)
+            workflows.begin_sweep()
 
     async def _follow_time(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import EndReason, Kind
 from gateway.protocol.mismatch import durability_mismatch, kind_mismatch
-from gateway.protocol.names import Pattern, is_dead_letter_name
+from gateway.protocol.names import Pattern, is_dead_letter_name, workflow_of
 from gateway.shrinking import Shrinking
 from gateway.streams.expansion import Expansion
 from gateway.streams.history import KEEP_ALL, Entry, History, HistoryBudget
@@ -127,13 +127,17 @@ class StreamRegistry:
         if pattern.is_literal:
             stream = self._by_name.get(StreamName(pattern.text))
             return () if stream is None else (stream,)
-        return list(self._of(_workflow_of(pattern.text)))
+        return list(self._of(workflow_of(pattern.text)))
 
     def candidate_count(self, pattern: Pattern) -> int:
         """Return the number of :meth:`candidates`, without a look at any of them."""
         if pattern.is_literal:
             return int(pattern.text in self._by_name)
-        return len(self._of(_workflow_of(pattern.text)))
+        return len(self._of(workflow_of(pattern.text)))
+
+    def count_in(self, workflow: str) -> int:
+        """Return the number of streams of a workflow."""
+        return len(self._by_workflow.get(workflow, ()))
 
     def pieces(self, pattern: Pattern, size: int) -> Iterator[list[Stream]]:
         """Yield the streams of :meth:`candidates` in pieces, also while streams come and go between two pieces.
@@ -147,7 +151,7 @@ class StreamRegistry:
         """
         if pattern.is_literal:
             return iter([list(self.candidates(pattern))])
-        return self._pieces(_workflow_of(pattern.text), size, self._last_id, self._ended)
+        return self._pieces(workflow_of(pattern.text), size, self._last_id, self._ended)
 
     def _pieces(self, workflow: str, size: int, newest_id: int, ended: int) -> Iterator[list[Stream]]:
         taken_id = at = 0
@@ -212,7 +216,7 @@ class StreamRegistry:
             The entries of its history. They may be many: let go of them bit by bit.
         """
         del self._by_name[stream.name]
-        workflow = _workflow_of(stream.name)
+        workflow = workflow_of(stream.name)
         del self._by_workflow[workflow][stream]
         if not self._by_workflow[workflow]:
             del self._by_workflow[workflow]
@@ -241,7 +245,7 @@ class StreamRegistry:
 
     def _add(self, stream: Stream) -> None:
         self._by_name[stream.name] = stream
-        self._by_workflow.setdefault(_workflow_of(stream.name), {})[stream] = None
+        self._by_workflow.setdefault(workflow_of(stream.name), {})[stream] = None
 
     def _new_history(
         self, name: StreamName, kind: Kind, config: StreamConfig, durability: Durability, next_offset: int = 0
@@ -268,8 +272,3 @@ class StreamRegistry:
             message = f"stream {name} cannot have durability {durability.value}: the gateway keeps streams in memory"
             raise RequestRefused(Code.DURABILITY_MISMATCH, f"{message}; start it with --store sqlite:PATH")
         return durability
-
-
-def _workflow_of(name: str) -> str:
-    """Return the first segment of a name or a pattern."""
-    return name.partition("/")[0]

@@ -124,6 +124,11 @@ class Observations:
             delivered[observation.source.parent.kind] += observation.fanout.delivered_messages
         return MappingProxyType(delivered)
 
+    def fanout_of(self, stream: Stream) -> PubSubFanout | None:
+        """Return the fan-out to those who observe a stream; ``None``: there are none."""
+        observation = self._by_stream.get(stream)
+        return None if observation is None else observation.fanout
+
     def receivers_of(self, stream: Stream) -> int:
         """Return the number of connections that observe a stream."""
         observation = self._by_stream.get(stream)

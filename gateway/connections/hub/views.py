@@ -207,13 +207,15 @@ class Views:
 
     def receivers_of(self, stream: Stream) -> int:
         """Return the number of connections that receive views of a stream, each view counted."""
-        derivations = self._of_streams.get(stream, {}).values()
-        return sum([len(delivery) for derivation in derivations for delivery in derivation.fanout.classes])
+        return sum([fanout.receivers for fanout in self.fanouts_of(stream)])
+
+    def fanouts_of(self, stream: Stream) -> list[PubSubFanout]:
+        """Return the fan-outs of the views of a stream."""
+        return [derivation.fanout for derivation in self._of_streams.get(stream, {}).values()]
 
     def by_id(self, stream: Stream, view_id: int) -> PubSubFanout | None:
         """Return the fan-out of a view of a stream, by the number of the view."""
-        derivations = self._of_streams.get(stream, {}).values()
-        return next((each.fanout for each in derivations if each.source.id == view_id), None)
+        return next((fanout for fanout in self.fanouts_of(stream) if fanout.source.id == view_id), None)
 
     def _derivation(self, stream: Stream, view: View) -> Derivation | None:
         return self._of_streams.get(stream, {}).get(view)

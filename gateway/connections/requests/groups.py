@@ -42,6 +42,10 @@ class Groups:
         if not members:
             del self._members[address]
 
+    def members_of(self, address: str) -> list[Member]:
+        """Return the members of a group."""
+        return list(self._members.get(address, {}).values())
+
     def choose(
         self, address: str, asker: ConnectionRequests, except_for: ConnectionRequests | None = None
     ) -> Member | None:

@@ -12,6 +12,7 @@ from gateway.connections.ports import Clock
 from gateway.connections.requests.failover import Failover
 from gateway.connections.requests.groups import Groups, Member
 from gateway.connections.requests.mailbox import close_unused, group_mailbox, own_mailbox
+from gateway.connections.sessions.exchange import Exchange
 from gateway.connections.sessions.outstanding_requests import (
     ConnectionRequests,
     OutstandingRequest,
@@ -61,9 +62,10 @@ class Requests:
         self._fanouts = fanouts
         self._uploads = uploads
         self._clock = clock
-        self._groups = Groups()
+        self.groups = Groups()
+        """Members of all groups."""
         self._outstanding = OutstandingRequests(settings)
-        self._failover = Failover(pool, self._groups, self._outstanding, uploads)
+        self._failover = Failover(pool, self.groups, self._outstanding, uploads)
         self._sweeping = False
 
     def receive(self, session: Session, data: Buffer, frame: Frame) -> None:
@@ -118,11 +120,11 @@ class Requests:
             raise RequestRefused(Code.INVALID_REQUEST, f"the connection is a member of {address} already")
         close_unused(session.requests)
         mailbox = group_mailbox(self._fanouts, session.requests, address, subscription)
-        self._groups.join(address, Member(session.requests, mailbox))
+        self.groups.join(address, Member(session.requests, mailbox))
 
     def leave(self, session: Session, address: str) -> None:
         """Remove a member from its group; other members get its open requests, or it keeps them if there is none."""
-        self._groups.leave(address, session.requests)
+        self.groups.leave(address, session.requests)
         self._failover.left(session.requests, address)
         close_unused(session.requests)
 
@@ -130,6 +132,7 @@ class Requests:
 
     def _add(self, request: OutstandingRequest) -> None:
         self._outstanding.add(request)
+        request.exchange.asked(request.size)
         self._sweep_later()
 
     def _sweep_later(self) -> None:
@@ -159,7 +162,7 @@ class Requests:
         """Reassign the requests that a lost connection was to reply to, and call off the requests that it asked."""
         requests = session.requests
         for address in list(requests.groups):
-            self._groups.leave(address, requests)
+            self.groups.leave(address, requests)
         self._failover.lost(requests)
         for request in list(requests.asked.values()):
             self._failover.call_off(request, Code.PEER_GONE)
@@ -170,7 +173,8 @@ class Requests:
     # Frames.
 
     def _request(self, session: Session, data: Buffer, frame: Frame, parsed: DataFrame) -> None:
-        address, requests, correlation = self._address(session, parsed), session.requests, parsed.offset
+        address, exchange = self._address(session, parsed)
+        requests, correlation = session.requests, parsed.offset
         deadline_ns = None if parsed.extensions is None else parsed.extensions.deadline_ns
         if deadline_ns is not None and deadline_ns <= self._clock.time_ns():
             raise RequestRefused(Code.EXPIRED, f"the deadline of request {correlation} had passed when it came")
@@ -183,7 +187,9 @@ class Requests:
         size = frame.end - frame.start if parsed.plan is None else parsed.plan.payload_bytes
         if for_group:
             self._outstanding.check_room(requests, size)
-        request = OutstandingRequest(self._outstanding, requests, correlation, address, size, replier, mailbox)
+        request = OutstandingRequest(
+            self._outstanding, requests, correlation, address, size, replier, mailbox, exchange
+        )
         request.deadline_ns = deadline_ns
         if parsed.plan is not None:
             done, undo = partial(_completed, request), request.settle
@@ -199,13 +205,13 @@ class Requests:
         self._add(request)
         mailbox.deliver_frame(run, parsed, peer, itemsize)
 
-    def _address(self, session: Session, parsed: DataFrame) -> str:
+    def _address(self, session: Session, parsed: DataFrame) -> tuple[str, Exchange]:
         binding = session.bindings.get(parsed.stream)
         if binding is None:
             raise session.not_open(parsed.stream, self._limits.max_aliases)
         if binding.refusal is not None:
             raise fresh(binding.refusal)
-        if binding.stream is not None:
+        if binding.exchange is None:
             raise RequestRefused(Code.INVALID_NAME, f"{binding.name} is a stream: requests go to an address")
         if session.state is State.DRAINING:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping and takes no new requests")
@@ -215,7 +221,7 @@ class Requests:
         if len(asked) >= self._limits.max_requests:
             problem = f"the connection has max_requests={self._limits.max_requests} outstanding"
             raise RequestRefused(Code.LIMIT_EXCEEDED, f"{problem}: await some of them first")
-        return binding.name
+        return binding.name, binding.exchange
 
     def _inbox(self, address: str, client_id: str) -> tuple[ConnectionRequests, PubSubFanout]:
         replier = self._pool.inbox_of(client_id)
@@ -224,7 +230,7 @@ class Requests:
         return replier.requests, own_mailbox(self._fanouts, replier.requests)
 
     def _member(self, address: str, asker: ConnectionRequests) -> Member:
-        member = self._groups.choose(address, asker)
+        member = self.groups.choose(address, asker)
         if member is None:
             raise RequestRefused(Code.NO_SUCH_PEER, f"{address} has no members now")
         return member
@@ -252,11 +258,13 @@ class Requests:
         if parsed.plan is not None:
             done, undo = partial(_replied, request, last), partial(_not_replied, request)
             self._uploads.begin_direct(session, parsed, meta, mailbox, done=done, undo=undo)
+            request.exchange.replied(parsed.plan.payload_bytes)
             request.replying = parsed.plan.transfer
             return
         itemsize = check_payload(parsed, meta, session.connection.codecs, self._limits)
         peer = session.peer.id
         run = frame_as_run(data, frame, parsed, mailbox.source, peer, parsed.offset)
+        request.exchange.replied(run.size)
         _replied(request, last)
         mailbox.deliver_frame(run, parsed, peer, itemsize)
 

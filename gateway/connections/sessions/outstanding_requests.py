@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.sessions.deadlines import Deadlines
+from gateway.connections.sessions.exchange import Exchange
 from gateway.connections.sessions.send_in_order import send_in_order
 from gateway.connections.sessions.turns import Turns
 from gateway.errors import Code, PeerError, RequestRefused
@@ -106,6 +107,8 @@ class OutstandingRequest:
     """Requests of the connection that must reply."""
     mailbox: PubSubFanout
     """Fan-out that brings the request to the replier."""
+    exchange: Exchange
+    """Exchange between the asker and the address."""
     key: tuple[int, int] = field(init=False)
     """The replier's name for the request: (asker's peer, correlation)."""
     deadline_ns: int | None = None

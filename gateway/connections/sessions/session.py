@@ -12,6 +12,7 @@ from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Grant
 from gateway.connections.sessions.backlog import Backlog
 from gateway.connections.sessions.credit_window import CreditWindow
+from gateway.connections.sessions.exchange import Exchange
 from gateway.connections.sessions.grant import NOTHING
 from gateway.connections.sessions.outstanding_requests import ConnectionRequests
 from gateway.connections.slices import Slices
@@ -66,6 +67,11 @@ class AliasBinding:
     """Bytes of an element of these messages."""
     schema: Schema | None = None
     """Schema of the stream when that meta block was checked."""
+    counted: tuple[int, int, int] = (0, 0, 0)
+    """Values of ``next_sequence``, and of next offset and published bytes of the stream, up to which the collaboration
+    graph has counted the messages to the alias."""
+    exchange: Exchange | None = None
+    """Requests to the address, and replies to them; ``None`` for a stream."""
     released: bool = False
     """True once the connection is gone, or the alias is bound anew: outcomes that come later do not name it."""
 

@@ -298,7 +298,7 @@ class Requests(RuleBasedStateMachine):
                 asker.peer.drop()
         assert nothing_is_left(self.world)
         requests = self.world.core._requests
-        assert not len(requests._groups)
+        assert not len(requests.groups)
         assert not requests._outstanding.kept_bytes
         assert not requests._outstanding.owing
         assert not len(requests._outstanding._deadlines)

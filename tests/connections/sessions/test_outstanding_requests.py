@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.connections.requests.mailbox import own_mailbox
+from gateway.connections.sessions.exchange import Exchange
 from gateway.connections.sessions.outstanding_requests import (
     MAX_RELEASED,
     REQUEST_BYTES,
@@ -33,7 +34,7 @@ class Office:
         replier = self.first.session.requests
         mailbox = own_mailbox(self.world.core.hub.fanouts, replier)
         asker = self.asker.session.requests
-        request = OutstandingRequest(self.table, asker, correlation, "group:g", size, replier, mailbox)
+        request = OutstandingRequest(self.table, asker, correlation, "group:g", size, replier, mailbox, Exchange())
         request.kept = Run(mailbox.source, correlation, 1, (bytes(size),), size, 0, 1) if kept else None
         request.deadline_ns = deadline_ns
         self.table.add(request)

@@ -1,0 +1,1 @@
+"""Clients that work with each other: decayed traffic between them, by workflow, and the pattern that it has."""

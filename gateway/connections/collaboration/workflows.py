@@ -1,0 +1,205 @@
+"""Workflows: the collaboration graphs of all workflows, brought up to date by a sweep over counters.
+
+A sweep takes small steps among those of other long work, and the next one begins later the longer it has taken.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import Final
+
+from gateway.connections.collaboration.flow_table import FlowTable
+from gateway.connections.collaboration.graph import FEW_PLACES, NO_COUNTS, PLACES, FlowCounts, advance
+from gateway.connections.collaboration.pattern import GraphPattern
+from gateway.connections.collaboration.recognition import recognize
+from gateway.connections.collaboration.traffic import MAX_WORKFLOWS, Traffic
+from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
+from gateway.connections.hub.hub import Hub
+from gateway.connections.ports import Clock
+from gateway.connections.requests.groups import Groups
+from gateway.connections.sessions.pool import Pool
+from gateway.connections.slices import Slices, Step, step_of
+from gateway.ids import ClientId
+from gateway.protocol.names import is_address
+from gateway.streams.stream_registry import StreamRegistry
+
+SWEEP_INTERVAL_S: Final = 1.0
+"""Least time between the beginnings of two sweeps."""
+
+SWEEP_SHARE: Final = 0.005
+"""Part of one core that sweeps may take: a long one is followed by a pause of so many times its length."""
+
+LEAST_SPAN_S: Final = 0.001
+"""Length that a span has at least, so that there is a rate in it."""
+
+STEP_COST: Final = 2048
+"""Cost of one step, as :meth:`~gateway.connections.collaboration.traffic.Traffic.take` counts it: some 0.3 ms."""
+
+EDGE_COST: Final = 8
+"""Cost of bringing an edge up to date."""
+
+MAX_EDGES: Final = 65_536
+"""Edges of all graphs together, some 15 MB; beyond them a graph has at most those of few clients."""
+
+
+class Workflows:
+    """Graphs of all workflows.
+
+    Args:
+        pool: all connections.
+        streams: all streams.
+        hub: their receivers.
+        groups: members of groups.
+        clock: time between sweeps.
+        slices: takes the steps of a sweep.
+
+    Attributes:
+        traffic: what has been counted since the last sweep.
+        on_counts: called with the name of a workflow, the length of the span, and the counts that its graph gets;
+            ``None``: nobody records them.
+    """
+
+    def __init__(
+        self, pool: Pool, streams: StreamRegistry, hub: Hub, groups: Groups, clock: Clock, slices: Slices
+    ) -> None:
+        self._pool = pool
+        self._streams = streams
+        self._clock = clock
+        self._slices = slices
+        self._workflows: dict[str, Workflow] = {}
+        self.traffic = Traffic(pool, hub, groups, self._workflows)
+        self.on_counts: Callable[[str, float, FlowCounts], object] | None = None
+        self._edges = 0
+        self._last_id = 0
+        self._counted_s = clock.monotonic_s()
+        self._step: Step | None = None
+        """Step of the sweep that is under way."""
+        self._spent_s = 0.0
+        """Time that the sweep has taken so far, or the last one in all."""
+
+    def __iter__(self) -> Iterator[Workflow]:
+        return iter(self._workflows.values())
+
+    def __len__(self) -> int:
+        return len(self._workflows)
+
+    @property
+    def pause_s(self) -> float:
+        """Time to wait before the next sweep is begun."""
+        return max(SWEEP_INTERVAL_S, self._spent_s / SWEEP_SHARE)
+
+    def stats(self) -> WorkflowStats:
+        """Return the numbers of all workflows."""
+        patterns = dict.fromkeys(GraphPattern, 0)
+        for workflow in self:
+            patterns[workflow.recognition.pattern] += 1
+        return WorkflowStats(MappingProxyType(patterns), self._edges)
+
+    def begin_sweep(self) -> None:
+        """Begin a sweep in the turns that follow, unless one is under way; to be called after :attr:`pause_s`."""
+        if self._step is None:
+            self._step = step_of(self._sweep())
+            self._spent_s = 0.0
+            self._slices.add(self._take_step)
+
+    def _take_step(self) -> bool:
+        assert self._step is not None
+        begun_s, more = self._clock.monotonic_s(), False
+        try:
+            more = self._step()
+        finally:
+            self._spent_s += self._clock.monotonic_s() - begun_s
+            if not more:
+                self._step = None
+        return more
+
+    def _sweep(self) -> Iterator[None]:
+        yield from self._read()
+        now_s = self._clock.monotonic_s()
+        elapsed_s, self._counted_s = max(LEAST_SPAN_S, now_s - self._counted_s), now_s
+        yield from self._lead_requests()
+        cost = 0
+        for name in list(self._workflows | self.traffic.tables):
+            cost += self._advance(name, elapsed_s, now_s)
+            if cost >= STEP_COST:
+                cost = 0
+                yield
+
+    def _read(self) -> Iterator[None]:
+        """Count what has been sent since the last sweep."""
+        cost = 0
+        for session in self._pool:
+            cost += 1
+            for binding in list(session.bindings.values()) if session.bindings else ():
+                cost += self.traffic.take(session.peer.client_id, binding)
+                if cost >= STEP_COST:
+                    cost = 0
+                    yield
+            if cost >= STEP_COST:
+                cost = 0
+                yield
+
+    def _lead_requests(self) -> Iterator[None]:
+        """Lead requests and replies to the busiest workflow in which both clients take part, if there is one."""
+        tables = self.traffic.tables
+        counts = {name: tables.pop(name).take() for name in list(tables) if is_address(name)}
+        if not counts:
+            return
+        parts = defaultdict[ClientId, set[str]](set)
+        asking = {flow.source for each in counts.values() for flow in each.flows}
+        for name, workflow in list(self._workflows.items()):
+            for client_id in () if is_address(name) else workflow.graph.clients & asking:
+                parts[client_id].add(name)
+        yield
+        for address, each in counts.items():
+            for flow in each.flows:
+                shared = parts[flow.source] & parts[flow.target]
+                table = self._busiest_of(shared) or self.traffic.table_of(address)
+                if table is not None:
+                    table.add(flow.source, (flow.target,), flow.via, flow.messages, flow.nbytes)
+            yield
+
+    def _busiest_of(self, names: set[str]) -> FlowTable | None:
+        workflows = [self._workflows[name] for name in names if name in self._workflows]
+        if not workflows:
+            return None
+        busiest = max(workflows, key=lambda workflow: (workflow.graph.messages_per_s, workflow.name))
+        return self.traffic.table_of(busiest.name)
+
+    def _advance(self, name: str, elapsed_s: float, now_s: float) -> int:
+        """Bring one graph up to date, and return the cost of it."""
+        before, table = self._workflows.get(name), self.traffic.tables.pop(name, None)
+        counts = NO_COUNTS if table is None else table.take()
+        if before is None:
+            if not counts.flows or not self._make_room():
+                return 1
+            self._last_id += 1
+            before = Workflow(self._last_id, name)
+        elif not counts.messages and not before.graph.edges:
+            return 1 + self._drop_ended(before)
+        if self.on_counts is not None:
+            self.on_counts(name, elapsed_s, counts)
+        others = self._edges - len(before.graph.edges)
+        graph = advance(before.graph, counts, elapsed_s, PLACES)
+        if others + len(graph.edges) > MAX_EDGES:
+            graph = advance(before.graph, counts, elapsed_s, FEW_PLACES)
+        self._edges = others + len(graph.edges)
+        self._workflows[name] = Workflow(before.id, name, graph, recognize(before.recognition, graph, now_s))
+        return EDGE_COST * (len(before.graph.edges) + len(counts.flows) + 1)
+
+    def _drop_ended(self, workflow: Workflow) -> int:
+        """Forget a workflow without a graph that has no streams any more; return the cost of that."""
+        if not self._streams.count_in(workflow.name):
+            del self._workflows[workflow.name]
+        return 1
+
+    def _make_room(self) -> bool:
+        """Return whether another workflow may have a graph; one that has none any more makes room."""
+        if len(self._workflows) < MAX_WORKFLOWS:
+            return True
+        silent = next((workflow for workflow in self if not workflow.graph.edges), None)
+        if silent is not None:
+            del self._workflows[silent.name]
+        return silent is not None
