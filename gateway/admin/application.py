@@ -48,6 +48,7 @@ def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = ID
             Route("/api/v1/openapi.json", show_document),
             Route("/api/v1/connections", catalogue.connections),
             Route("/api/v1/streams", catalogue.streams),
+            Route("/api/v1/workflows", catalogue.workflows),
             Route("/api/v1/streams/{name:path}", stream, methods=["GET", "PUT", "DELETE"]),
         ],
         exception_handlers={

@@ -1,4 +1,4 @@
-"""Catalogue of the admin port: lists of streams and connections, page by page."""
+"""Catalogue of the admin port: lists of streams, connections and workflows, page by page."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.admin.query import check_names, integer_of
+from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.core import Core
 from gateway.connections.sessions.session import Session
 from gateway.connections.snapshots import (
     STEP,
     ConnectionSnapshot,
     StreamSnapshot,
+    WorkflowSnapshot,
     connection_snapshot,
     stream_snapshot,
+    workflow_snapshot,
 )
 from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.names import compile_pattern
@@ -36,7 +39,7 @@ EVERY_STREAM: Final = "**"
 
 
 class Catalogue:
-    """Lists of streams and connections, cut into pages by their numbers, which never change.
+    """Lists of streams, connections and workflows, cut into pages by their numbers, which never change.
 
     Args:
         core: the gateway.
@@ -80,6 +83,27 @@ class Catalogue:
             following = None if last else found[-1].peer.id
             return await _answer("connections", found, lambda each: _fields(connection_snapshot(each)), following)
 
+    async def workflows(self, request: Request) -> Response:
+        """Return up to ``limit`` workflows with their graphs, in the order of their ids, after id ``after``.
+
+        Raises:
+            RequestRefused: ``INVALID_REQUEST``.
+        """
+        check_names(request, "name", "after", "limit")
+        name = request.query_params.get("name")
+        after, limit = _page_of(request)
+        async with self._in_turn:
+            found, last = await _take(
+                self._core.workflows, limit, lambda each: each.id > after and name in {None, each.name}
+            )
+            following = None if last else found[-1].id
+            # One at a time: a workflow may have hundreds of edges.
+            return await _answer("workflows", found, self._workflow, following, together=1)
+
+    def _workflow(self, workflow: Workflow) -> dict[str, Any]:
+        snapshot = workflow_snapshot(self._core, workflow)
+        return _rounded(_fields(snapshot)) | {"edges": [_rounded(edge._asdict()) for edge in snapshot.edges]}
+
     def _stream(self, stream: Stream) -> dict[str, Any] | None:
         return None if stream.ended else _stream(stream_snapshot(self._core, stream))
 
@@ -103,7 +127,11 @@ async def _take(items: Iterable[T], limit: int, is_wanted: Callable[[T], bool]) 
 
 
 async def _answer(
-    name: str, page: Sequence[T], fields_of: Callable[[T], dict[str, Any] | None], following: int | None
+    name: str,
+    page: Sequence[T],
+    fields_of: Callable[[T], dict[str, Any] | None],
+    following: int | None,
+    together: int = WRITE_STEP,
 ) -> Response:
     """Return a page as JSON; let the loop turn while it is written.
 
@@ -112,13 +140,14 @@ async def _answer(
         page: items of the page.
         fields_of: returns the fields of an item; ``None``: it has ended since the page was begun.
         following: number of the last item, if others follow.
+        together: items that are written in one turn.
     """
     written: list[str] = []
     for index, item in enumerate(page, start=1):
         fields = fields_of(item)
         if fields is not None:
             written.append(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
-        if not index % WRITE_STEP:
+        if not index % together:
             await asyncio.sleep(0)
     body = f'{{"{name}":[{",".join(written)}],"next":{json.dumps(following)}}}'
     return Response(body.encode(), media_type="application/json")
@@ -133,6 +162,11 @@ def _stream(stream: StreamSnapshot) -> dict[str, Any]:
     return _fields(stream) | {"newest": newest}
 
 
-def _fields(snapshot: StreamSnapshot | ConnectionSnapshot) -> dict[str, Any]:
+def _rounded(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields whose fractions have as many digits as say something."""
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in fields.items()}
+
+
+def _fields(snapshot: StreamSnapshot | ConnectionSnapshot | WorkflowSnapshot) -> dict[str, Any]:
     """Return the fields of a snapshot under their names, which are those of the JSON."""
     return {name: getattr(snapshot, name) for name in snapshot.__slots__}

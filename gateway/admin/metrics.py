@@ -102,6 +102,11 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
     yield Gauge("frys_greeting_connections", "Connections that have not sent HELLO.", snapshot.greeting)
     yield Gauge("frys_lagging_connections", "Connections served from their outbox.", snapshot.lagging)
     yield Gauge("frys_subscriptions", "Subscriptions of all connections.", snapshot.subscriptions)
+    patterns = Gauge("frys_workflows", "Workflows that have a collaboration graph.", labels=["pattern"])
+    for pattern, number in snapshot.workflows.patterns.items():
+        patterns.add_metric([pattern.value], number)
+    yield patterns
+    yield Gauge("frys_collaboration_edges", "Edges of all collaboration graphs.", snapshot.workflows.edges)
     yield Gauge("frys_views", "Distinct views with at least one receiver.", snapshot.views.views)
     yield Gauge("frys_view_bytes", "Memory of views and of their newest messages.", snapshot.views.held_bytes)
     yield Gauge("frys_outbox_bytes", "Bytes waiting in outboxes; shared ones count in each.", snapshot.outbox_bytes)

@@ -9,6 +9,8 @@ from starlette.responses import JSONResponse
 
 from gateway import __version__
 from gateway.admin.catalogue import MAX_PAGE, PAGE
+from gateway.connections.collaboration.graph import Via
+from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
@@ -16,6 +18,7 @@ from gateway.protocol.state import State
 Node = dict[str, Any]
 
 _INTEGER: Final[Node] = {"type": "integer", "minimum": 0}
+_NUMBER: Final[Node] = {"type": "number", "minimum": 0}
 _TEXT: Final[Node] = {"type": "string"}
 _NPY: Final[Node] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
@@ -192,6 +195,38 @@ _SCHEMAS: Final[Node] = {
         client_conflated=_INTEGER | {"description": "States that were delivered and not read: its program is slow."},
         dropped=_INTEGER,
     ),
+    "Edge": _object(
+        source=_TEXT | {"description": "`client_id` of the sender."},
+        target=_TEXT | {"description": "`client_id` of the receiver."},
+        via={"type": "string", "enum": [via.value for via in Via]},
+        messages_per_s=_NUMBER,
+        bytes_per_s=_NUMBER,
+    ),
+    "Workflow": _object(
+        id=_INTEGER,
+        name=_TEXT
+        | {
+            "description": "First segment of the names of its streams; of requests between clients that share no "
+            "workflow, their address."
+        },
+        pattern={
+            "type": "string",
+            "enum": [pattern.value for pattern in GraphPattern],
+            "description": "Shape in which messages go between its clients.",
+        },
+        confidence={
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "How clear the pattern is; below 0.5 while another one is ahead that has not stayed so.",
+        },
+        pattern_s=_NUMBER | {"description": "Seconds for which it has had the pattern."},
+        messages_per_s=_NUMBER | {"description": "Rate of all messages, counted for each receiver; halves in 5 s."},
+        bytes_per_s=_NUMBER,
+        clients=_INTEGER | {"description": "Clients that have an edge."},
+        edges={"type": "array", "items": _ref("Edge"), "description": "The heaviest edges, the heaviest first."},
+        unlisted_edges=_INTEGER,
+    ),
     "Failure": _object(
         code=_INTEGER | {"description": "Code of section 12.1 of the protocol; below 1000: an HTTP status."},
         error=_TEXT | {"description": "Name of the code."},
@@ -224,6 +259,14 @@ DOCUMENT: Final[Node] = {
             _query(
                 "pattern", "Pattern of stream names, as in SUBSCRIBE; absent: all streams.", _TEXT | {"default": "**"}
             ),
+            *_PAGING,
+            failures=(400,),
+        ),
+        "/api/v1/workflows": _get(
+            "listWorkflows",
+            "List of the workflows with their collaboration graphs",
+            _json(_object(workflows={"type": "array", "items": _ref("Workflow")}, next=_NEXT)),
+            _query("name", "Name of the only workflow that is wanted.", _TEXT),
             *_PAGING,
             failures=(400,),
         ),

@@ -12,6 +12,7 @@ from gateway import __version__
 LINKS: Final = (
     ("/api/v1/streams", "streams"),
     ("/api/v1/connections", "connections"),
+    ("/api/v1/workflows", "workflows"),
     ("/metrics", "metrics"),
     ("/healthz", "health"),
     ("/readyz", "readiness"),

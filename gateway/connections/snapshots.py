@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from gateway.connections.collaboration.graph import Edge
+from gateway.connections.collaboration.pattern import GraphPattern
+from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
 from gateway.connections.hub.stats import KindStats, ViewStats
@@ -87,6 +90,28 @@ class StreamSnapshot:
     """The tensors of the newest message; ``None``: there is none, or its kind keeps none."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkflowSnapshot:
+    """One workflow with its collaboration graph."""
+
+    id: int
+    name: str
+    pattern: GraphPattern
+    confidence: float
+    """Score of the pattern, 0 to 1."""
+    pattern_s: float
+    """Time for which the workflow has had the pattern."""
+    messages_per_s: float
+    """Rate of all messages, each receiver counted."""
+    bytes_per_s: float
+    clients: int
+    """Clients that have an edge."""
+    edges: tuple[Edge, ...]
+    """The heaviest edges, at most :data:`MAX_LISTED_EDGES`."""
+    unlisted_edges: int
+    """Further edges."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreSnapshot:
     """The gateway with all its connections and streams. Sums over connections are 0 while there is none."""
@@ -133,10 +158,14 @@ class CoreSnapshot:
     views: ViewStats
     ended_streams: Mapping[EndReason, int]
     """Streams that have ended to make room for others."""
+    workflows: WorkflowStats
 
 
 MAX_LISTED_GROUPS: Final = 32
 """Groups of one connection that a list of connections names."""
+
+MAX_LISTED_EDGES: Final = 256
+"""Edges of one workflow that a list of workflows names."""
 
 
 def connection_snapshot(session: Session) -> ConnectionSnapshot:
@@ -185,6 +214,23 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
     )
 
 
+def workflow_snapshot(core: Core, workflow: Workflow) -> WorkflowSnapshot:
+    """Return the numbers of one workflow."""
+    graph, recognition = workflow.graph, workflow.recognition
+    return WorkflowSnapshot(
+        id=workflow.id,
+        name=workflow.name,
+        pattern=recognition.pattern,
+        confidence=recognition.confidence,
+        pattern_s=core.clock.monotonic_s() - recognition.since_s,
+        messages_per_s=graph.messages_per_s,
+        bytes_per_s=graph.bytes_per_s,
+        clients=len(graph.clients),
+        edges=graph.edges[:MAX_LISTED_EDGES],
+        unlisted_edges=max(0, len(graph.edges) - MAX_LISTED_EDGES),
+    )
+
+
 def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
     """Count everything: yields every :data:`STEP` items, and returns the result.
 
@@ -218,6 +264,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         store=core.gate.store_health,
         views=hub.views,
         ended_streams=hub.ended_streams,
+        workflows=core.workflows.stats(),
         **sums,
     )
 

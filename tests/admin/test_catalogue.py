@@ -78,6 +78,65 @@ async def test_connections_that_have_greeted(gateway: Gateway, http: httpx.Async
     }
 
 
+def sweep(world: World) -> None:
+    """Bring the collaboration graphs up to date."""
+    world.clock.advance(1.0)
+    world.core.workflows.begin_sweep()
+    world.settle()
+
+
+async def test_workflows_and_who_works_with_whom() -> None:
+    world = World()
+    trainer = world.publisher("wf/loss", "other/x")
+    world.subscriber("**", "one")
+    world.subscriber("wf/*", "two")
+    trainer.send(trainer.batch(0, [b"1234"] * 100))
+    trainer.publish(1, b"12345678")
+    sweep(world)
+    world.clock.advance(2.0)
+    async with client_of(world) as client:
+        answer = (await client.get("/api/v1/workflows")).json()
+        (other,) = (await client.get("/api/v1/workflows?name=other")).json()["workflows"]
+        assert (await client.get("/api/v1/workflows?name=none")).json()["workflows"] == []
+    first, second = answer["workflows"]
+    assert answer["next"] is None
+    assert other == second
+    edges = first.pop("edges")
+    assert [(edge["source"], edge["target"], edge["via"]) for edge in edges] == [
+        ("publisher", "one", "stream"),
+        ("publisher", "two", "stream"),
+    ]
+    for rate in ("messages_per_s", "bytes_per_s"):
+        assert [edge[rate] for edge in edges] == pytest.approx([first[rate] / 2] * 2, abs=0.001)
+    assert first.pop("messages_per_s") == pytest.approx(26, rel=0.01)
+    assert first.pop("bytes_per_s") > 100
+    assert first.pop("confidence") > 0.9
+    assert first == {
+        "id": 1,
+        "name": "wf",
+        "pattern": "broadcast",
+        "pattern_s": 2.0,
+        "clients": 3,
+        "unlisted_edges": 0,
+    }
+    assert (other["id"], other["name"], other["pattern"]) == (2, "other", "pipeline")
+
+
+async def test_pages_of_workflows_join_to_the_whole() -> None:
+    world = World()
+    publisher = world.publisher(*[f"wf-{number}/a" for number in range(5)])
+    world.subscriber("**", "one")
+    for alias in range(5):
+        publisher.publish(alias, b"12345678")
+    sweep(world)
+    async with client_of(world) as client:
+        first = (await client.get("/api/v1/workflows?limit=3")).json()
+        second = (await client.get(f"/api/v1/workflows?after={first['next']}")).json()
+    found = first["workflows"] + second["workflows"]
+    assert [each["name"] for each in found] == [f"wf-{number}" for number in range(5)]
+    assert second["next"] is None
+
+
 def client_of(world: World) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(make_application(world.core, Metrics(world.core)))
     return httpx.AsyncClient(transport=transport, base_url="http://gateway")
@@ -150,7 +209,7 @@ async def test_streams_that_end_while_a_page_is_made_are_left_out(monkeypatch: p
 
 
 @pytest.mark.parametrize("query", ["limit=1001", "limit=x", "after=-1"])
-@pytest.mark.parametrize("path", ["streams", "connections"])
+@pytest.mark.parametrize("path", ["streams", "connections", "workflows"])
 async def test_a_page_that_is_none(path: str, query: str) -> None:
     async with client_of(World()) as client:
         failure_of(await client.get(f"/api/v1/{path}?{query}"), Code.INVALID_REQUEST, 400)

@@ -10,9 +10,11 @@ import numpy as np
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.admin.metrics import CoreCollector, in_steps
+from gateway.admin.application import make_application
+from gateway.admin.metrics import CoreCollector, Metrics, in_steps
 from gateway.app import Gateway
 from gateway.client import connect
+from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.snapshots import core_snapshot
 from gateway.protocol.messages import Kind
 from tests.admin.files import CHUNK_BYTES, publish
@@ -59,6 +61,25 @@ async def test_what_happened_is_counted(gateway: Gateway, http: httpx.AsyncClien
         assert abs(samples["frys_clock_ahead_seconds", ""]) < 1
     samples = await scrape(http)
     assert samples["frys_delivered_messages_total", "state"] == 2
+
+
+async def test_workflows_are_counted_by_their_pattern() -> None:
+    world = World()
+    publisher = world.publisher("wf-1/a", "wf-2/a")
+    world.subscriber("**", "one")
+    world.subscriber("wf-1/*", "two")
+    for alias in (0, 1):
+        publisher.publish(alias, b"12345678")
+    world.clock.advance(1.0)
+    world.core.workflows.begin_sweep()
+    world.settle()
+    metrics = Metrics(world.core)
+    transport = httpx.ASGITransport(make_application(world.core, metrics))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        samples = await scrape(client)
+    patterns = {label: value for (name, label), value in samples.items() if name == "frys_workflows"}
+    assert patterns == dict.fromkeys(GraphPattern, 0.0) | {"broadcast": 1.0, "pipeline": 1.0}
+    assert samples["frys_collaboration_edges", ""] == 3
 
 
 async def test_what_becomes_of_messages_that_are_acknowledged(gateway: Gateway, http: httpx.AsyncClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from gateway.admin.openapi import DOCUMENT
 from gateway.app import Gateway
 from gateway.client import connect
 from gateway.errors import Code
+from gateway.protocol.messages import Kind
 from tests.admin.files import failure_of, publish, saved
 from tests.connections.memory import World
 
@@ -27,6 +29,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "array": list,
     "string": str,
     "integer": int,
+    "number": (int, float),
     "boolean": bool,
     "null": type(None),
 }
@@ -90,7 +93,7 @@ def test_the_document_is_well_formed() -> None:
     for reference in references(DOCUMENT):
         assert resolve(reference)
     ids = [operation["operationId"] for _, _, operation, _ in operations()]
-    assert len(ids) == len(set(ids)) == 10
+    assert len(ids) == len(set(ids)) == 11
     for path, _, operation, parameters in operations():
         assert path.startswith("/")
         in_path = {parameter["name"] for parameter in parameters if parameter["in"] == "path"}
@@ -120,7 +123,9 @@ def test_a_status_that_it_promises_can_happen() -> None:
     assert promised <= {200, 304, 408, *STATUSES.values()}
 
 
-@pytest.mark.parametrize("operation", ["getState", "publish", "deleteStream", "listStreams", "listConnections"])
+@pytest.mark.parametrize(
+    "operation", ["getState", "publish", "deleteStream", "listStreams", "listConnections", "listWorkflows"]
+)
 async def test_it_has_all_parameters_that_an_operation_takes(http: httpx.AsyncClient, operation: str) -> None:
     """Another one is refused, by a message that names those of the document."""
     ((path, method, parameters),) = [
@@ -141,11 +146,17 @@ async def test_it_is_served(http: httpx.AsyncClient) -> None:
 
 async def test_answers_keep_to_it(gateway: Gateway, http: httpx.AsyncClient) -> None:
     publish(gateway, "wf/a", {"": np.zeros(3)})
-    async with connect(gateway.url, client_type="agent") as client:
+    lists = ("/api/v1/streams", "/api/v1/connections", "/api/v1/workflows")
+    async with connect(gateway.url, client_type="agent") as client, client.subscribe("wf/b"):
         await client.publish("wf/b", np.zeros(3), kind="event")
-        for path in ("/healthz", "/readyz", "/api/v1/streams", "/api/v1/connections", "/api/v1/openapi.json"):
+        publish(gateway, "wf/b", {"": np.zeros(3)}, Kind.EVENT)
+        while not len(gateway.core.workflows):
+            gateway.core.workflows.begin_sweep()
+            await asyncio.sleep(0)
+        for path in ("/healthz", "/readyz", *lists, "/api/v1/openapi.json"):
             check_answer(await http.get(path), path)
-        for path in ("/api/v1/streams", "/api/v1/connections"):
+        assert (await http.get("/api/v1/workflows")).json()["workflows"][0]["edges"]
+        for path in lists:
             check_answer(await http.get(f"{path}?limit=x"), path)
     one = "/api/v1/streams/{name}"
     for name in ("none", "wf/none", "wf/b"):
