@@ -207,7 +207,7 @@ def publish_large(publisher: Peer, payload: bytes, chunk_bytes: int) -> None:
 def in_core(world: World, stream: Stream) -> Sink:
     """Add a JSON connection as the gateway has it."""
     person = TextPeer(world)
-    person.send('{"message_type":"hello","client_type":"agent","client_id":"person","payload":{"versions":[1]}}')
+    person.send('{"message_type":"hello","client_type":"agent","payload":{"versions":[1]}}')
     person.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"' + STREAM + '"}}')
     sink = Sink()
     person.session.connection.transport = sink
@@ -216,7 +216,7 @@ def in_core(world: World, stream: Stream) -> Sink:
 
 def at_edge(cache: Cache | None, world: World, stream: Stream) -> Sink:
     """Add a binary connection without codecs, whose transport is a translator."""
-    peer = Peer(world, "person", ())
+    peer = Peer(world, world.free_name("person"), ())
     peer.session.connection.format = EDGE_FORMAT
     peer.hello()
     peer.subscribe(STREAM)

@@ -23,7 +23,7 @@ REACHED_BY = {
     "a message": "connections/inbound/test_router_refusals.py:test_a_message_above_the_limit",
     "large messages on their way in": "connections/inbound/test_chunked_uploads.py:test_too_many_transfers",
     "incomplete large messages of one client, under way or left by a lost connection": (
-        "connections/inbound/test_partial_uploads.py:test_the_bound_is_of_a_client_whatever_its_connections"
+        "connections/inbound/test_partial_uploads.py:test_a_program_that_takes_over_has_all_the_room_of_its_client"
     ),
     "received bytes of incomplete large messages, all of the gateway": (
         "connections/inbound/test_partial_uploads.py:"

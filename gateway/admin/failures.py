@@ -52,7 +52,6 @@ STATUSES: Final[dict[int, int]] = {
     Code.NOT_PROCESSED: 409,
     Code.OUT_OF_WINDOW: 409,
     Code.CANCELLED: 409,
-    Code.SUPERSEDED: 409,
     Code.INVALID_REGION: 422,
     Code.FORBIDDEN: 403,
 }

@@ -66,7 +66,7 @@ class CoreCollector(Collector):
         )
         yield Counter(
             "frys_superseded_connections",
-            "Connections that another client took over from, by the same client_id.",
+            "Connections closed with SUPERSEDED, because a newer program has their client_id.",
             snapshot.superseded_connections,
         )
         yield Counter(

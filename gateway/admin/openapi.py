@@ -180,6 +180,7 @@ _SCHEMAS: Final[Node] = {
         peer=_INTEGER,
         client_id=_TEXT,
         client_type={"type": "string", "enum": [client_type.value for client_type in ClientType]},
+        generation=_INTEGER | {"description": "Grows with the time at which the program connected first."},
         agent=_TEXT,
         subprotocol=_TEXT,
         state={"type": "string", "enum": [state.value for state in State]},

@@ -22,7 +22,7 @@ from gateway.cli.printer import LinePrinter, Printer, TerminalPrinter
 from gateway.cli.rate_meter import RateMeter, losses
 from gateway.cli.view_option import view_of, with_view_options
 from gateway.client import Client, ClientState, Connecting, Gap, StreamEnded, Subscription, View, connect
-from gateway.errors import name_of
+from gateway.errors import ConnectionClosed, name_of
 
 TICK_S: Final = 0.2
 """Interval of looks at the connection's state, and of prints to a terminal."""
@@ -97,7 +97,7 @@ def sub(
         frys sub 'digits/*' --json | jq .latency_s
     """
     wanted = view_of(view, dtype, max_rate_hz, tensor)
-    connecting = connect(url, token=token, client_id=client_id, on_error=lambda error: _tell(str(error)))
+    connecting = connect(url, token=token, client_id=client_id, on_error=_tell_error)
     console = Console()
     printer = TerminalPrinter(console) if console.is_terminal and not as_json else LinePrinter(as_json=as_json)
     watch = Watch(printer, count, None if save_to is None else Recorder(save_to))
@@ -201,6 +201,11 @@ class Watch:
             if tick % TICKS_PER_RATE == 0:
                 rates = self._meter.recent(time.monotonic())
             self._printer.tick(f"{text.count(self._meter.messages, 'message')}, {rates}{losses(subscription.stats)}")
+
+
+def _tell_error(error: Exception) -> None:
+    if not isinstance(error, ConnectionClosed):  # the command ends by it, and tells it then
+        _tell(str(error))
 
 
 def _tell_gap(gap: Gap) -> None:

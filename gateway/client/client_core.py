@@ -9,7 +9,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import enum
-import secrets
 import time
 import warnings
 from collections.abc import AsyncGenerator
@@ -28,6 +27,7 @@ from gateway.client.sending.batcher import Batcher
 from gateway.client.sending.publisher import Publisher
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.greeting import open_session
+from gateway.client.session.introduction import Introduction
 from gateway.client.session.reconnect import Reconnector
 from gateway.client.session.session import Handlers, Session
 from gateway.client.session.socket import Lost
@@ -35,12 +35,9 @@ from gateway.client.subscribing.subscription import Subscription
 from gateway.client.subscribing.subscription_core import SubscriptionCore, SubscriptionOptions
 from gateway.client.subscribing.subscriptions import Subscriptions
 from gateway.client.time_limit import TimeLimit
-from gateway.errors import ConnectionFailed, FrysError, UsageError
+from gateway.errors import ConnectionClosed, ConnectionFailed, FrysError, UsageError
 from gateway.protocol.arguments import check_text
 from gateway.protocol.messages import Authenticate, Authenticated, ClientType, Error
-
-INSTANCES_BELOW: Final = 2**53
-"""Bound of the number by which a gateway tells the reconnect of a client from a restart of its program."""
 
 EXIT_MARGIN_S: Final = 1.0
 """Time in which the loop of another thread turns to closing, at the exit of the program."""
@@ -82,8 +79,7 @@ class ClientCore(OpenClient):
         self.subscriptions = Subscriptions(self.context)
         self.requester = Requester(self.context, self.now_ns)
         self.responder = Responder(self.context, self.now_ns)
-        self._client_id = options.client_id
-        self._instance = secrets.randbelow(INSTANCES_BELOW)
+        self._introduction = Introduction(options.client_id)
         self._reconnector = Reconnector(
             options.backoff, fresh_token=callable(options.token), open_session=self._open_session
         )
@@ -184,7 +180,7 @@ class ClientCore(OpenClient):
     @property
     def client_id(self) -> str:
         """Name of this client; empty before the gateway has told it."""
-        return self._client_id or ""
+        return self._introduction.client_id or ""
 
     def now_ns(self) -> int:
         """Return Unix time in ns by the clock of the gateway that was last connected."""
@@ -249,7 +245,7 @@ class ClientCore(OpenClient):
             raise
 
     def _take_up(self, session: Session) -> Handlers:
-        self._client_id = session.welcome.client_id
+        self._introduction.take(session.welcome)
         self._attached_s = time.monotonic()
         self._dispatcher = InboundDispatcher(
             session,
@@ -323,7 +319,7 @@ class ClientCore(OpenClient):
             self.context.session.read(reading)
 
     async def _open_session(self) -> Session:
-        return await open_session(self.options, self._client_id, self._instance, self)
+        return await open_session(self.options, self._introduction, self)
 
     async def _reopen(self, lost: Lost, lived_s: float) -> None:
         next_loss: Lost | None = lost
@@ -333,6 +329,8 @@ class ClientCore(OpenClient):
                 # The new session may have been lost before this task ran again.
                 next_loss, self._lost_again, lived_s = self._lost_again, None, 0.0
         except FrysError as error:
+            if isinstance(error, ConnectionClosed):
+                self.report(error)  # the gateway ends the client, and perhaps no call waits
             self._end(error)
 
     def _end(self, error: FrysError, *, cut_bytes: int = 0) -> None:

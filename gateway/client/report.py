@@ -33,18 +33,18 @@ class ErrorReport(Protocol):
 
 
 class Notice(NamedTuple):
-    """Messages that did not reach a receiver, or were not processed by it; or another client with the same id."""
+    """Messages that did not reach a receiver, or were not processed by it."""
 
     stream: str
-    """Stream of the messages; empty if the notice is about the connection (``SUPERSEDED``)."""
+    """Stream of the messages; empty if the notice concerns none."""
     first: int
     """First offset that the notice concerns; 0 if it concerns none."""
     last: int
     """Last offset; -1 if the notice concerns none."""
     code: int
-    """``EXPIRED``, ``DEAD_LETTER`` or ``SUPERSEDED`` of :class:`gateway.errors.Code`."""
+    """``EXPIRED`` or ``DEAD_LETTER`` of :class:`gateway.errors.Code`."""
     client_id: str | None
-    """The receiver, if it is known; with ``SUPERSEDED`` the id of this client."""
+    """The receiver, if it is known."""
     reason: str
     """Explanation for people."""
 
@@ -163,11 +163,8 @@ class Reporter:
             self._quiet_until_s = self._monotonic_s() + LOG_EVERY_S
 
     def notice(self, notice: Notice) -> None:
-        """Report a NOTICE (spec section 7.6). The log also has each use of the same id by another client."""
-        superseded = notice.code == Code.SUPERSEDED
-        if superseded:
-            logger.warning("%s", notice)
+        """Report a NOTICE (spec section 7.6)."""
         if self._on_notice is not None:
             call_back(self._on_notice, notice)
-        elif self._on_error is not None or not superseded:
+        else:
             self(RequestRefused(notice.code, str(notice)))

@@ -44,7 +44,7 @@ from gateway.connections.subscribe_handler import SubscribeHandler
 from gateway.connections.subscribe_parts import SubscribeParts
 from gateway.connections.validation import check_positive
 from gateway.connections.viewing.context import ViewContext
-from gateway.errors import Code, ProtocolViolation
+from gateway.errors import Code, PeerError, ProtocolViolation
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import GoAway
@@ -221,6 +221,7 @@ class Core:
             clock,
             settings.heartbeat_interval_s,
             self.pool,
+            self._part,
         )
         self.dispatcher = Dispatcher(
             Router(limits, self._uploads, self._partial_uploads, self.gate, self.merger, self.streams.expansion),
@@ -239,7 +240,7 @@ class Core:
 
     @property
     def superseded_connections(self) -> int:
-        """Connections that another client took over from, by the same ``client_id``."""
+        """Connections that were closed with ``SUPERSEDED``: a newer program has their ``client_id``."""
         return self._greeter.superseded_connections
 
     def connect(self, transport: Transport, form: Format) -> Session:
@@ -267,7 +268,12 @@ class Core:
         self.dispatcher.handle(session, data)
 
     def disconnect(self, session: Session) -> None:
-        """Remove a connection whose transport is gone; before, handle what it has sent and is not handled yet."""
+        """Remove a connection whose transport is gone; before, handle what it has sent and is not handled yet.
+
+        Does nothing for one that :meth:`_part` has removed, or is about to.
+        """
+        if session.lost or self.pool.get(session.peer.id) is not session:
+            return
         backlog = session.pending
         if backlog is None or session.connection.closed:
             self._remove(session)
@@ -289,6 +295,11 @@ class Core:
 
         backlog.lose(gone)
         self.clock.call_later(LOST_BACKLOG_S, give_up)
+
+    def _part(self, session: Session, error: PeerError) -> None:
+        """Close a connection whose ``client_id`` another one has now: from this moment on it counts as lost."""
+        session.part(error)
+        self.disconnect(session)
 
     def _remove(self, session: Session) -> None:
         session.connection.detach()

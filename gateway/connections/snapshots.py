@@ -39,6 +39,8 @@ class ConnectionSnapshot:
     peer: PeerId
     client_id: str
     client_type: ClientType
+    generation: int
+    """Generation of its program: higher for one that came later."""
     agent: str
     subprotocol: str
     """The subprotocol, or ``local``."""
@@ -154,7 +156,7 @@ class CoreSnapshot:
     """Delivered, and replaced by newer ones in the libraries of clients."""
     dropped_messages: int = 0
     superseded_connections: int = 0
-    """Connections that another client took over from, by the same ``client_id``."""
+    """Connections that were closed with ``SUPERSEDED``: a newer program has their ``client_id``."""
     views: ViewStats
     ended_streams: Mapping[EndReason, int]
     """Streams that have ended to make room for others."""
@@ -176,6 +178,7 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         peer=session.peer.id,
         client_id=session.peer.client_id,
         client_type=session.peer.client_type,
+        generation=session.peer.generation,
         agent=session.peer.agent,
         subprotocol=connection.format.name,
         state=State.CLOSED if connection.closed else session.state,

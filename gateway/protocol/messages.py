@@ -83,6 +83,8 @@ class Hello:
     instance: int | None = None
     """Number that the client has drawn at random for its lifetime: the same after a reconnect, another after a restart
     of its program."""
+    generation: int | None = None
+    """Generation that an earlier WELCOME has told the client; absent: it has not been connected before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ class Welcome:
     heartbeat_interval_s: float
     time_ns: int
     agent: str = ""
+    generation: int | None = None
+    """Generation of the client's program: higher for one that came later; absent if the server does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,18 +353,16 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Fate of messages that this client has published, or of its connection (spec section 7.6)."""
+    """Fate of messages that this client has published; of its connection if no stream is named (spec section 7.6)."""
 
     opcode: ClassVar = Opcode.NOTICE
 
     stream: str | None
-    """Stream of the messages; None, and so are ``first`` and ``last``: the notice is about the connection."""
     first: int | None
     last: int | None
     code: int
     reason: str
     client_id: str | None = None
-    """Receiver of the messages; the client of the connection."""
 
 
 @dataclass(frozen=True, slots=True)

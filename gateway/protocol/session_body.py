@@ -155,6 +155,7 @@ def _read_hello(body: JsonBody) -> Hello:
         filters=body.texts("filters"),
         max_message_bytes=body.integer_or_none("max_message_bytes"),
         instance=body.integer_or_none("instance", EXACT_MAX),
+        generation=body.integer_or_none("generation", EXACT_MAX),
     )
 
 
@@ -177,6 +178,7 @@ def _read_welcome(body: JsonBody) -> Welcome:
         heartbeat_interval_s=body.number("heartbeat_interval_s"),
         time_ns=body.integer("time_ns"),
         agent=body.text_or_none("agent") or "",
+        generation=body.integer_or_none("generation", EXACT_MAX),
     )
 
 

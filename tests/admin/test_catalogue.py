@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import httpx
 import numpy as np
@@ -58,6 +59,7 @@ async def test_connections_that_have_greeted(gateway: Gateway, http: httpx.Async
         answer = (await http.get("/api/v1/connections")).json()
     (connection,) = answer["connections"]
     assert connection.pop("agent").startswith("frys-python/")
+    assert abs(connection.pop("generation") / 1e6 - time.time()) < 3600
     assert connection == {
         "peer": 1,
         "client_id": "panel",

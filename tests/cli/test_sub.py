@@ -116,6 +116,18 @@ def test_a_lost_gateway_is_told_and_a_signal_ends_with_the_summary(number: signa
         assert process.returncode == ExitCode.INTERRUPTED
 
 
+def test_another_program_with_the_same_id_ends_it_with_one_line(url: str) -> None:
+    with sub_process("none/*", "--client-id", "watcher", "--url", url) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "frys sub: subscribed to none/*\n"
+        with connect(url, client_id="watcher"):
+            _, errors = process.communicate(timeout=20)
+    told = [line for line in errors.splitlines() if "watcher" in line]
+    assert len(told) == 1, errors
+    assert "give each client an id of its own, or end one of them (SUPERSEDED, code 4204)" in told[0]
+    assert process.returncode == ExitCode.REFUSED
+
+
 def test_a_reader_that_leaves_is_no_error(url: str, pattern: str) -> None:
     with sub_process(pattern, "--url", url) as process:
         assert process.stdout is not None

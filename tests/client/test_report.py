@@ -164,18 +164,11 @@ def test_a_failure_to_close_does_not_take_the_place_of_another_error(caplog: pyt
         fail(None)
 
 
-@pytest.mark.parametrize("listening", [False, True])
-def test_another_client_with_the_same_id_is_logged_and_told(listening: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_notice_of_no_messages_is_told_by_its_reason() -> None:
     told: list[Notice] = []
-    reporter = Reporter(None, told.append if listening else None)
-    reason = "client_id worker is used by another client as well"
-    notice = Notice.of(messages.Notice(None, None, None, Code.SUPERSEDED, reason, client_id="worker"))
-    reporter.notice(notice)
-    assert told == [Notice("", 0, -1, Code.SUPERSEDED, "worker", reason)] * listening
-    assert [record.getMessage() for record in caplog.records] == [reason]
-
-
-def test_without_on_notice_it_is_an_error_as_well() -> None:
     errors: list[Exception] = []
-    Reporter(errors.append).notice(Notice("", 0, -1, Code.SUPERSEDED, "worker", "taken over"))
-    assert [str(error) for error in errors] == ["taken over (SUPERSEDED, code 5225)"]
+    notice = Notice.of(messages.Notice(None, None, None, 5299, "something is new", client_id="worker"))
+    Reporter(errors.append, told.append).notice(notice)
+    Reporter(errors.append).notice(notice)
+    assert told == [Notice("", 0, -1, 5299, "worker", "something is new")]
+    assert [str(error) for error in errors] == ["something is new (CODE_5299, code 5299)"]

@@ -645,6 +645,34 @@ DELIVERY: Final = (
             '"schema":{"dtype":"float32","shape":[64,null]}}',
         ),
     ),
+    Definition(
+        "hello-generation",
+        "3.4",
+        "A client that has been connected before",
+        text(
+            0x01,
+            '{"versions":[1],"client_type":"agent","client_id":"worker","token":null,"agent":"","codecs":[],'
+            f'"filters":[],"instance":9007199254740991,"generation":{T0 // 1000}}}',
+        ),
+    ),
+    Definition(
+        "welcome-generation",
+        "3.4",
+        "The generation of the program",
+        text(
+            0x02,
+            '{"version":1,"client_id":"worker","session":"9f2c","peer":17,"codecs":[],"filters":[],'
+            '"limits":{"max_frame_bytes":8388608,"max_message_bytes":4294967296,"chunk_bytes":524288,'
+            '"max_unfinished_bytes":1073741824,"max_aliases":4096},"heartbeat_interval_s":20.0,'
+            f'"time_ns":{T0},"agent":"frys/0.1","generation":{T0 // 1000}}}',
+        ),
+    ),
+    Definition(
+        "error-superseded",
+        "3.4",
+        "Another program has the client_id",
+        text(0x0B, '{"code":4204,"error":"SUPERSEDED","message":"client_id worker belongs to another client"}'),
+    ),
 )
 
 GOOD: Final = (*SESSION, *MESSAGES, *LARGE, *SIGNALS, *(_dtype(*row) for row in DTYPES), *CHAINS, *DELIVERY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -459,9 +460,14 @@ class World:
         self.binary = BinaryFormat(SUBPROTOCOL_BINARY, lambda size: b"")
         self.renderer = TextRenderer(lambda size: b"\n", self.core.pool, settings.limits.max_frame_bytes)
 
-    def peer(self, client_id: str = "peer", codecs: Sequence[str] = (), instance: int | None = None) -> Peer:
+    def free_name(self, client_id: str) -> str:
+        """An id that no other client has: this one, or this one with a number behind it."""
+        names = itertools.chain((client_id,), (f"{client_id}-{number}" for number in itertools.count(2)))
+        return next(name for name in names if self.core.pool.newest_of(name) is None)
+
+    def peer(self, client_id: str = "", codecs: Sequence[str] = (), instance: int | None = None) -> Peer:
         """A client that has said HELLO; its log is empty."""
-        peer = Peer(self, client_id, codecs, instance)
+        peer = Peer(self, client_id or self.free_name("peer"), codecs, instance)
         self._peers.append(peer)
         peer.hello()
         peer.forget()
@@ -469,21 +475,21 @@ class World:
 
     def stranger(self) -> Peer:
         """A client that has said nothing yet."""
-        return Peer(self, "stranger", ())
+        return Peer(self, self.free_name("stranger"), ())
 
     def publisher(self, *streams: str, kind: Kind | None = Kind.EVENT, codecs: Sequence[str] = EVERY_CODEC) -> Peer:
         """A client that has opened these streams as aliases 0, 1, …"""
-        peer = self.peer("publisher", codecs)
+        peer = self.peer(self.free_name("publisher"), codecs)
         for alias, stream in enumerate(streams):
             peer.open(alias, stream, kind)
         peer.forget()
         return peer
 
     def subscriber(
-        self, pattern: str, client_id: str = "subscriber", codecs: Sequence[str] = (), since: Since | None = None
+        self, pattern: str, client_id: str = "", codecs: Sequence[str] = (), since: Since | None = None
     ) -> Peer:
         """A client that subscribes."""
-        peer = self.peer(client_id, codecs)
+        peer = self.peer(client_id or self.free_name("subscriber"), codecs)
         peer.subscribe(pattern, since=since)
         return peer
 

@@ -23,7 +23,7 @@ MESSAGE = (
 
 def person(world: World) -> TextPeer:
     peer = TextPeer(world)
-    peer.send(HELLO)
+    peer.send(HELLO.replace('"person"', f'"{world.free_name("person")}"'))
     peer.texts()
     return peer
 

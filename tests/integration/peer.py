@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -26,6 +27,9 @@ from tests.connections.frames import START_NS, message_frame
 from tests.connections.reader import Reader
 
 CHUNK_BYTES = 512 * 1024
+
+_numbers = itertools.count(1)
+"""Numbers of clients to which a test gives no name: two of them are two programs."""
 
 
 class RawPeer:
@@ -180,7 +184,7 @@ async def raw_peer(url: str, client_id: str, codecs: Sequence[str] = ()) -> Asyn
 @asynccontextmanager
 async def publisher_of(url: str, *streams: str, kind: Kind = Kind.EVENT) -> AsyncIterator[RawPeer]:
     """A client that has opened these streams as aliases 0, 1, …"""
-    async with raw_peer(url, "publisher", CODEC_NAMES) as peer:
+    async with raw_peer(url, f"publisher-{next(_numbers)}", CODEC_NAMES) as peer:
         for alias, stream in enumerate(streams):
             await peer.open(alias, stream, kind)
         await peer.settle()
@@ -188,9 +192,9 @@ async def publisher_of(url: str, *streams: str, kind: Kind = Kind.EVENT) -> Asyn
 
 
 @asynccontextmanager
-async def subscriber_of(url: str, pattern: str, client_id: str = "subscriber") -> AsyncIterator[RawPeer]:
+async def subscriber_of(url: str, pattern: str, client_id: str = "") -> AsyncIterator[RawPeer]:
     """A client that has subscribed."""
-    async with raw_peer(url, client_id) as peer:
+    async with raw_peer(url, client_id or f"subscriber-{next(_numbers)}") as peer:
         await peer.subscribe(pattern)
         yield peer
 

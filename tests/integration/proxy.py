@@ -32,14 +32,22 @@ class Link:
     def __init__(self, client: asyncio.StreamWriter, gateway: asyncio.StreamWriter) -> None:
         self.writers = {Way.TO_CLIENT: client, Way.TO_GATEWAY: gateway}
         self.passed_bytes = {Way.TO_CLIENT: 0, Way.TO_GATEWAY: 0}
+        self.forsaken = False
+        self.over = asyncio.Event()
         for writer in self.writers.values():
             # So that drain() waits until the operating system has everything: a cut is at the byte that was asked for.
             writer.transport.set_write_buffer_limits(high=0)
 
     def cut(self) -> None:
         """Close both sides at once, without a word."""
+        self.over.set()
         for writer in self.writers.values():
             writer.transport.abort()
+
+    def forsake(self) -> None:
+        """Cut the client off. The gateway is not told: nobody reads what it writes, or answers, until :meth:`cut`."""
+        self.forsaken = True
+        self.writers[Way.TO_CLIENT].transport.abort()
 
 
 class CuttingProxy:
@@ -90,6 +98,11 @@ class CuttingProxy:
         for way in Way:
             self.release(way)
 
+    def forsake(self) -> None:
+        """Cut every client off that is connected, and leave the gateway with connections that are half dead."""
+        for link in self.links:
+            link.forsake()
+
     def cut_after(self, way: Way, size: int) -> None:
         """Cut the connection that hands on the byte number ``size`` from now, right after it. Once."""
         self._cut_at[way] = self.passed_bytes[way] + size
@@ -136,6 +149,8 @@ class CuttingProxy:
                 await self._open[way].wait()
                 if not await self._hand_on(link, way, data):
                     break
+        if link.forsaken:
+            await link.over.wait()
         link.cut()
 
     async def _hand_on(self, link: Link, way: Way, data: bytes) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from gateway import __version__
 from gateway.client.options import Options, Token
+from gateway.client.session.introduction import Introduction
 from gateway.client.session.reconnect import is_cancelled
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session, SessionEvents
@@ -22,13 +23,12 @@ from gateway.protocol.negotiation import PATCH
 from gateway.protocol.wire import VERSION
 
 
-async def open_session(options: Options, client_id: str | None, instance: int, events: SessionEvents) -> Session:
+async def open_session(options: Options, introduction: Introduction, events: SessionEvents) -> Session:
     """Connect once and return the session.
 
     Args:
         options: URL, token and limits.
-        client_id: id of the client; ``None``: the gateway makes one up.
-        instance: number of the client object, over all its connections.
+        introduction: of the client.
         events: called by the session from now on.
 
     Raises:
@@ -41,13 +41,14 @@ async def open_session(options: Options, client_id: str | None, instance: int, e
     hello = Hello(
         versions=(VERSION,),
         client_type=ClientType(options.client_type),
-        client_id=None if client_id is None else ClientId(client_id),
+        client_id=None if introduction.client_id is None else ClientId(introduction.client_id),
         token=await _fetch(options.token, options.connect_timeout_s),
         agent=f"frys-python/{__version__}",
         codecs=tuple(CODEC_NAMES),
         filters=(*FILTER_NAMES, PATCH),
         max_message_bytes=options.limits.max_message_bytes,
-        instance=instance,
+        instance=introduction.instance,
+        generation=introduction.generation,
     )
     session = Session(events)
     socket: Socket | None = None

@@ -25,6 +25,8 @@ class Peer:
     """Name of this session in WELCOME."""
     instance: int | None = None
     """Number of the running client, which its reconnects keep; ``None``: HELLO had none."""
+    generation: int = 0
+    """Generation of the client's program, by which it keeps its name (spec section 3.4)."""
     made_up: bool = False
     """Whether the gateway has made up the name, since HELLO had none."""
 

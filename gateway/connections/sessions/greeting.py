@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 
 from gateway import __version__
 from gateway.connections.outbound.peer import Peer
@@ -12,8 +13,9 @@ from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
-from gateway.protocol.messages import Hello, Notice, Welcome, WelcomeLimits
+from gateway.protocol.messages import Hello, Welcome, WelcomeLimits
 from gateway.protocol.negotiation import Capabilities, negotiate
+from gateway.protocol.takeover import Claim, Generations, Outcome, decide
 
 logger = logging.getLogger(__name__)
 
@@ -27,19 +29,28 @@ class Greeter:
         clock: for the time in WELCOME.
         heartbeat_interval_s: time between two pings of a client.
         pool: connections by client.
+        part: closes a connection whose ``client_id`` another one has now, and treats it as lost.
 
     Attributes:
-        superseded_connections: connections that another client took over from, by the same ``client_id``.
+        superseded_connections: connections that were closed with ``SUPERSEDED``.
     """
 
     def __init__(
-        self, capabilities: Capabilities, authorizer: Authorizer, clock: Clock, heartbeat_interval_s: float, pool: Pool
+        self,
+        capabilities: Capabilities,
+        authorizer: Authorizer,
+        clock: Clock,
+        heartbeat_interval_s: float,
+        pool: Pool,
+        part: Callable[[Session, ProtocolViolation], object],
     ) -> None:
         self._capabilities = capabilities
         self._authorizer = authorizer
         self._clock = clock
         self._heartbeat_interval_s = heartbeat_interval_s
         self._pool = pool
+        self._part = part
+        self._generations = Generations()
         self.superseded_connections = 0
 
     def greet(self, session: Session, hello: Hello) -> None:
@@ -53,9 +64,11 @@ class Greeter:
         client_id = hello.client_id or ClientId(f"{hello.client_type.value}-{secrets.token_hex(6)}")
         try:
             now_s = self._clock.monotonic_s()
-            session.grant = self._authorizer.authenticate(client_id, hello.client_type, hello.token, now_s)
+            grant = self._authorizer.authenticate(client_id, hello.client_type, hello.token, now_s)
         except RequestRefused as refusal:
             raise ProtocolViolation(Code.UNAUTHENTICATED, refusal.message) from None
+        generation = self._take_over(session, client_id, hello)
+        session.grant = grant
         peer = Peer(
             session.peer.id,
             client_id,
@@ -63,13 +76,14 @@ class Greeter:
             hello.agent,
             secrets.token_hex(8),
             hello.instance,
+            generation,
             made_up=hello.client_id is None,
         )
         session.introduce(peer)
         connection.codecs = _shared(frozenset(agreement.codecs + agreement.filters))
         connection.max_message_bytes = agreement.max_message_bytes
-        self._supersede(session)
-        self._pool.introduce(session)
+        if not session.buries:
+            self._pool.introduce(session)
         connection.send(
             Welcome(
                 version=agreement.version,
@@ -82,38 +96,57 @@ class Greeter:
                 heartbeat_interval_s=self._heartbeat_interval_s,
                 time_ns=self._clock.time_ns(),
                 agent=f"frys/{__version__}",
+                generation=generation,
             )
         )
 
-    def _supersede(self, newer: Session) -> None:
-        """Tell the connection that had the ``client_id`` before, unless the same running client reconnects."""
-        peer = newer.peer
-        earlier = self._pool.newest_of(peer.client_id)
-        if earlier is None or earlier.connection.closed:
-            return
-        if peer.instance is not None and earlier.peer.instance == peer.instance:
-            return
-        self.superseded_connections += 1
-        logger.warning(
-            "two clients use the client_id %s: %s, which came now, takes over from %s; give each an id of its own",
-            peer.client_id,
-            _described(newer),
-            _described(earlier),
-        )
-        reason = (
-            f"client_id {peer.client_id} is used by another client as well: {_described(newer)} has connected, and "
-            f"gets from now on what only one connection of a client gets, acknowledged messages and requests; give "
-            f"each client an id of its own"
-        )
-        earlier.connection.send(Notice(None, None, None, Code.SUPERSEDED, reason, client_id=peer.client_id))
+    def _take_over(self, newcomer: Session, client_id: ClientId, hello: Hello) -> int:
+        """Close the connection that has a ``client_id``, and return the generation of the client that gets it.
+
+        Raises:
+            ProtocolViolation: ``SUPERSEDED``, the ``client_id`` belongs to a newer program.
+        """
+        now_ns = self._clock.time_ns()
+        claim = Claim(self._generations.recognized(hello.generation, now_ns), hello.instance)
+        holder = None if newcomer.buries else self._pool.newest_of(client_id)
+        # A connection that is lost or closed holds nothing: what is left of it goes by itself.
+        if holder is not None and not (holder.connection.closed or holder.lost):
+            held = Claim(holder.peer.generation, holder.peer.instance)
+            match decide(claim, held):
+                case Outcome.REFUSED:
+                    self.superseded_connections += 1
+                    raise _superseded(client_id, older=_described(newcomer, hello.agent), newer=_described(holder))
+                case Outcome.TAKEN_OVER:
+                    self.superseded_connections += 1
+                    newer = _described(newcomer, hello.agent)
+                    self._part(holder, _superseded(client_id, older=_described(holder), newer=newer))
+                case Outcome.RECONNECTED:
+                    problem = f"the client has a newer connection, peer {newcomer.peer.id}"
+                    self._part(holder, ProtocolViolation(Code.RECONNECTED, problem))
+                    return holder.peer.generation
+        return self._generations.next(now_ns) if claim.generation is None else claim.generation
 
 
-def _described(session: Session) -> str:
-    """Return how people tell a connection from others."""
-    where = session.connection.transport.peer_address()
-    return (
-        f"peer {session.peer.id}" + (f" from {where}" if where else "") + f" ({session.peer.agent or 'no agent named'})"
+def _superseded(client_id: ClientId, *, older: str, newer: str) -> ProtocolViolation:
+    """Log that a program has lost its ``client_id`` to another, and return the reason that it is told."""
+    logger.warning(
+        "two clients use the client_id %s: %s has it, %s came earlier and is closed; give each an id of its own",
+        client_id,
+        newer,
+        older,
     )
+    problem = (
+        f"client_id {client_id} belongs to another client, which came later: {newer}; give each client an "
+        f"id of its own, or end one of them"
+    )
+    return ProtocolViolation(Code.SUPERSEDED, problem)
+
+
+def _described(session: Session, agent: str = "") -> str:
+    """Return how people tell a connection from others; ``agent`` is that of HELLO if it is not answered yet."""
+    where = session.connection.transport.peer_address()
+    software = agent or session.peer.agent or "no agent named"
+    return f"peer {session.peer.id}" + (f" from {where}" if where else "") + f" ({software})"
 
 
 _codec_sets: dict[frozenset[str], frozenset[str]] = {}

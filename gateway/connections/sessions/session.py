@@ -230,4 +230,14 @@ class Session:
         if not connection.closed:
             connection.send(Error.of(error))
             code = Code.INTERNAL_ERROR if error.code == Code.INTERNAL else error.code
-            connection.close(code, error.message.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
+            connection.close(code, _short(error.message))
+
+    def part(self, error: PeerError) -> None:
+        """Close the transport as :meth:`fail` does, but leave what the client has sent to be handled."""
+        self.connection.send(Error.of(error))
+        self.connection.transport.close(error.code, _short(error.message))
+
+
+def _short(reason: str) -> str:
+    """Return as much of a reason as a close frame has room for."""
+    return reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")

@@ -221,9 +221,9 @@ def test_every_restart_of_the_program_counts() -> None:
 
 def test_a_restart_does_not_count_for_what_was_answered_on_another_connection() -> None:
     world, publisher, worker = pair(max_tries=1)
-    other = world.peer("worker")
     publish(world, publisher, b"a", b"b")
     worker.drop()
+    other = world.peer("worker", instance=1)
     other.subscribe("wf/other")
     other.send(Done(worker.read().stream_id(STREAM), 0, 0, 0).write())
     worker = back(world, instance=2)
@@ -231,25 +231,25 @@ def test_a_restart_does_not_count_for_what_was_answered_on_another_connection() 
     assert not publisher.read().notices
 
 
-def test_a_lost_connection_counts_when_an_older_one_of_another_instance_takes_over() -> None:
+def test_a_takeover_counts_for_what_the_older_program_was_at() -> None:
     world, publisher, first = pair(max_tries=1)
-    second = back(world, instance=2)
     publish(world, publisher, b"poison", b"good")
-    assert sequence_of(second) == ["message 0", "message 1"]
-    second.drop()
-    world.settle()
-    assert sequence_of(first) == ["replay 1-1", "message 1"]
+    second = back(world, instance=2)
+    assert first.close_code() == Code.SUPERSEDED
+    assert sequence_of(first) == ["message 0", "message 1"]
+    assert sequence_of(second) == ["replay 1-1", "message 1"]
     assert [notice.first for notice in publisher.read().notices] == [0]
 
 
-def test_a_client_that_unsubscribes_has_not_failed() -> None:
-    world, publisher, first = pair(max_tries=1)
-    second = world.peer("worker", instance=2)
-    number = second.subscribe(STREAM)
-    publish(world, publisher, b"a")
-    second.unsubscribe(number)
-    world.settle()
-    assert sequence_of(first) == ["replay 0-0", "message 0"]
+def test_a_reconnect_over_a_connection_that_is_not_known_to_be_lost_counts_for_nothing() -> None:
+    world, publisher, _ = pair(max_tries=1)
+    worker = back(world, instance=7)
+    publish(world, publisher, b"a", b"b")
+    again = back(world, instance=7)
+    assert worker.close_code() == Code.RECONNECTED
+    publish(world, publisher, b"c")
+    assert sequence_of(worker) == ["message 0", "message 1"]
+    assert sequence_of(again) == ["replay 0-1", "message 0", "message 1", "message 2"]
     assert not publisher.read().notices
 
 

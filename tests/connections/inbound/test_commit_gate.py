@@ -176,11 +176,11 @@ def test_a_repetition_of_what_could_not_be_stored_is_refused(publish: Publish) -
     scene = Scene()
     scene.publisher.produce(1, "wf/a")
     publish(scene.publisher)
-    again = scene.world.peer("publisher")
+    again = scene.world.peer("again")
     again.produce(0, "wf/a")
     again.publish(0, SMALL, ack=True)
     scene.store.fail()
-    third = scene.world.peer("publisher")
+    third = scene.world.peer("third")
     third.produce(0, "wf/a")
     third.publish(0, SMALL, ack=True)
     for peer in (again, third):

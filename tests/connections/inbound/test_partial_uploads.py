@@ -20,8 +20,10 @@ CHUNKS = 5
 LZ4 = Chain(codec="lz4")
 
 
-def producer_of(world: World, sequence: int = 1, streams: tuple[str, ...] = ("wf/a",)) -> Peer:
-    peer = world.peer("trainer", EVERY_CODEC)
+def producer_of(
+    world: World, sequence: int = 1, streams: tuple[str, ...] = ("wf/a",), client_id: str = "trainer"
+) -> Peer:
+    peer = world.peer(client_id, EVERY_CODEC)
     for alias, stream in enumerate(streams):
         peer.produce(alias, stream, sequence)
     peer.forget()
@@ -149,10 +151,10 @@ def test_a_producer_that_goes_on_with_another_message_has_given_this_one_up(how:
     assert not peer.read().codes
 
 
-def test_the_old_connection_of_a_producer_that_has_come_back_adds_nothing() -> None:
+def test_the_old_alias_of_a_producer_that_has_opened_the_stream_elsewhere_adds_nothing() -> None:
     world = World()
     subscriber = world.subscriber("wf/*")
-    old = producer_of(world)
+    old = producer_of(world, client_id="other")
     half = old.large(0, PAYLOAD, ack=True)
     half.chunk()
     half.chunk()
@@ -249,13 +251,16 @@ def test_what_is_left_behind_makes_room_for_what_is_new_the_oldest_first() -> No
     assert not peer.read().codes
 
 
-def test_the_bound_is_of_a_client_whatever_its_connections() -> None:
+def test_a_program_that_takes_over_has_all_the_room_of_its_client() -> None:
     world = World(limits=Limits(chunk_bytes=CHUNK_BYTES, max_unfinished_bytes=2 * len(PAYLOAD) - 1))
-    one, two, other = world.peer("trainer"), world.peer("trainer"), world.peer("other")
-    for alias, peer in enumerate((one, two, other)):
-        peer.open(0, f"wf/{alias}", Kind.EVENT)
+    for producer in (1, 2):
+        peer = world.peer("trainer")
+        peer.produce(0, "wf/a", producer=producer)
+        peer.open(1, "wf/b", Kind.EVENT)
         peer.large(0, PAYLOAD)
-    assert (one.read().codes, two.read().codes, other.read().codes) == ([], [Code.LIMIT_EXCEEDED], [])
+        assert not peer.read().codes
+        peer.large(1, PAYLOAD, transfer=2)
+        assert peer.read().codes == [Code.LIMIT_EXCEEDED]
 
 
 def test_what_has_come_of_all_clients_is_bounded_and_what_is_left_behind_makes_room() -> None:

@@ -18,8 +18,8 @@ LARGE = bytes(range(256)) * 40
 """Two whole chunks and a part."""
 
 
-def producer_of(world: World, sequence: int = 1, kind: Kind = Kind.EVENT) -> Peer:
-    peer = world.peer("trainer")
+def producer_of(world: World, sequence: int = 1, kind: Kind = Kind.EVENT, client_id: str = "trainer") -> Peer:
+    peer = world.peer(client_id)
     peer.produce(0, "wf/a", sequence, kind=kind)
     peer.forget()
     return peer
@@ -156,7 +156,7 @@ def test_what_is_older_than_the_window_is_not_published_again() -> None:
 def test_two_connections_at_once_never_publish_a_message_twice() -> None:
     world = World()
     subscriber = world.subscriber("wf/*")
-    old = producer_of(world)
+    old = producer_of(world, client_id="other")
     old.publish(0, b"one")
     new = producer_of(world)
     new.publish(0, b"one", ack=True)

@@ -12,12 +12,23 @@ The reader asserts what the spec says of frames and chunks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import hypothesis.strategies as st
 from hypothesis import settings
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    multiple,
+    precondition,
+    rule,
+)
 
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.sessions.outstanding_requests import OutstandingRequest, RequestSettings
@@ -35,6 +46,7 @@ GROUP = "group:g"
 MAX_HANDOVERS = 2
 LIMIT_BYTES = 64 * 1024
 ENDS = (Code.PEER_GONE, Code.NO_SUCH_PEER, Code.EXPIRED, Code.QUEUE_FULL, Code.TRANSFER_TIMEOUT)
+WORKER_CODES = {Code.HEARTBEAT_TIMEOUT, Code.QUEUE_FULL, Code.SUPERSEDED, Code.TRANSFER_TIMEOUT}
 CODECS = st.sampled_from([(), ("lz4",), EVERY_CODEC])
 
 
@@ -94,7 +106,7 @@ class Requests(RuleBasedStateMachine):
     @precondition(lambda self: sum(asker.alive for asker in self.all_askers) < 3)
     @rule(target=askers, codecs=CODECS)
     def asker(self, codecs: tuple[str, ...]) -> Asker:
-        asker = Asker(self.world.peer("asker", codecs))
+        asker = Asker(self.world.peer(self.world.free_name("asker"), codecs))
         asker.peer.open(0, GROUP)
         for number in range(5):
             asker.peer.open(1 + number, f"agent:worker-{number}")
@@ -105,19 +117,40 @@ class Requests(RuleBasedStateMachine):
     @precondition(lambda self: sum(worker.alive for worker in self.all_workers) < 4)
     @rule(target=workers, codecs=CODECS)
     def worker(self, codecs: tuple[str, ...]) -> Worker:
-        name = f"worker-{self.names % 5}"
+        taken = {worker.name for worker in self.all_workers if worker.alive}
+        while (name := f"worker-{self.names % 5}") in taken:
+            self.names += 1
         self.names += 1
-        worker = Worker(self.world.peer(name, codecs), name)
-        worker.peer.subscribe(f"agent:{name}", 3)
-        worker.peer.subscribe(GROUP, 7)
-        worker.peer.forget()
+        return self.begin_work(self.world.peer(name, codecs), name)
+
+    def begin_work(self, peer: Peer, name: str) -> Worker:
+        """Open the inbox and join the group."""
+        worker = Worker(peer, name)
+        peer.subscribe(f"agent:{name}", 3)
+        peer.subscribe(GROUP, 7)
+        peer.forget()
         self.all_workers.append(worker)
         return worker
 
     @rule(worker=workers, closed_first=st.booleans())
     def lose(self, worker: Worker, closed_first: bool) -> None:
+        if worker.alive:
+            with self.losing(worker, closed_first=closed_first):
+                worker.peer.drop()
+
+    @rule(target=workers, worker=workers, codecs=CODECS)
+    def take_over(self, worker: Worker, codecs: tuple[str, ...]) -> Worker | MultipleResults[Worker]:
+        """Another program comes with the same name."""
         if not worker.alive:
-            return
+            return multiple()
+        with self.losing(worker, closed_first=False):
+            peer = self.world.peer(worker.name, codecs)
+        assert worker.peer.close_code() == Code.SUPERSEDED
+        return self.begin_work(peer, worker.name)
+
+    @contextmanager
+    def losing(self, worker: Worker, *, closed_first: bool) -> Iterator[None]:
+        """The connection of a worker is lost in the block."""
         worker.alive = False
         if closed_first:
             self.world.clock.advance(0.2)  # so that what has expired is out of the way
@@ -127,7 +160,7 @@ class Requests(RuleBasedStateMachine):
         before = self.gone()
         if closed_first:
             self.world.core._requests._sweep()
-        worker.peer.drop()
+        yield
         # Askers that do not read get it behind the parts that wait for them.
         slow = {peer_of(asker.peer) for asker in self.all_askers if asker.peer.session.connection.lagging}
         told = {key for key in self.gone() - before if key[0] not in slow}
@@ -283,7 +316,7 @@ class Requests(RuleBasedStateMachine):
                 client.peer.transport.read_on()
         self.world.settle()
         for worker in self.all_workers:
-            assert set(worker.peer.read().codes) <= {Code.HEARTBEAT_TIMEOUT, Code.QUEUE_FULL, Code.TRANSFER_TIMEOUT}
+            assert set(worker.peer.read().codes) <= WORKER_CODES
             if worker.alive:
                 self.check_cancels(worker)
                 worker.peer.drop()

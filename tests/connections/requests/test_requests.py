@@ -180,17 +180,21 @@ def test_a_request_that_leads_to_no_address(stream: str | None, code: Code) -> N
     assert asker.read().codes == [code]
 
 
-def test_the_connection_that_opened_the_inbox_last_gets_the_requests() -> None:
+def test_a_program_that_takes_over_gets_the_requests_once_it_opens_the_inbox() -> None:
     world, asker, replier = pair()
-    second = world.subscriber("agent:replier", "replier")
     ask(asker, 1)
     world.settle()
-    assert not replier.read().arrivals
-    assert len(second.read().arrivals) == 1
-    second.drop()
+    second = world.peer("replier")
+    assert asker.read().codes == [Code.PEER_GONE]
     ask(asker, 2)
+    assert asker.read().codes == [Code.PEER_GONE, Code.NO_SUCH_PEER]
+    second.subscribe("agent:replier")
+    ask(asker, 3)
     world.settle()
-    assert replier.read().offsets == [2]
+    assert (replier.read().offsets, second.read().offsets) == ([1], [3])
+    second.drop()
+    ask(asker, 4)
+    assert asker.read().codes[2:] == [Code.PEER_GONE, Code.NO_SUCH_PEER]
 
 
 def test_an_inbox_that_is_closed_again() -> None:

@@ -6,12 +6,14 @@ import pytest
 
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.ports import Grant
-from gateway.errors import Code, RequestRefused
+from gateway.connections.sessions.local import LocalConnection
+from gateway.errors import Action, Code, RequestRefused, action_of
 from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES
-from gateway.protocol.messages import ClientType, Hello, Welcome
+from gateway.protocol.messages import ClientType, Hello, Kind, Welcome
 from gateway.protocol.session_body import write_session
 from gateway.protocol.state import State
+from gateway.security.allow_all import AllowAll
 from tests.connections.frames import message_frame
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
 
@@ -73,50 +75,190 @@ def test_a_greeting_that_fails_closes_and_says_why(data: bytes, code: Code) -> N
     assert not peer.transport.late
 
 
-def greeted(world: World, instance: int | None, client_id: str | None = "worker") -> Peer:
+def greeted(
+    world: World, instance: int | None = None, generation: int | None = None, client_id: str | None = "worker"
+) -> Peer:
     """A client that has introduced itself."""
     peer = world.stranger()
     name = None if client_id is None else ClientId(client_id)
-    peer.say(Hello((1,), ClientType.AGENT, name, agent="test/1", instance=instance))
+    peer.say(Hello((1,), ClientType.AGENT, name, agent="test/1", instance=instance, generation=generation))
     return peer
 
 
+def generation_of(peer: Peer) -> int:
+    generation = welcome_of(peer).generation
+    assert generation is not None
+    return generation
+
+
 @pytest.mark.parametrize(("first", "second"), [(1, 2), (None, None), (1, None), (None, 2)])
-def test_the_earlier_of_two_clients_with_one_id_is_told(
+def test_of_two_programs_with_one_id_the_earlier_is_closed_and_told_why(
     first: int | None, second: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World()
     earlier = greeted(world, first)
-    assert not earlier.read().notices
     newer = greeted(world, second)
-    (notice,) = earlier.read().notices
-    assert (notice.code, notice.stream, notice.first, notice.client_id) == (Code.SUPERSEDED, None, None, "worker")
+    (error,) = earlier.read().errors
+    assert (error.code, earlier.close_code()) == (Code.SUPERSEDED, Code.SUPERSEDED)
+    assert action_of(error.code) is Action.DO_NOT_RECONNECT
     described = f"peer {newer.session.peer.id} from 192.0.2.7:4711 (test/1)"
-    assert described in notice.reason
-    assert not newer.read().notices
+    assert described in error.message
+    assert newer.close_code() is None
+    assert generation_of(newer) > generation_of(earlier)
     (record,) = caplog.records
     assert described in record.getMessage()
     assert world.core.superseded_connections == 1
+    assert list(world.core.pool) == [newer.session]
+    earlier.drop()
+    earlier.hello()
+    assert not earlier.transport.late
+    assert list(world.core.pool) == [newer.session]
 
 
-def test_each_takeover_is_told_once_and_to_the_newest_connection_only() -> None:
+def test_a_client_that_comes_back_goes_on_with_its_new_connection(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
-    peers = [greeted(world, instance) for instance in (1, 2, 3)]
-    assert [len(peer.read().notices) for peer in peers] == [1, 1, 0]
-    peers[2].drop()
-    greeted(world, 4)
-    assert [len(peer.read().notices) for peer in peers[:2]] == [1, 2]
+    earlier = greeted(world, 7)
+    again = greeted(world, 7, generation_of(earlier))
+    assert (earlier.close_code(), again.close_code()) == (Code.RECONNECTED, None)
+    assert action_of(Code.RECONNECTED) is Action.RECONNECT
+    assert generation_of(again) == generation_of(earlier)
+    # An attempt that was made before, and that comes through behind the one that counts, does not end the client.
+    late = greeted(world, 7, generation_of(earlier))
+    assert (again.close_code(), late.close_code()) == (Code.RECONNECTED, None)
+    assert (world.core.superseded_connections, caplog.records) == (0, [])
 
 
-def test_a_client_that_reconnects_is_no_other(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_library_that_knows_no_generation_is_told_from_others_by_its_instance() -> None:
     world = World()
     earlier, again = greeted(world, 7), greeted(world, 7)
-    greeted(world, 7, "other")
-    closing = greeted(world, 8, "closing")
+    assert earlier.close_code() == Code.RECONNECTED
+    assert generation_of(again) == generation_of(earlier)
+
+
+def test_an_older_program_does_not_get_its_id_back_however_often_it_tries() -> None:
+    world = World()
+    older = greeted(world, 1)
+    newer = greeted(world, 2)
+    newer.forget()
+    for _ in range(100):
+        again = greeted(world, 1, generation_of(older))
+        (error,) = again.read().errors
+        assert (error.code, again.close_code()) == (Code.SUPERSEDED, Code.SUPERSEDED)
+        assert f"peer {newer.session.peer.id} " in error.message
+        again.drop()
+    assert not newer.transport.writes
+    assert newer.close_code() is None
+    assert list(world.core.pool) == [newer.session]
+    assert world.core.superseded_connections == 101
+
+
+def test_a_newer_program_that_was_away_gets_its_id_back() -> None:
+    world = World()
+    older = greeted(world, 1)
+    newer = greeted(world, 2)
+    newer.drop()
+    older = greeted(world, 1, generation_of(older))
+    assert older.close_code() is None
+    again = greeted(world, 2, generation_of(newer))
+    assert (older.close_code(), again.close_code()) == (Code.SUPERSEDED, None)
+    assert generation_of(again) == generation_of(newer)
+
+
+def test_generations_go_on_over_a_restart_of_the_gateway() -> None:
+    world, after = World(), World()
+    older, newer = greeted(world, 1), greeted(world, 2)
+    after.clock.advance(1.0)
+    newer = greeted(after, 2, generation_of(newer))
+    assert greeted(after, 1, generation_of(older)).close_code() == Code.SUPERSEDED
+    third = greeted(after, 3)
+    assert newer.close_code() == Code.SUPERSEDED
+    assert generation_of(third) > generation_of(newer)
+
+
+def test_a_generation_that_nobody_can_have_given_keeps_no_newer_program_out() -> None:
+    world = World()
+    boaster = greeted(world, 1, 2**53 - 1)
+    assert generation_of(boaster) < 2**53 - 1
+    assert greeted(world, 2).close_code() is None
+    assert boaster.close_code() == Code.SUPERSEDED
+
+
+def test_nobody_takes_over_whose_token_is_refused() -> None:
+    class OnlyOnce:
+        def __init__(self) -> None:
+            self._asked = 0
+
+        def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None, now_s: float) -> Grant:
+            self._asked += 1
+            if self._asked > 1:
+                raise RequestRefused(Code.FORBIDDEN, "nobody else may come")
+            return AllowAll().authenticate(client_id, client_type, token, now_s)
+
+    world = World()
+    world.core = Core(CoreSettings(), world.clock, world.workers, FixedPolicy(), OnlyOnce())
+    holder = greeted(world, 1)
+    assert greeted(world, 2).close_code() == Code.UNAUTHENTICATED
+    assert holder.close_code() is None
+
+
+def test_clients_that_name_no_id_have_each_their_own(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    peers = [greeted(world, instance, client_id=None) for instance in (None, None, 1, 1)]
+    assert len({welcome_of(peer).client_id for peer in peers}) == 4
+    assert [peer.close_code() for peer in peers] == [None] * 4
+    # The name is its own when it comes back, too.
+    again = greeted(world, 1, generation_of(peers[2]), client_id=welcome_of(peers[2]).client_id)
+    assert (peers[2].close_code(), again.close_code()) == (Code.RECONNECTED, None)
+    assert not caplog.records
+
+
+def test_a_connection_that_is_being_closed_holds_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    closing = greeted(world, 1)
     closing.session.connection.close(Code.GOING_AWAY, "bye")
-    greeted(world, 9, "closing")
-    greeted(world, None, None)
-    greeted(world, None, None)
-    assert not earlier.read().notices
-    assert not again.read().notices
+    newer = greeted(world, 2)
+    assert (closing.close_code(), newer.close_code()) == (Code.GOING_AWAY, None)
     assert (world.core.superseded_connections, caplog.records) == (0, [])
+
+
+@pytest.mark.parametrize("instance", [1, 2])
+def test_what_an_older_connection_has_sent_is_handled_as_after_a_loss(instance: int) -> None:
+    world = World()
+    subscriber = world.subscriber("wf/*")
+    older = world.peer("worker", instance=1)
+    older.open(0, "wf/a", Kind.EVENT)
+    older.session.backlog.add(lambda: False)
+    older.publish(0, b"sent before")
+    newer = greeted(world, instance)
+    assert older.close_code() == (Code.RECONNECTED if instance == 1 else Code.SUPERSEDED)
+    assert not subscriber.read().offsets
+    world.settle()
+    assert subscriber.read().offsets == [0]
+    assert older.session not in list(world.core.pool)
+    older.drop()
+    assert not older.transport.late
+    assert newer.close_code() is None
+
+
+def test_a_connection_that_is_lost_goes_on_with_what_it_has_sent() -> None:
+    world = World()
+    subscriber = world.subscriber("wf/*")
+    older = world.peer("worker", instance=1)
+    older.open(0, "wf/a", Kind.EVENT)
+    older.session.backlog.add(lambda: False)
+    older.publish(0, b"sent before")
+    older.drop()
+    assert greeted(world, 1).close_code() is None
+    assert older.close_code() is None
+    world.settle()
+    assert subscriber.read().offsets == [0]
+
+
+def test_the_connection_by_which_the_gateway_buries_takes_over_from_nobody_and_nobody_from_it() -> None:
+    world = World()
+    namesake = greeted(world, client_id="gateway")
+    own = LocalConnection(world.core, client_type=ClientType.EXTENSION, client_id=ClientId("gateway"), buries=True)
+    greeted(world, client_id="gateway")
+    assert namesake.close_code() == Code.SUPERSEDED
+    assert not own.closed
+    own.close()
