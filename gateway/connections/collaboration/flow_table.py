@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 from gateway.connections.collaboration.graph import PLACES, Flow, FlowCounts, Via
 from gateway.ids import ClientId
 
-ROWS: Final = 2 * PLACES
+ROWS: Final = PLACES + PLACES // 2
 """Senders whose flows are counted: of more the heaviest."""
 
-ROW_FLOWS: Final = 4 * PLACES
+ROW_FLOWS: Final = 3 * PLACES
 """Flows of one sender."""
 
 MAX_FLOWS: Final = 65_536

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from heapq import nlargest
 from math import inf
@@ -19,7 +19,7 @@ from gateway.ids import ClientId
 HALF_LIFE_S: Final = 5.0
 """Time in which traffic that has ceased halves in the graph."""
 
-PLACES: Final = 32
+PLACES: Final = 16
 """Senders, and receivers, of one workflow that have edges: the heaviest. A pattern shows in these as well as in all."""
 
 FEW_PLACES: Final = 4
@@ -27,6 +27,10 @@ FEW_PLACES: Final = 4
 
 FORGOTTEN_PER_S: Final = 0.001
 """Rate of messages below which an edge is forgotten: half a minute behind a single message."""
+
+
+STEP: Final = 256
+"""Flows between two chances for others: some 0.3 ms."""
 
 
 class Via(enum.StrEnum):
@@ -105,13 +109,28 @@ def advance(graph: Graph, counts: FlowCounts, elapsed_s: float, places: int = PL
         elapsed_s: its length, above 0.
         places: senders, and receivers, that keep edges.
     """
+    steps = advancing(graph, counts, elapsed_s, places)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            advanced: Graph = stop.value
+            return advanced
+
+
+def advancing(graph: Graph, counts: FlowCounts, elapsed_s: float, places: int = PLACES) -> Generator[None, None, Graph]:
+    """Do what :func:`advance` does; yield now and then if there are many flows."""
     kept = 2.0 ** (-elapsed_s / HALF_LIFE_S)
     share = (1.0 - kept) / elapsed_s
     rates = {edge[:3]: (edge.messages_per_s * kept, edge.bytes_per_s * kept) for edge in graph.edges}
-    for flow in counts.flows:
+    for number, flow in enumerate(counts.flows, start=1):
         messages_per_s, bytes_per_s = rates.get(flow[:3], (0.0, 0.0))
         rates[flow[:3]] = messages_per_s + flow.messages * share, bytes_per_s + flow.nbytes * share
+        if not number % STEP:
+            yield
     edges = [Edge(*between, *rate) for between, rate in rates.items() if rate[0] >= FORGOTTEN_PER_S]
+    if len(edges) > STEP:
+        yield
     return Graph(
         tuple(sorted(_with_places(edges, places), key=_weight, reverse=True)),
         graph.messages_per_s * kept + counts.messages * share,

@@ -14,9 +14,11 @@ from gateway.connections.collaboration.flow_table import FlowTable, Room
 from gateway.connections.collaboration.graph import PLACES, Via
 from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.hub import Hub
 from gateway.connections.requests.groups import Groups
+from gateway.connections.sessions.exchange import Exchange
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import AliasBinding
 from gateway.ids import ClientId
@@ -26,12 +28,15 @@ from gateway.streams.stream import Stream
 MAX_WORKFLOWS: Final = 4096
 """Workflows that have a graph; one that is idle makes room for another."""
 
-READ_RECEIVERS: Final = 2 * PLACES
+READ_RECEIVERS: Final = PLACES + PLACES // 2
 """Receivers of one stream that are looked at, beside the senders of its workflow."""
 
 IDLE_COST: Final = 1
-MOVED_COST: Final = 32
-"""Costs of a look at an alias, of which messages have come or not, in some 0.2 us."""
+REFUSED_COST: Final = 16
+MOVED_COST: Final = 64
+FLOW_COST: Final = 4
+"""Costs of a look at an alias: no message has come, its workflow has no graph, some have come, and
+for each receiver; in some 0.2 us."""
 
 
 class Traffic:
@@ -62,42 +67,45 @@ class Traffic:
 
     def take(self, client_id: ClientId, binding: AliasBinding) -> int:
         """Count what a client has sent to an alias since it was last looked at; return the cost of it."""
-        if binding.exchange is not None:
-            return self._take_requests(client_id, binding)
-        stream = binding.stream
-        if stream is None or binding.fanout is None:
-            return IDLE_COST
         sequence, offset, nbytes = binding.counted
+        if binding.next_sequence == sequence or binding.fanout is None or binding.stream is None:
+            return (
+                IDLE_COST
+                if binding.exchange is None
+                else self._take_requests(client_id, binding.name, binding.exchange)
+            )
+        stream = binding.stream
         messages, published = binding.next_sequence - sequence, stream.next_offset - offset
-        if messages <= 0 or published <= 0:
+        if published <= 0:
             # Refused, or on their way: counted once others have been published, or they have come.
             return IDLE_COST
-        share = min(1.0, messages / published)
-        published_bytes = (stream.published_bytes - nbytes) * share
+        published_bytes = stream.published_bytes - nbytes
         binding.counted = binding.next_sequence, stream.next_offset, stream.published_bytes
         table = self.table_of(workflow_of(stream.name))
-        if table is not None:
-            receivers = dict.fromkeys(self._receivers_of(stream))
-            own = client_id in receivers
-            receivers.pop(client_id, None)
-            count = max(len(receivers), self._count_of(stream) - own)
-            table.add(client_id, receivers, Via.STREAM, messages, published_bytes, count)
-        return MOVED_COST
+        if table is None:
+            return REFUSED_COST
+        receivers, count = self._receivers_of(stream, binding.fanout)
+        if client_id in receivers:
+            del receivers[client_id]
+            count -= 1
+        share = min(1.0, messages / published)
+        table.add(client_id, receivers, Via.STREAM, messages, published_bytes * share, count)
+        return MOVED_COST + FLOW_COST * len(receivers)
 
-    def _take_requests(self, client_id: ClientId, binding: AliasBinding) -> int:
-        assert binding.exchange is not None
-        requests, request_bytes, replies, reply_bytes = binding.exchange.take()
+    def _take_requests(self, client_id: ClientId, address: str, exchange: Exchange) -> int:
+        requests, request_bytes, replies, reply_bytes = exchange.take()
         if not requests and not replies:
             return IDLE_COST
-        table = self.table_of(binding.name)
-        for replier, share in self._repliers_of(binding.name) if table is not None else ():
+        table, cost = self.table_of(address), MOVED_COST
+        for replier, share in self._repliers_of(address) if table is not None else ():
+            cost += FLOW_COST
             if replier != client_id and share:
                 assert table is not None
                 if requests:
                     table.add(client_id, (replier,), Via.REQUEST, requests * share, request_bytes * share)
                 if replies:
                     table.add(replier, (client_id,), Via.REPLY, replies * share, reply_bytes * share)
-        return MOVED_COST
+        return cost
 
     def _repliers_of(self, address: str) -> Iterator[tuple[ClientId, float]]:
         """Yield the clients that reply to the requests to an address, and the share of each.
@@ -113,30 +121,29 @@ class Traffic:
         for member, number in zip(members, got, strict=True):
             yield member.requests.connection.peer.client_id, number / max(1, sum(got))
 
-    def _receivers_of(self, stream: Stream) -> Iterator[ClientId]:
-        """Yield receivers of a stream: the first ones, and those that send in its workflow."""
-        fanout, observing = self._hub.fanouts.of(stream), self._hub.observations.fanout_of(stream)
-        others = self._hub.views.fanouts_of(stream)
-        if isinstance(fanout, ConsumerFanout):
+    def _receivers_of(self, stream: Stream, fanout: Fanout) -> tuple[dict[ClientId, None], int]:
+        """Return receivers of a stream, the first ones and those that send in its workflow, and the number of all."""
+        found: dict[ClientId, None] = {}
+        count = fanout.receivers
+        fanouts = self._hub.views.fanouts_of(stream)
+        if isinstance(fanout, PubSubFanout):
+            fanouts.append(fanout)
+        elif isinstance(fanout, ConsumerFanout):
             for client_id, consumer in islice(fanout.consumers.items(), READ_RECEIVERS):
                 if consumer.connection is not None:
-                    yield client_id
-        elif isinstance(fanout, PubSubFanout):
-            others.append(fanout)
-        if observing is not None:
-            others.append(observing)
-        for each in others:
+                    found[client_id] = None
+            observing = self._hub.observations.fanout_of(stream)
+            if observing is not None:
+                fanouts.append(observing)
+        for each in fanouts:
+            count += 0 if each is fanout else each.receivers
             for delivery in each.classes:
-                for member in islice(delivery.members, READ_RECEIVERS):
-                    yield member.peer.client_id
-        workflow = self._workflows.get(workflow_of(stream.name))
-        if workflow is not None and fanout.receivers > READ_RECEIVERS:
-            for client_id in dict.fromkeys(edge.source for edge in workflow.graph.edges):
+                for member in delivery.members[:READ_RECEIVERS]:
+                    found[member.peer.client_id] = None
+        workflow = self._workflows.get(workflow_of(stream.name)) if fanout.receivers > READ_RECEIVERS else None
+        if workflow is not None:
+            for client_id in dict.fromkeys([edge.source for edge in workflow.graph.edges]):
                 session = self._pool.newest_of(client_id)
                 if session is not None and stream in session.connection.memberships:
-                    yield client_id
-
-    def _count_of(self, stream: Stream) -> int:
-        """Return the number of receivers of a stream, each of its views counted."""
-        hub = self._hub
-        return hub.fanouts.of(stream).receivers + hub.views.receivers_of(stream) + hub.observations.receivers_of(stream)
+                    found[client_id] = None
+        return found, max(count, len(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.connections.collaboration.graph import NO_COUNTS, Flow, FlowCounts, Graph, Via, advance
 from gateway.connections.collaboration.pattern import GraphPattern, scores_of
 from gateway.ids import ClientId
-from tests.connections.collaboration.traces import MAKERS, SEEDS, generated, recognitions
+from tests.connections.collaboration.traces import Trace, generated, recognitions, recorded
 
 LEAST_RIGHT = 0.95
 
@@ -87,16 +88,26 @@ def test_the_scores_of_any_graph_add_up_to_one(rows: list[tuple[int, int, Via, f
     assert min(scores.values()) >= 0.0
 
 
-def test_the_pattern_is_right_in_the_windows_of_generated_traces_that_were_kept_out_of_tuning() -> None:
+def shares_right(traces: Iterable[Trace]) -> tuple[dict[str, float], int]:
+    """Return the share of the windows in which the pattern is right, by what is expected, and the number of windows."""
     right: Counter[str] = Counter()
     windows: Counter[str] = Counter()
-    for trace in generated():
-        if trace.held_out:
-            name = trace.name.rpartition("-")[0]
-            for window, recognition in recognitions(trace):
-                if window.expected is not None:
-                    windows[name] += 1
-                    right[name] += recognition.pattern is window.expected
-    assert len(windows) == len(MAKERS) + 1
-    assert min(windows.values()) > 10 * SEEDS
-    assert {name: right[name] / windows[name] for name in windows if right[name] < LEAST_RIGHT * windows[name]} == {}
+    for trace in traces:
+        for window, recognition in recognitions(trace):
+            if window.expected is not None:
+                windows[window.expected] += 1
+                right[window.expected] += recognition.pattern is window.expected
+    return {name: right[name] / windows[name] for name in windows}, windows.total()
+
+
+@pytest.mark.parametrize(("traces", "least"), [(generated, 3000), (recorded, 150)], ids=["generated", "recorded"])
+def test_the_pattern_is_right_in_the_windows_of_traces_that_were_kept_out_of_tuning(
+    traces: Callable[[], Iterator[Trace]], least: int
+) -> None:
+    every = list(traces())
+    held_out = [trace for trace in every if trace.held_out]
+    assert len(held_out) >= len(every) // 3
+    shares, windows = shares_right(held_out)
+    assert shares.keys() == set(GraphPattern)
+    assert windows > least
+    assert {name: share for name, share in shares.items() if share < LEAST_RIGHT} == {}

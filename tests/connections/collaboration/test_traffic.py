@@ -7,7 +7,7 @@ import pytest
 
 from gateway.connections.collaboration import traffic
 from gateway.connections.collaboration.graph import FlowCounts, Via
-from gateway.connections.collaboration.traffic import IDLE_COST, MAX_WORKFLOWS, MOVED_COST, READ_RECEIVERS
+from gateway.connections.collaboration.traffic import FLOW_COST, IDLE_COST, MAX_WORKFLOWS, MOVED_COST, READ_RECEIVERS
 from gateway.protocol.messages import Kind
 from gateway.protocol.views import View
 from tests.connections.asking import ask, ask_large, reply, reply_large
@@ -50,7 +50,7 @@ def test_what_a_client_publishes_flows_to_each_receiver_once(kind: Kind) -> None
     for _ in range(3):
         author.publish(0, b"12345678")
     world.settle()
-    assert take(world, author) == MOVED_COST
+    assert take(world, author) == MOVED_COST + 2 * FLOW_COST
     counts = counts_of(world)
     stream = author.session.bindings[0].stream
     assert stream is not None

@@ -1,7 +1,8 @@
 """Traces of workflows: counts of one window after the other, with the pattern that they show.
 
-Generated ones have every pattern with noise; recorded ones come from real clients (:mod:`recorder`). A third of both is
-kept out of tuning: whoever changes a threshold of :mod:`gateway.connections.collaboration.pattern` looks at the others.
+Generated ones have every pattern with noise; recorded ones come from real clients
+(:mod:`tests.connections.collaboration.recorder`). A third of both is kept out of tuning: whoever changes a threshold of
+:mod:`gateway.connections.collaboration.pattern` looks at the others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.connections.collaboration.graph import Flow, FlowCounts, Graph, Via, advance
-from gateway.connections.collaboration.pattern import GraphPattern
+from gateway.connections.collaboration.pattern import IDLE_AFTER_S, GraphPattern
 from gateway.connections.collaboration.recognition import Recognition, recognize
 from gateway.ids import ClientId
 
@@ -236,11 +237,14 @@ def _poisson(rng: random.Random, mean: float) -> int:
 
 
 def recorded() -> Iterator[Trace]:
-    """Yield the recorded traces; of each pattern every third file is kept out of tuning."""
-    before: defaultdict[str, int] = defaultdict(int)
-    for path in sorted(RECORDED.glob("*.jsonl")):
+    """Yield the recorded traces; every third file is kept out of tuning."""
+    for number, path in enumerate(sorted(RECORDED.glob("*.jsonl"))):
         head, *lines = [json.loads(line) for line in path.read_text().splitlines()]
         pattern = GraphPattern(head["pattern"])
-        windows = tuple(Window(line["s"], _counts(iter(line["flows"])), pattern) for line in lines)
-        yield Trace(path.stem, windows, before[pattern] % 3 == 2)
-        before[pattern] += 1
+        windows, silent_s = [], 0.0
+        for line in lines:
+            counts = _counts(iter(line["flows"]))
+            silent_s = 0.0 if counts.flows else silent_s + line["s"]
+            falling_silent = pattern is GraphPattern.IDLE and silent_s < IDLE_AFTER_S[0]
+            windows.append(Window(line["s"], counts, None if falling_silent else pattern))
+        yield Trace(path.stem, tuple(windows), number % 3 == 2)
