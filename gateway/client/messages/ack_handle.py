@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from gateway.client.messages.frame_sender import FrameSender
 from gateway.errors import UsageError
@@ -334,6 +334,10 @@ class DetachedAckHandle:
 
     def __init__(self, stream: str) -> None:
         self._stream = stream
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        # Protocols 0 and 1 of pickle know no slots.
+        return type(self), (self._stream,)
 
     def check(self) -> None:
         """Raise: the gateway cannot be told.

@@ -152,8 +152,8 @@ class Subscription(OneProcess):
         The answer to a batch is the answer to all its messages, and asking for the next batch acknowledges it unless
         ``auto_ack`` is off. ``batch.messages()`` gives messages that can be answered by themselves.
 
-        Messages without a tensor or with several are no records: they are left out, counted as failed, and reported to
-        ``on_error``.
+        Messages without a tensor or with several are no records: they are left out, acknowledged, counted as failed
+        and reported to ``on_error``.
         """
         return BatchIterator(self)
 

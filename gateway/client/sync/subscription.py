@@ -118,6 +118,8 @@ class Subscription(OneProcess):
                 return
             batch = self._source.as_batch(item, self._items if rest is None else None)
             if batch is None:
+                if item.ack_handle is not None:
+                    self._thread.call_soon(item.ack_handle.done)
                 continue
             if rest is None:
                 self._give_out(batch)

@@ -194,12 +194,29 @@ def test_a_patched_message_travels_with_its_patch(way: str) -> None:
     assert not arrived.patch.flags.writeable
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+PROTOCOLS: Final = pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+
+
+@PROTOCOLS
 def test_every_protocol_of_pickle_takes_a_message(protocol: int) -> None:
     sent = message((TensorSpec("", np.dtype("<f8"), (3,)),), np.arange(3.0).tobytes(), {"step": 1})
     copied = pickle.loads(pickle.dumps(sent, protocol))  # noqa: S301
     assert (copied.stream, copied.offset, copied.headers) == (sent.stream, sent.offset, sent.headers)
     np.testing.assert_array_equal(copied.tensor, sent.tensor)
+
+
+@PROTOCOLS
+def test_every_protocol_of_pickle_takes_what_is_acknowledged_and_a_copy_of_the_copy(protocol: int) -> None:
+    task, _ = acknowledged()
+    batch = RecordBatch("wf/x", Kind.CONTROL, 5, 10, 2, 3, 7, 9, TensorSpec("", F4, (1,)), bytes(8))
+    batch.ack_handle = acknowledged()[0].ack_handle
+    for sent in (task, batch, next(batch.messages())):
+        copied: Any = sent
+        for _ in range(2):
+            copied = pickle.loads(pickle.dumps(copied, protocol))  # noqa: S301
+            assert (type(copied), copied.stream, copied.offset, copied.count) == (type(sent), "wf/x", 10, sent.count)
+            with pytest.raises(UsageError, match="copy of a message of wf/x"):
+                asyncio.run(copied.ack())
 
 
 def test_a_pickled_message_takes_only_its_part_of_the_buffer_along() -> None:

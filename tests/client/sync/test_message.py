@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,12 @@ def tasks(gateway: GatewayProcess, request: pytest.FixtureRequest) -> Iterator[s
         yield messages
 
 
+def pickled(original: Any) -> list[Any]:
+    """Return a copy by each protocol of ``pickle``."""
+    protocols = range(pickle.HIGHEST_PROTOCOL + 1)
+    return [pickle.loads(pickle.dumps(original, protocol)) for protocol in protocols]  # noqa: S301
+
+
 def test_the_records_of_a_batch_are_answered(tasks: sync.Subscription) -> None:
     batch = next(tasks.batches())
     assert batch.count == 3
@@ -50,14 +57,14 @@ def test_the_records_of_a_batch_are_answered(tasks: sync.Subscription) -> None:
 
 def test_a_copy_says_that_it_cannot_be_acknowledged(tasks: sync.Subscription) -> None:
     batch = next(tasks.batches())
-    for copied in (pickle.loads(pickle.dumps(batch)), copy.deepcopy(batch)):  # noqa: S301
+    for copied in (*pickled(batch), copy.deepcopy(batch)):
         for each in (copied, *copied.messages()):
             with pytest.raises(UsageError, match="copy of a message"):
                 each.ack()
             with pytest.raises(UsageError, match="copy of a message"):
                 each.nack()
     message = next(batch.messages())
-    for arrived in (pickle.loads(pickle.dumps(message)), copy.deepcopy(message)):  # noqa: S301
+    for arrived in (*pickled(message), copy.deepcopy(message)):
         assert int(arrived.tensor) == 0
         with pytest.raises(UsageError, match="copy of a message"):
             arrived.ack()

@@ -119,6 +119,23 @@ def test_batches_are_acknowledged_whole(gateway: GatewayProcess, stream: str) ->
                 break
 
 
+@pytest.mark.parametrize("auto_ack", [True, False])
+def test_what_is_no_record_holds_up_no_batch(gateway: GatewayProcess, stream: str, auto_ack: bool) -> None:
+    stream = f"{stream}-{auto_ack}"
+    errors: list[Exception] = []
+    with (
+        sync.connect(gateway.url, client_id="records-only") as worker,
+        sync.connect(gateway.url) as publisher,
+        worker.subscribe(stream, auto_ack=auto_ack, credits=Credits(2, 1 << 20), on_error=errors.append) as messages,
+    ):
+        for value in range(4):
+            publisher.publish(stream, {"a": np.int64(value), "b": np.int64(value)}, kind="collaboration")
+        publisher.publish(stream, np.int64(4), kind="collaboration")
+        batch = next(messages.batches())
+        assert (batch.offset, batch.array.tolist(), messages.stats.failed, len(errors)) == (4, [4], 4, 4)
+        batch.ack()
+
+
 def test_events_that_are_caught_up_on(gateway: GatewayProcess, stream: str) -> None:
     count = 3000
     with sync.connect(gateway.url) as client:
