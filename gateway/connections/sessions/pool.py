@@ -13,8 +13,8 @@ class Pool:
 
     def __init__(self) -> None:
         self._sessions: dict[PeerId, Session] = {}
-        self._inboxes: dict[ClientId, dict[PeerId, None]] = {}
-        self._by_client: dict[ClientId, dict[PeerId, None]] = {}
+        self._inboxes: dict[ClientId, Session] = {}
+        self._by_client: dict[ClientId, Session] = {}
         self._last_peer = 0
 
     def __len__(self) -> int:
@@ -36,41 +36,34 @@ class Pool:
 
     def remove(self, session: Session) -> None:
         """Remove a connection; one that is not here is ignored."""
-        peer, client_id = session.peer.id, session.peer.client_id
-        self._sessions.pop(peer, None)
+        self._sessions.pop(session.peer.id, None)
         self.close_inbox(session)
-        peers = self._by_client.get(client_id)
-        if peers is not None:
-            peers.pop(peer, None)
-            if not peers:
-                del self._by_client[client_id]
+        client_id = session.peer.client_id
+        if self._by_client.get(client_id) is session:
+            del self._by_client[client_id]
 
     def get(self, peer: int) -> Session | None:
         """Return the session of the connection with that number, if there is one."""
         return self._sessions.get(PeerId(peer))
 
     def introduce(self, session: Session) -> None:
-        """Enter a connection under its client, which HELLO has named."""
-        self._by_client.setdefault(session.peer.client_id, {})[session.peer.id] = None
+        """Enter a connection under its client, which HELLO has named: an earlier one may still be on its way out."""
+        self._by_client[session.peer.client_id] = session
 
     def newest_of(self, client_id: str) -> Session | None:
-        """Return the session of a client's newest connection, if it has any."""
-        peers = self._by_client.get(ClientId(client_id))
-        return self._sessions[next(reversed(peers))] if peers else None
+        """Return the session of a client's newest connection, if it stands."""
+        return self._by_client.get(ClientId(client_id))
 
     def open_inbox(self, session: Session) -> None:
         """Make a connection the one that takes the requests to its client."""
-        self._inboxes.setdefault(session.peer.client_id, {})[session.peer.id] = None
+        self._inboxes[session.peer.client_id] = session
 
     def close_inbox(self, session: Session) -> None:
         """Give no more requests to a connection."""
-        holders = self._inboxes.get(session.peer.client_id)
-        if holders is not None:
-            holders.pop(session.peer.id, None)
-            if not holders:
-                del self._inboxes[session.peer.client_id]
+        client_id = session.peer.client_id
+        if self._inboxes.get(client_id) is session:
+            del self._inboxes[client_id]
 
     def inbox_of(self, client_id: str) -> Session | None:
-        """Return the session that takes a client's requests: of several, the one that opened its inbox last."""
-        holders = self._inboxes.get(ClientId(client_id))
-        return self._sessions[next(reversed(holders))] if holders else None
+        """Return the session that takes a client's requests, if it has opened its inbox."""
+        return self._inboxes.get(ClientId(client_id))

@@ -100,6 +100,42 @@ def test_who_takes_over_gets_what_is_not_acknowledged_and_the_other_cannot_answe
     assert second.read().offsets == [1, 2, 3]
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_lost_connection_that_has_still_to_be_handled_takes_nothing_from_the_new_one(leaves: bool) -> None:
+    world, publisher = world_of()
+    first = world.peer("worker", instance=1)
+    first.subscribe(STREAM, 1)
+    first.subscribe("wf/*", 2)
+    for payload in (b"a", b"b"):
+        publisher.publish(0, payload)
+    world.settle()
+    world.take_one_step_a_turn()
+    waits = [True]
+    first.session.backlog.add(lambda: waits[0])
+    first.done(STREAM, 0)
+    first.unsubscribe(2)
+    first.drop()
+    second = world.peer("worker", instance=1)
+    second.subscribe(STREAM)
+    for _ in range(20):
+        world.clock.turn()
+    assert second.read().offsets == [0, 1]
+    if leaves:
+        second.drop()
+    waits[0] = False
+    world.settle()
+    if leaves:
+        second = world.peer("worker", instance=1)
+        second.subscribe(STREAM)
+        world.settle()
+    second.done(STREAM, 1)
+    publisher.publish(0, b"c")
+    world.settle()
+    assert second.read().offsets == ([1, 2] if leaves else [0, 1, 2])
+    assert first.read().offsets == [0, 1]
+    assert fanout_of(world).stats().pending == 1
+
+
 def test_a_stream_that_begins_while_a_client_is_away_reaches_it() -> None:
     world = World()
     worker = world.subscriber("wf/*", "worker")

@@ -44,8 +44,20 @@ def test_an_inbox_is_held_by_who_opened_it_last() -> None:
     pool.open_inbox(first)
     pool.open_inbox(second)
     assert pool.inbox_of("a") is second
-    pool.close_inbox(second)
-    pool.close_inbox(second)
-    assert pool.inbox_of("a") is first
+    pool.close_inbox(first)
     pool.remove(first)
+    assert pool.inbox_of("a") is second
+    pool.close_inbox(second)
+    pool.close_inbox(second)
     assert pool.inbox_of("a") is None
+
+
+def test_a_client_is_found_by_the_connection_that_came_last() -> None:
+    pool = Pool()
+    first, second = session(pool, "a"), session(pool, "a")
+    pool.introduce(first)
+    pool.introduce(second)
+    pool.remove(first)
+    assert pool.newest_of("a") is second
+    pool.remove(second)
+    assert pool.newest_of("a") is None
