@@ -22,9 +22,10 @@ from gateway.config.settings import Settings
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, ConnectionClosed
 from gateway.ids import ClientId
-from gateway.protocol.messages import ClientType, Hello
+from gateway.protocol.messages import ClientType, Hello, Kind
 from gateway.protocol.wire import SUBPROTOCOL_JSON
 from gateway.testing.running import running_gateway
+from tests.connections.frames import message_frame
 from tests.integration.peer import RawPeer, raw_websocket, until
 from tests.integration.proxy import CuttingProxy, cutting_proxy
 
@@ -205,6 +206,32 @@ async def test_old_generations_cost_the_client_nothing_that_has_the_id(gateway: 
             await publisher.publish("wf/log", number, kind="event")
             assert int((await anext(messages)).tensor) == number
         assert sessions_of(gateway) == [session]
+
+
+async def test_what_was_read_of_the_older_connection_is_handled_in_its_order(gateway: Gateway) -> None:
+    messages = 20_000
+    async with raw_websocket(gateway.url) as first, raw_websocket(gateway.url) as second:
+        older, newer = RawPeer(first), RawPeer(second)
+        hello = Hello((1,), ClientType.AGENT, ClientId("worker"), instance=1)
+        await older.say(hello)
+        await older.open(0, "wf/log", Kind.EVENT)
+        await older.settle()
+        frames = [b"".join(message_frame(0, number + 1, b"x")) for number in range(messages)]
+        sending = asyncio.create_task(first.send(b"".join(frames)))
+        await newer.say(hello)
+        await newer.settle()
+        with pytest.raises(ConnectionClosedError) as closed:
+            await older.until(lambda reader: False)
+        await asyncio.wait([sending])
+        sending.exception()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == Code.RECONNECTED
+        assert older.reader.codes == [Code.RECONNECTED]
+        await newer.open(0, "wf/log", Kind.EVENT)
+        await newer.publish(0, b"behind it", ack=True)
+        reader = await newer.until(lambda reader: reader.acks)
+        assert reader.acks[0].offset <= messages
+        assert len(sessions_of(gateway)) == 1
 
 
 async def test_a_text_client_is_told_and_closed_as_well(gateway: Gateway) -> None:

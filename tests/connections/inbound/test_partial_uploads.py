@@ -175,6 +175,29 @@ def test_the_old_alias_of_a_producer_that_has_opened_the_stream_elsewhere_adds_n
     assert [ack.offset for ack in new.read().acks] == [0, 1]
 
 
+@pytest.mark.parametrize("instance", [1, 2])
+def test_a_takeover_leaves_large_messages_behind_as_a_loss_does(instance: int) -> None:
+    world = World()
+    subscriber = world.subscriber("wf/*")
+    old = world.peer("trainer", EVERY_CODEC, instance=1)
+    old.produce(0, "wf/a")
+    old.open(1, "wf/b", Kind.EVENT)
+    half, given_up = old.large(0, PAYLOAD, ack=True), old.large(1, PAYLOAD, transfer=2)
+    for large in (half, given_up):
+        large.chunk()
+    new = world.peer("trainer", EVERY_CODEC, instance=instance)
+    assert [abort.code for abort in subscriber.read().aborts] == [Code.TRANSFER_ABORTED]
+    half.end()  # nobody reads it any more
+    new.produce(0, "wf/a")
+    large = new.large(0, PAYLOAD, ack=True, resuming=True)
+    assert [resume.index for resume in new.read().resumes] == [1]
+    large.skip(1)
+    large.end()
+    world.settle()
+    assert [arrival.payload for arrival in subscriber.read().arrivals] == [PAYLOAD]
+    assert [ack.offset for ack in new.read().acks] == [0]
+
+
 # What stands still.
 
 
