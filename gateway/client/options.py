@@ -63,7 +63,8 @@ class Options:
     client_type: str = ClientType.AGENT
     """``admin_panel``, ``workflow``, ``agent`` or ``extension``."""
     client_id: str | None = None
-    """None: the gateway chooses one, which is kept over reconnects."""
+    """None: the gateway chooses one, which is kept over reconnects. If two programs have the same one, the client of
+    the older is closed with ``SUPERSEDED``."""
     token: Token = None
     connect_timeout_s: float = 10.0
     """Limit for one attempt: TCP, TLS, WebSocket handshake, HELLO and WELCOME together; and before it for the token, if
@@ -81,8 +82,7 @@ class Options:
     on_error: Report | None = None
     """Called with errors that nobody waits for; None: they are logged as warnings of the logger ``gateway.client``."""
     on_notice: Callable[[Notice], None] | None = None
-    """Called with notices of messages that a receiver did not get or process, and of another client with the same
-    ``client_id``; None: they are errors."""
+    """Called with notices of messages that a receiver did not get or process; None: they are errors."""
 
     def __post_init__(self) -> None:
         check_text("url", self.url, "the URL of a gateway is a string, such as 'ws://127.0.0.1:8765'")

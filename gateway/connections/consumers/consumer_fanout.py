@@ -79,8 +79,7 @@ class ConsumerFanout:
         self._settings = context.settings.of(source.config)
         self._consumers: dict[ClientId, Consumer] = {}
         self._connections: dict[ClientId, dict[Connection, Sequence[CreditWindow]]] = {}
-        """Connections of each client that subscribe, in the order in which they came: the last one is served. Those
-        before it are lost, and what they have sent is still handled."""
+        """Connections of each client that subscribe: the last one is served, those before it are lost, and going."""
         self._deliveries = PreparedDeliveries(source, context.workers, context.kept_forms, self._wake_all)
         self._woken: OrderedDict[Consumer, None] = OrderedDict()
         """Consumers to be pumped at the end of the turn."""
