@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from gateway.protocol.quantization import cast
 from gateway.protocol.tensors import Array, TensorSpec, payload_buffers, payload_layout, view_tensors
 from gateway.protocol.views import MANY_QUANTIZED, View
 from gateway.protocol.wire import Buffer, Opcode
+from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 
@@ -34,6 +35,10 @@ class Misfit(NamedTuple):
     first: int
     last: int
     refusal: RequestRefused
+
+
+ViewedEntriesRead = Callable[[Sequence[Entry | Misfit] | Exception], object]
+"""Callback as :data:`~gateway.streams.history.EntriesRead`, also for views, which do not fit all messages."""
 
 
 class Shown(NamedTuple):

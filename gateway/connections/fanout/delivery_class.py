@@ -14,7 +14,7 @@ from typing import Final
 from gateway.connections.fanout.form import TEXTS_AT_ONCE, as_text
 from gateway.connections.fanout.version_tracker import VersionTracker
 from gateway.connections.lagging.lag_changes import LagChanges
-from gateway.connections.outbound.backfill import Found, LargeForm, Read, Taken
+from gateway.connections.outbound.backfill import LargeForm, PastPart, Read, Taken
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.outbound.formats import FLUSH_BYTES, Format, framed
@@ -282,10 +282,9 @@ class DeliveryClass:
             taken: called with the messages, in a form that the members take.
         """
 
-        def found(parts: Sequence[Found]) -> None:
-            self.count_deliveries(
-                sum([1 if isinstance(part, LargeForm) else part.count for part in parts if not isinstance(part, Gap)])
-            )
+        def found(parts: Sequence[PastPart]) -> None:
+            runs = sum([part.count for part in parts if isinstance(part, Run)])
+            self.count_deliveries(runs + sum([isinstance(part, LargeForm) for part in parts]))
             taken(parts)
 
         self._history(first, last, max_bytes, found)

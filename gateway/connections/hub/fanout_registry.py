@@ -40,7 +40,7 @@ class FanoutRegistry:
     def __init__(self, streams: StreamRegistry, views: ViewContext, consumers: ConsumerContext) -> None:
         self._views = views
         self._consumers = consumers
-        past = ObservedStore(ViewedStore(consumers.store or MemoryPastReader(), views), views.transfers)
+        past = ViewedStore(ObservedStore(consumers.store or MemoryPastReader(), views.transfers), views)
         self._history = HistoryReader(past, views.workers)
         self.flusher = Flusher(views.clock, views.lag_changes)
         self._acknowledged: dict[StreamId, ConsumerFanout] = {}

@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.errors import Code
+from gateway.protocol.messages import Error
 from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
+from gateway.streams.view import Misfit
 
 STEP_BYTES = 256 * 1024
 """Bytes that are read from history at a time: a few writes to the transport."""
@@ -29,7 +32,10 @@ class LargeForm(NamedTuple):
 Found = Run | LargeForm | Gap
 """Part of the past as a receiver gets it; a gap stands for messages that this receiver cannot take."""
 
-Taken = Callable[[Sequence[Found]], object]
+PastPart = Found | Misfit
+"""Part of the past as it was read, of a view perhaps."""
+
+Taken = Callable[[Sequence[PastPart]], object]
 """Callback that takes the parts that were read, in order."""
 
 Read = Callable[[int, int, int, Taken], object]
@@ -41,6 +47,8 @@ class BackfillReader(Protocol):
 
     max_message_bytes: int
     """Payload of the largest message that the receiver takes."""
+    accounts: DeliveryAccounts
+    """Accounts, by which the subscriptions that receive a source are known."""
 
     def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Read messages from the history of a source, in encodings that the receiver can decode.
@@ -70,9 +78,11 @@ class Backfill:
     """Messages that were found and not counted yet."""
     lost: int = 0
     """Messages that history did not have any more, or that the receiver cannot take, and that are not counted yet."""
+    _misfit: bool = False
+    """Whether the receiver was told that the view does not fit, and got no message since."""
     _announced: bool = False
     _reading: bool = False
-    _found: Sequence[Found] | None = None
+    _found: Sequence[PastPart] | None = None
 
     @property
     def requested(self) -> bool:
@@ -84,7 +94,7 @@ class Backfill:
         """Whether everything was taken."""
         return self.first > self.last
 
-    def take(self, reader: BackfillReader) -> list[Found | Replay] | None:
+    def take(self, reader: BackfillReader) -> list[Found | Replay | Error] | None:
         """Return the next part, to be sent in this order, and start to read if none is there.
 
         Returns:
@@ -93,12 +103,12 @@ class Backfill:
         if not self.requested:
             self._read(reader)
         found, self._found = self._found, None
-        return None if found is None else self._in_order(found, reader.max_message_bytes)
+        return None if found is None else self._in_order(found, reader)
 
     def _read(self, reader: BackfillReader) -> None:
         at_once = self._reading = True
 
-        def taken(found: Sequence[Found]) -> None:
+        def taken(found: Sequence[PastPart]) -> None:
             self._reading = False
             self._found = found
             if not at_once:
@@ -107,17 +117,21 @@ class Backfill:
         reader.read_backfill(self.source, self.first, self.last, STEP_BYTES, taken)
         at_once = False
 
-    def _in_order(self, found: Sequence[Found], max_message_bytes: int) -> list[Found | Replay]:
-        parts: list[Found | Replay] = []
+    def _in_order(self, found: Sequence[PastPart], reader: BackfillReader) -> list[Found | Replay | Error]:
+        parts: list[Found | Replay | Error] = []
         for entry in found:
             first, last = _offsets_of(entry)
             if first > self.first:
                 parts.append(self._skip(first - 1))
-            if isinstance(entry, LargeForm) and entry.message.plan.payload_bytes > max_message_bytes:
+            if isinstance(entry, Misfit):
+                parts += self._refusals(entry, reader)
+                entry = Gap(self.source.id, entry.refusal.code, self.first, min(last, self.last))
+            elif isinstance(entry, LargeForm) and entry.message.plan.payload_bytes > reader.max_message_bytes:
                 entry = Gap(self.source.id, Code.MESSAGE_TOO_BIG, first, last)
             if isinstance(entry, Gap):
-                self.lost += last - first + 1
+                self.lost += entry.last - entry.first + 1
             else:
+                self._misfit = False
                 if not self._announced:
                     self._announced = True
                     parts.append(Replay(self.source.id, self.code, self.first, self.last))
@@ -129,6 +143,14 @@ class Backfill:
             parts.append(self._skip(self.last))
         return parts
 
+    def _refusals(self, misfit: Misfit, reader: BackfillReader) -> list[Error]:
+        """Return the errors that tell each subscription that the view does not fit: once, until it fits again."""
+        if self._misfit:
+            return []
+        self._misfit = True
+        numbers = sorted(reader.accounts.subscriptions_of(self.source.id))
+        return [Error.of(misfit.refusal, subscription=number, stream=self.source.name) for number in numbers]
+
     def _skip(self, last: int) -> Gap:
         """Return the gap for the messages up to ``last``, which history has lost."""
         gap = Gap(self.source.id, self.code or Code.HISTORY_LOST, self.first, last)
@@ -137,7 +159,7 @@ class Backfill:
         return gap
 
 
-def _offsets_of(entry: Found) -> tuple[int, int]:
+def _offsets_of(entry: PastPart) -> tuple[int, int]:
     if isinstance(entry, LargeForm):
         offset = entry.message.offset or 0
         return offset, offset

@@ -19,7 +19,7 @@ from gateway.connections.outbound.publisher_hold import hold_publishers
 from gateway.connections.ports import Clock, Transport
 from gateway.connections.slices import Slices, let_go
 from gateway.errors import Code
-from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.messages import Error, Kind, StreamInfo
 from gateway.protocol.signals import Abort, Gap, Ping, Pong, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
@@ -130,7 +130,7 @@ class Connection(FrameWriter):
         if data:
             self.send_urgent(data)
 
-    def send_signal(self, source: Source, signal: Gap | Replay | StreamInfo) -> None:
+    def send_signal(self, source: Source, signal: Gap | Replay | StreamInfo | Error) -> None:
         """Send a signal about messages of a source, which the accounts count; it passes the messages in the outbox."""
         self.book(source)
         if self.accounts.signal(source.id, signal):

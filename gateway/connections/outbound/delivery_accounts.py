@@ -14,7 +14,7 @@ from gateway.connections.slices import let_go
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.account import StreamAccount, first_wanted
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Counts, Since, StreamInfo
+from gateway.protocol.messages import Counts, Error, Since, StreamInfo
 from gateway.protocol.signals import Conflated, Gap, Replay
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
@@ -304,12 +304,15 @@ class DeliveryAccounts:
             following = run.first + run.count
         self.messages(source, first, following - first)
 
-    def signal(self, stream: int, signal: Gap | Replay | StreamInfo) -> bool:
+    def signal(self, stream: int, signal: Gap | Replay | StreamInfo | Error) -> bool:
         """Count a signal about a stream that is to be sent, or the end of one that has waited in the outbox.
 
         Returns:
-            Whether it is to be sent: not an end of which all subscriptions have left the stream since.
+            Whether it is to be sent: not an end of which all subscriptions have left the stream since, nor the error of
+            a subscription that has left it.
         """
+        if isinstance(signal, Error):
+            return signal.subscription in self._accounts.get(stream, ())
         if isinstance(signal, StreamInfo):
             return bool(self._untold.pop(stream, ()))
         for _, account in self._accounts.get(stream, {}).values():

@@ -11,7 +11,7 @@ from gateway.connections.lagging.cursor import ChunkReceiver, Cursor
 from gateway.connections.outbound.backfill import Backfill, BackfillReader, LargeForm
 from gateway.connections.outbound.pending_snapshot import PendingSnapshot, SnapshotReader
 from gateway.errors import Code
-from gateway.protocol.messages import StreamInfo
+from gateway.protocol.messages import Error, StreamInfo
 from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
@@ -19,7 +19,7 @@ from gateway.streams.run import Run, Source
 CATCH_UP_BYTES = 64 * 1024
 """Small messages to a receiver that catches up are joined into WebSocket messages of about this size."""
 
-SIGNALS: Final = (Gap, Replay, StreamInfo)
+SIGNALS: Final = (Gap, Replay, StreamInfo, Error)
 SIZED: Final = (Run, Cursor)
 AWAITED: Final = (Backfill, PendingSnapshot)
 
@@ -39,11 +39,11 @@ class Receiver(BackfillReader, ChunkReceiver, SnapshotReader, Protocol):
     def write_end(self, message: LargeMessage) -> None:
         """Send END."""
 
-    def send_signal(self, source: Source, signal: Gap | Replay | StreamInfo) -> None:
-        """Send a signal about messages of a source, or its end."""
+    def send_signal(self, source: Source, signal: Gap | Replay | StreamInfo | Error) -> None:
+        """Send a signal about messages of a source, its end, or why a view of it does not fit."""
 
 
-QueueEntry = Run | Cursor | PendingSnapshot | Gap | Replay | Backfill | StreamInfo
+QueueEntry = Run | Cursor | PendingSnapshot | Gap | Replay | Backfill | StreamInfo | Error
 """Entry of a queue; STREAM tells the end of the stream, and is the last one."""
 
 

@@ -8,15 +8,13 @@ from gateway.connections.ports import PastReader
 from gateway.connections.viewing.context import ViewContext
 from gateway.connections.viewing.derivation import large_of
 from gateway.streams.derived import DerivedStream
-from gateway.streams.history import EntriesRead, Entry
+from gateway.streams.history import Entry
 from gateway.streams.stream import Stream
-from gateway.streams.view import Shown, ShownLarge, ViewPart, show
+from gateway.streams.view import Misfit, Shown, ShownLarge, ViewedEntriesRead, ViewPart, show
 
 
 class ViewedStore:
-    """The :class:`~gateway.connections.ports.PastReader` that reads the past of views as well as that of streams.
-
-    Messages that a view does not fit are left out.
+    """The :class:`~gateway.connections.fanout.history_reader.ViewedPastReader` that shows the past of streams.
 
     Args:
         store: reads the past of streams.
@@ -27,7 +25,7 @@ class ViewedStore:
         self._store = store
         self._context = context
 
-    def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: EntriesRead) -> None:
+    def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: ViewedEntriesRead) -> None:
         """Read as :meth:`~gateway.connections.ports.PastReader.read` does; of a view ``done`` is called later."""
         if not isinstance(stream, DerivedStream):
             self._store.read(stream, first, last, max_bytes, done)
@@ -47,11 +45,11 @@ class ViewedStore:
             if isinstance(parts, Exception):
                 done(parts)
             elif isinstance(parts, list):
-                done([entry for part in parts if (entry := self._entry_of(stream, part)) is not None])
+                done([self._entry_of(stream, part) for part in parts])
 
         self._store.read(stream.parent, first, last, max_bytes, found)
 
-    def _entry_of(self, source: DerivedStream, part: ViewPart) -> Entry | None:
+    def _entry_of(self, source: DerivedStream, part: ViewPart) -> Entry | Misfit:
         if isinstance(part, Shown):
             return part.run
-        return large_of(source, part, self._context) if isinstance(part, ShownLarge) else None
+        return large_of(source, part, self._context) if isinstance(part, ShownLarge) else part

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
-from gateway.connections.outbound.backfill import Found, LargeForm, Taken
+from gateway.connections.outbound.backfill import LargeForm, PastPart, Taken
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.inbox_source import InboxSource
-from gateway.errors import Code
+from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap
@@ -23,6 +23,7 @@ from gateway.protocol.wire import Opcode
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
+from gateway.streams.view import Misfit
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import ManualClock, Peer, World, book_all, counts_in
 from tests.connections.versions import Scene, seen
@@ -344,8 +345,9 @@ def test_messages_that_went_another_way_are_not_booked_as_those_that_come() -> N
 def test_messages_from_history_count_as_delivered_one_by_one_and_gaps_do_not() -> None:
     asked: list[tuple[int, int, int]] = []
     large = LargeMessage(SOURCE, Opcode.MESSAGE, 1, 0, 0, b"", ChunkPlan(1, 4096, 5000), offset=4)
-    past: list[Found] = [
-        Gap(SOURCE.id, Code.HISTORY_LOST, 0, 1),
+    past: list[PastPart] = [
+        Misfit(0, 0, RequestRefused(Code.INVALID_VIEW, "too narrow")),
+        Gap(SOURCE.id, Code.HISTORY_LOST, 1, 1),
         Run(SOURCE, 2, 2, (bytes(80),), 80, 40, 1),
         LargeForm(large, []),
     ]
@@ -356,7 +358,7 @@ def test_messages_from_history_count_as_delivered_one_by_one_and_gaps_do_not() -
 
     world = World()
     delivery = DeliveryClass(SOURCE, world.binary, frozenset(), Flusher(world.clock, world.core.lag_changes), history)
-    taken: list[Found] = []
+    taken: list[PastPart] = []
     delivery.read(0, 4, 1000, taken.extend)
     assert asked == [(0, 4, 1000)]
     assert taken == past

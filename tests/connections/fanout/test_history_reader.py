@@ -9,7 +9,7 @@ import pytest
 
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.recode import THREAD_BYTES
-from gateway.connections.outbound.backfill import Found
+from gateway.connections.outbound.backfill import PastPart
 from gateway.connections.outbound.formats import Format
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.errors import Code
@@ -112,8 +112,8 @@ class BrokenReader:
         done(OSError("disk"))
 
 
-def taken_by(reader: HistoryReader, source: Source, form: Format) -> list[Sequence[Found]]:
-    taken: list[Sequence[Found]] = []
+def taken_by(reader: HistoryReader, source: Source, form: Format) -> list[Sequence[PastPart]]:
+    taken: list[Sequence[PastPart]] = []
     reader.read(source, form, frozenset(), 0, 9, 1000, taken.append)
     return taken
 
@@ -141,7 +141,7 @@ class OneRun:
 
 def test_what_fails_in_a_thread_is_lost_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
-    taken: list[Sequence[Found]] = []
+    taken: list[Sequence[PastPart]] = []
     text = TextPeer(world).session.connection.format
     HistoryReader(OneRun(), world.workers).read(STREAM, text, frozenset(), 0, 9, 1000, taken.append)
     assert taken == []

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 import hypothesis.strategies as st
 from hypothesis import given
 
-from gateway.connections.outbound.backfill import Backfill, Found, LargeForm, Taken
-from gateway.errors import Code
+from gateway.connections.outbound.backfill import Backfill, Found, LargeForm, PastPart, Taken
+from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, DeliveryAccounts, SubscribedStreams
+from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
-from gateway.protocol.messages import Kind
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Error, Kind
 from gateway.protocol.signals import Gap, Replay
 from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Opcode
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run, Source
 from gateway.streams.stream import Stream
+from gateway.streams.view import Misfit
 
 SOURCE = Stream(StreamId(7), StreamName("wf/a"), Kind.EVENT, Epoch(1))
 
@@ -30,6 +33,7 @@ class Past:
         self.waiting: list[tuple[Taken, Sequence[Found]]] = []
         self.at_once = True
         self.max_message_bytes = 1 << 30
+        self.accounts = DeliveryAccounts(SubscribedStreams(Limits()))
         self.gone_on: list[Source] = []
 
     def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
@@ -108,3 +112,34 @@ def test_what_is_larger_than_the_receiver_takes_is_a_gap() -> None:
     parts = [Replay(7, 0, 4, 5), LargeForm(large[0], []), Gap(7, Code.MESSAGE_TOO_BIG, 5, 5)]
     assert missed.take(past) == parts
     assert (missed.replayed, missed.lost, missed.over) == (1, 1, True)
+
+
+def test_each_subscription_is_told_once_that_a_view_does_not_fit_until_it_fits_again() -> None:
+    missed = Backfill(SOURCE, 3, 12, 0)
+    refusal = RequestRefused(Code.INVALID_VIEW, "too narrow")
+    runs = [Run(SOURCE, offset, 1, (bytes(8),), 8, 0, 1) for offset in (6, 8)]
+    steps: list[list[PastPart]] = [
+        [Misfit(2, 4, refusal)],
+        [Misfit(5, 5, refusal), runs[0]],
+        [Misfit(7, 7, refusal), runs[1], Misfit(10, 10, refusal)],
+        [Misfit(11, 14, refusal)],
+    ]
+
+    class View(Past):
+        def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+            taken(steps.pop(0))
+
+    past = View(set(), 1)
+    for subscription in (2, 1):
+        past.accounts.open(SOURCE, subscription, NO_OPTIONS, 3)
+    told = [Error.of(refusal, subscription=number, stream="wf/a") for number in (1, 2)]
+
+    def gap(first: int, last: int, code: Code = Code.INVALID_VIEW) -> Gap:
+        return Gap(7, code, first, last)
+
+    assert missed.take(past) == [*told, gap(3, 4)]
+    assert missed.take(past) == [gap(5, 5), Replay(7, 0, 6, 12), runs[0]]
+    lost = gap(9, 9, Code.HISTORY_LOST)
+    assert missed.take(past) == [*told, gap(7, 7), runs[1], lost, *told, gap(10, 10)]
+    assert missed.take(past) == [gap(11, 12)]
+    assert (missed.replayed, missed.lost, missed.over) == (2, 8, True)

@@ -14,10 +14,10 @@ from gateway.connections.outbound.delivery_accounts import (
     SubscribeOptions,
 )
 from gateway.connections.slices import LET_GO_TOGETHER
-from gateway.errors import Code
+from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Counts, EndReason, Kind, StreamInfo
+from gateway.protocol.messages import Counts, EndReason, Error, Kind, StreamInfo
 from gateway.protocol.signals import Conflated, Gap, Replay
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
@@ -138,6 +138,19 @@ def test_the_end_of_a_stream_may_follow_the_start_of_the_next_one_of_its_name() 
     ledger.end(2)
     assert ledger.names_without_account(1) == ["wf/1"]
     assert ledger.counts_of(1, "wf/1") == Counts(delivered=7)
+
+
+def test_an_error_is_told_to_a_subscription_that_still_receives_the_stream() -> None:
+    ledger, events = DeliveryAccounts(SubscribedStreams(Limits())), stream(1, Kind.EVENT)
+    for subscription in (1, 2):
+        ledger.open(events, subscription, SubscribeOptions(), 0)
+    ledger.close_one(1, 2)
+    refusal = RequestRefused(Code.INVALID_VIEW, "it does not fit")
+    first, second = [Error.of(refusal, subscription=number, stream="wf/1") for number in (1, 2)]
+    assert ledger.signal(1, first)
+    assert not ledger.signal(1, second)
+    ledger.close_one(1, 1)
+    assert not ledger.signal(1, first)
 
 
 def test_an_end_that_waits_is_told_unless_all_its_subscriptions_have_ended() -> None:

@@ -9,13 +9,15 @@ import pytest
 
 from gateway.connections.lagging.queue_turns import MAX_READING
 from gateway.connections.outbound.backfill import Found, LargeForm, Taken
+from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, SubscribedStreams
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES
 from gateway.errors import Code, name_of
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.data import write_data
-from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Error, Kind, StreamInfo
 from gateway.protocol.meta import write_meta
 from gateway.protocol.regions import Region
 from gateway.protocol.signals import Gap, Replay
@@ -51,6 +53,7 @@ class Recorder:
         self.gone_on: list[Source] = []
         self.bulk_open = True
         self.max_message_bytes = 1 << 30
+        self.accounts = DeliveryAccounts(SubscribedStreams(Limits()))
         self.steps: list[Step] = []
 
     @property
@@ -78,7 +81,8 @@ class Recorder:
         assert message.offset is not None
         self.steps.append(("end", message.source.id, message.offset))
 
-    def send_signal(self, source: Source, signal: Gap | Replay | StreamInfo) -> None:
+    def send_signal(self, source: Source, signal: Gap | Replay | StreamInfo | Error) -> None:
+        assert not isinstance(signal, Error), "no view is queued"
         if isinstance(signal, Replay):
             self.steps.append(("replay", signal.first, signal.last))
             return
