@@ -115,7 +115,7 @@ class Decoding:
         self._max_message_bytes = max_message_bytes
         self._max_transfers = max_transfers
         self._transfers: dict[int, Transfer] = {}
-        self._memory = PayloadMemory(self._loop)
+        self._memory = PayloadMemory(self._loop, self._transfers)
         self._waiting_bytes = 0
         codecs = [COMPRESSORS[name].id for name in welcome.codecs if name in COMPRESSORS]
         filters = [FILTERS[name].id for name in welcome.filters if name in FILTERS]

@@ -7,6 +7,7 @@ November 2026).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sized
 from typing import Final
 
 from gateway.protocol.transfers import new_memory
@@ -17,18 +18,23 @@ MAX_KEPT_BYTES: Final = 256 * 1024 * 1024
 KEPT_PIECES: Final = 2
 """Pieces that are known: of the last message, which the program mostly holds until the next one, and of that before."""
 KEPT_S: Final = 2.0
-"""Time after a message for which its memory is known: messages that come faster find it. Slower ones, such as 256 MiB
-at 1 Gbit/s, take longer than the system for new memory, which was 0.1 to 0.7 s (November 2026)."""
+"""Time after a message for which its memory is known: messages that come faster find it."""
 
 
 class PayloadMemory:
     """Memory for the large messages of one session.
 
-    Memory that the program has let go of is given back at the latest :data:`KEPT_S` after the last message.
+    Memory that the program has let go of is given back within :data:`KEPT_S`, or that time after the last message.
+    Memory that it has is known as long as messages are on their way: slow ones find it, too.
+
+    Args:
+        loop: runs the session.
+        under_way: the messages that are on their way.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, under_way: Sized) -> None:
         self._loop = loop
+        self._under_way = under_way
         self._spare = SpareMemory(KEPT_PIECES, MAX_KEPT_BYTES)
         self._timer: asyncio.TimerHandle | None = None
 
@@ -50,14 +56,24 @@ class PayloadMemory:
         Args:
             memory: what :meth:`take` returned, or a part of it.
         """
-        self._stop_timer()
         self._spare.keep(memory)
-        self._timer = self._loop.call_later(KEPT_S, self.clear)
+        self._start_timer()
 
     def clear(self) -> None:
         """Know nothing any more: what is not in use is given back."""
         self._stop_timer()
         self._spare = SpareMemory(KEPT_PIECES, MAX_KEPT_BYTES)
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self._loop.call_later(KEPT_S, self._time_is_over)
+
+    def _time_is_over(self) -> None:
+        if self._under_way:
+            self._spare.drop_unused()
+            self._start_timer()
+        else:
+            self.clear()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

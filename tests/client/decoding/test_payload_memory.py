@@ -32,7 +32,7 @@ def kept_by(memory: PayloadMemory) -> weakref.ref[object]:
 @pytest.fixture
 def memory() -> Iterator[PayloadMemory]:
     loop = asyncio.new_event_loop()
-    yield PayloadMemory(loop)
+    yield PayloadMemory(loop, ())
     loop.close()
 
 
@@ -76,7 +76,7 @@ def test_a_huge_payload_is_not_kept(memory: PayloadMemory) -> None:
 
 async def test_nothing_is_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(payload_memory, "KEPT_S", 0.01)
-    memory = PayloadMemory(asyncio.get_running_loop())
+    memory = PayloadMemory(asyncio.get_running_loop(), ())
     kept = kept_by(memory)
     assert kept() is not None
     gone = asyncio.Event()
@@ -86,13 +86,29 @@ async def test_nothing_is_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_nothing_is_kept_for_longer_while_another_message_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(payload_memory, "KEPT_S", 0.01)
-    memory = PayloadMemory(asyncio.get_running_loop())
+    memory = PayloadMemory(asyncio.get_running_loop(), ["on its way"])
     kept = kept_by(memory)
     gone = asyncio.Event()
     weakref.finalize(kept(), gone.set)
     on_its_way = memory.take(100)
     await gone.wait()
     assert len(on_its_way) == 100
+
+
+async def test_memory_that_the_program_has_is_known_as_long_as_messages_are_on_their_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(payload_memory, "KEPT_S", 0.01)
+    memory = PayloadMemory(asyncio.get_running_loop(), ["on its way"])
+    held = memory.take(1000)
+    there, holder = address(held), holder_of(held)
+    memory.keep(held)
+    gone = asyncio.Event()
+    weakref.finalize(kept_by(memory)(), gone.set)
+    await gone.wait()
+    del held
+    assert holder() is not None
+    assert address(memory.take(1000)) == there
 
 
 def test_memory_of_another_size_is_given_back_before_there_is_more(memory: PayloadMemory) -> None:
