@@ -35,8 +35,8 @@ IDLE_COST: Final = 1
 REFUSED_COST: Final = 16
 MOVED_COST: Final = 64
 FLOW_COST: Final = 4
-"""Costs of a look at an alias: no message has come, its workflow has no graph, some have come, and
-for each receiver; in some 0.2 us."""
+"""Costs of a look at an alias, in some 0.2 us: no message has come, its workflow has no graph, some have come, and for
+each of their receivers."""
 
 
 class Traffic:
@@ -67,29 +67,26 @@ class Traffic:
 
     def take(self, client_id: ClientId, binding: AliasBinding) -> int:
         """Count what a client has sent to an alias since it was last looked at; return the cost of it."""
-        sequence, offset, nbytes = binding.counted
-        if binding.next_sequence == sequence or binding.fanout is None or binding.stream is None:
-            return (
-                IDLE_COST
-                if binding.exchange is None
-                else self._take_requests(client_id, binding.name, binding.exchange)
-            )
-        stream = binding.stream
-        messages, published = binding.next_sequence - sequence, stream.next_offset - offset
+        if binding.exchange is not None:
+            return self._take_requests(client_id, binding.name, binding.exchange)
+        stream, fanout, (sequence, offset, nbytes) = binding.stream, binding.fanout, binding.counted
+        if stream is None or fanout is None or binding.next_sequence == sequence:
+            return IDLE_COST
+        published = stream.next_offset - offset
         if published <= 0:
             # Refused, or on their way: counted once others have been published, or they have come.
             return IDLE_COST
-        published_bytes = stream.published_bytes - nbytes
+        messages = min(binding.next_sequence - sequence, published)
+        published_bytes = (stream.published_bytes - nbytes) * messages / published
         binding.counted = binding.next_sequence, stream.next_offset, stream.published_bytes
         table = self.table_of(workflow_of(stream.name))
         if table is None:
             return REFUSED_COST
-        receivers, count = self._receivers_of(stream, binding.fanout)
+        receivers, count = self._receivers_of(stream, fanout)
         if client_id in receivers:
             del receivers[client_id]
             count -= 1
-        share = min(1.0, messages / published)
-        table.add(client_id, receivers, Via.STREAM, messages, published_bytes * share, count)
+        table.add(client_id, receivers, Via.STREAM, messages, published_bytes, count)
         return MOVED_COST + FLOW_COST * len(receivers)
 
     def _take_requests(self, client_id: ClientId, address: str, exchange: Exchange) -> int:

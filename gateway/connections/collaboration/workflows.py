@@ -10,11 +10,10 @@ from collections.abc import Callable, Generator, Iterator
 from types import MappingProxyType
 from typing import Final
 
-from gateway.connections.collaboration.flow_table import FlowTable
-from gateway.connections.collaboration.graph import FEW_PLACES, NO_COUNTS, PLACES, FlowCounts, advancing
+from gateway.connections.collaboration.graph import FEW_PLACES, NO_COUNTS, PLACES, Flow, FlowCounts, advancing
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.collaboration.recognition import recognize
-from gateway.connections.collaboration.traffic import MAX_WORKFLOWS, Traffic
+from gateway.connections.collaboration.traffic import IDLE_COST, MAX_WORKFLOWS, Traffic
 from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
 from gateway.connections.hub.hub import Hub
 from gateway.connections.ports import Clock
@@ -135,8 +134,9 @@ class Workflows:
         for session in self._pool:
             cost += 1
             for binding in list(session.bindings.values()) if session.bindings else ():
+                # 100,000 silent streams take 25 ms; with a call for each, 40 ms (CPython 3.11, November 2026).
                 if binding.next_sequence == binding.counted[0] and binding.exchange is None:
-                    cost += 1  # as the call would find, for a hundred thousand streams that are silent
+                    cost += IDLE_COST
                 else:
                     cost += self.traffic.take(session.peer.client_id, binding)
                 if cost >= STEP_COST:
@@ -148,30 +148,27 @@ class Workflows:
 
     def _lead_requests(self) -> Iterator[None]:
         """Lead requests and replies to the busiest workflow in which both clients take part, if there is one."""
-        tables = self.traffic.tables
-        counts = {name: tables.pop(name).take() for name in list(tables) if is_address(name)}
-        if not counts:
-            return
-        parts = defaultdict[ClientId, set[str]](set)
-        asking = {flow.source for each in counts.values() for flow in each.flows}
-        for name, workflow in list(self._workflows.items()):
-            for client_id in () if is_address(name) else workflow.graph.clients & asking:
-                parts[client_id].add(name)
-        yield
-        for address, each in counts.items():
-            for flow in each.flows:
-                shared = parts[flow.source] & parts[flow.target]
-                table = self._busiest_of(shared) or self.traffic.table_of(address)
+        tables, flows = self.traffic.tables, dict[str, tuple[Flow, ...]]()
+        for name in [name for name in tables if is_address(name)]:
+            flows[name] = tables.pop(name).take().flows
+            yield
+        concerned = {client_id for each in flows.values() for flow in each for client_id in flow[:2]}
+        taking_part = defaultdict[ClientId, set[str]](set)
+        for name in [name for name in self._workflows if flows and not is_address(name)]:
+            for client_id in self._workflows[name].graph.clients & concerned:
+                taking_part[client_id].add(name)
+            yield
+        for address, each in flows.items():
+            for flow in each:
+                shared = taking_part[flow.source] & taking_part[flow.target]
+                table = self.traffic.table_of(max(shared, key=self._rank, default=address))
                 if table is not None:
                     table.add(flow.source, (flow.target,), flow.via, flow.messages, flow.nbytes)
             yield
 
-    def _busiest_of(self, names: set[str]) -> FlowTable | None:
-        workflows = [self._workflows[name] for name in names if name in self._workflows]
-        if not workflows:
-            return None
-        busiest = max(workflows, key=lambda workflow: (workflow.graph.messages_per_s, workflow.name))
-        return self.traffic.table_of(busiest.name)
+    def _rank(self, name: str) -> tuple[float, str]:
+        """Return the sort key of a workflow that has a graph: the busiest one is the last."""
+        return self._workflows[name].graph.messages_per_s, name
 
     def _advance(self, name: str, elapsed_s: float, now_s: float, silent: deque[str]) -> Generator[None, None, int]:
         """Bring one graph up to date, and return the cost of it.

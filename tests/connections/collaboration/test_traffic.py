@@ -216,6 +216,18 @@ def test_a_producer_that_comes_back_is_not_counted_for_what_it_had_sent_before()
     assert flows_of(world) == {("author", "one", Via.STREAM): 1}
 
 
+def test_a_producer_that_skips_sequences_is_counted_for_what_was_published() -> None:
+    world = World()
+    world.subscriber("wf/a", "one")
+    author = world.peer("author")
+    author.produce(0, "wf/a")
+    author.publish(0, b"12345678")
+    author.sequences[0] += 100
+    author.publish(0, b"12345678")
+    take(world, author)
+    assert flows_of(world) == {("author", "one", Via.STREAM): 2}
+
+
 def test_new_workflows_are_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_WORKFLOWS == 4096
     monkeypatch.setattr(traffic, "MAX_WORKFLOWS", 2)

@@ -116,6 +116,7 @@ def test_requests_belong_to_the_busiest_workflow_that_both_clients_take_part_in(
     for asker in (worker, stranger):
         ask(asker, 1)
         reply(planner, asker, 1)
+    ask(worker, 2)  # nobody has replied to it yet
     found = sweep(world)
     assert clients(found["busy"]) == {
         ("planner", "worker", Via.STREAM),
@@ -127,6 +128,8 @@ def test_requests_belong_to_the_busiest_workflow_that_both_clients_take_part_in(
         ("stranger", "planner", Via.REQUEST),
         ("planner", "stranger", Via.REPLY),
     }
+    rates = {edge.via: edge.messages_per_s for edge in found["busy"].graph.edges}
+    assert rates[Via.REQUEST] == 2 * rates[Via.REPLY]
     assert found["agent:planner"].recognition.pattern is GraphPattern.REQUEST_REPLY
     for _ in range(60):
         found = sweep(world)

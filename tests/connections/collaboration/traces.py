@@ -43,8 +43,6 @@ class Trace:
 
     name: str
     windows: tuple[Window, ...]
-    held_out: bool
-    """Whether it is kept out of tuning."""
 
 
 def recognitions(trace: Trace) -> Iterator[tuple[Window, Recognition]]:
@@ -155,21 +153,26 @@ MAKERS: Final[tuple[tuple[GraphPattern, Callable[[Cast], None]], ...]] = (
 )
 
 
-def generated() -> Iterator[Trace]:
+def generated(*, held_out: bool) -> Iterator[Trace]:
     """Yield generated traces: of each pattern alone, and of workflows that change from one to another."""
+    seeds = [seed for seed in range(SEEDS) if is_held_out(seed) is held_out]
     for pattern, make in MAKERS:
-        for seed in range(SEEDS):
+        for seed in seeds:
             rng = random.Random(f"{make.__name__} {seed}")
             cast = _cast(make, rng)
-            windows = tuple(_window(cast, rng, pattern) for _ in range(WINDOWS))
-            yield Trace(f"{make.__name__}-{seed}", windows, seed % 3 == 2)
-    for seed in range(SEEDS):
+            yield Trace(f"{make.__name__}-{seed}", tuple(_window(cast, rng, pattern) for _ in range(WINDOWS)))
+    for seed in seeds:
         rng = random.Random(f"changes {seed}")
-        windows = ()
+        windows: list[Window] = []
         for pattern, make in rng.sample(MAKERS, 3):
             cast = _cast(make, rng, scale=1.0)
-            windows += tuple(_window(cast, rng, pattern if n >= SETTLING else None) for n in range(2 * WINDOWS))
-        yield Trace(f"changes-{seed}", windows, seed % 3 == 2)
+            windows += [_window(cast, rng, pattern if n >= SETTLING else None) for n in range(2 * WINDOWS)]
+        yield Trace(f"changes-{seed}", tuple(windows))
+
+
+def is_held_out(number: int) -> bool:
+    """Return whether the trace with this number is kept out of tuning: a third of them is."""
+    return number % 3 == 2
 
 
 SETTLING: Final = 36
@@ -236,9 +239,11 @@ def _poisson(rng: random.Random, mean: float) -> int:
     return number
 
 
-def recorded() -> Iterator[Trace]:
-    """Yield the recorded traces; every third file is kept out of tuning."""
+def recorded(*, held_out: bool) -> Iterator[Trace]:
+    """Yield the recorded traces; of one that falls silent, windows count once that has lasted."""
     for number, path in enumerate(sorted(RECORDED.glob("*.jsonl"))):
+        if is_held_out(number) is not held_out:
+            continue
         head, *lines = [json.loads(line) for line in path.read_text().splitlines()]
         pattern = GraphPattern(head["pattern"])
         windows, silent_s = [], 0.0
@@ -247,4 +252,4 @@ def recorded() -> Iterator[Trace]:
             silent_s = 0.0 if counts.flows else silent_s + line["s"]
             falling_silent = pattern is GraphPattern.IDLE and silent_s < IDLE_AFTER_S[0]
             windows.append(Window(line["s"], counts, None if falling_silent else pattern))
-        yield Trace(path.stem, tuple(windows), number % 3 == 2)
+        yield Trace(path.stem, tuple(windows))
