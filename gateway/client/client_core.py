@@ -81,7 +81,7 @@ class ClientCore(OpenClient):
         self.responder = Responder(self.context, self.now_ns)
         self._introduction = Introduction(options.client_id)
         self._reconnector = Reconnector(
-            options.backoff, fresh_token=callable(options.token), open_session=self._open_session
+            options.backoff, self.context.outage, fresh_token=callable(options.token), open_session=self._open_session
         )
         self._dispatcher: InboundDispatcher | None = None
         self._attached_s = 0.0
@@ -305,7 +305,7 @@ class ClientCore(OpenClient):
         """Detach all parts from a session."""
         if session is not self.context.session:
             return
-        self.context.detach()
+        self.context.detach(reason)
         if self._dispatcher is not None:
             self._dispatcher.close()
         waiting = self.context.aliases.clear(ConnectionFailed(f"the connection was lost: {reason}"))

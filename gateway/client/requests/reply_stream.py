@@ -32,6 +32,7 @@ class ReplyStream(OneProcess):
         cancel: calls it off.
         flow: counts the answers that are awaited, and stops reading when the program does not keep up.
         call_soon: has the client's loop call back.
+        obstacle: returns the reason for which a request waits that could not be sent until now.
         buffer_bytes: bound of the replies that wait for the program.
         timeout_s: longest time without progress; None: no limit.
         client: kept as long as the replies: a client that the program has dropped is closed.
@@ -47,6 +48,7 @@ class ReplyStream(OneProcess):
         *,
         flow: ReadFlowControl,
         call_soon: Callable[[Callable[[], object]], None],
+        obstacle: Callable[[], str],
         buffer_bytes: int,
         timeout_s: float | None,
         client: object,
@@ -56,6 +58,7 @@ class ReplyStream(OneProcess):
         self._cancel = cancel
         self._flow = flow
         self._call_soon = call_soon
+        self._obstacle = obstacle
         self._client = client
         self._timeout_s = timeout_s
         self._pending: PendingRequest | None = None
@@ -98,7 +101,7 @@ class ReplyStream(OneProcess):
         self._flow.expect_answer()
         try:
             return await self._pending.message.wait(
-                self.buffer.next(), self._timeout_s, f"the next reply of {self._pending.address}"
+                self.buffer.next(), self._timeout_s, f"the next reply of {self._pending.address}", self._obstacle
             )
         except StopAsyncIteration:
             raise

@@ -109,7 +109,7 @@ class Requester:
         pending = self._send(address, value, None, options)
         self._context.flow.expect_answer()
         try:
-            reply = await pending.message.result(timeout_s, f"the reply of {address}")
+            reply = await pending.message.result(timeout_s, f"the reply of {address}", self._context.obstacle)
         finally:
             self._context.flow.end_answer()
             self._cancel(pending)
@@ -138,6 +138,7 @@ class Requester:
             self._cancel,
             flow=self._context.flow,
             call_soon=self._context.owner.call_soon,
+            obstacle=self._context.obstacle,
             buffer_bytes=buffer_bytes,
             timeout_s=timeout_s,
             client=client,

@@ -253,7 +253,7 @@ class Responder:
         self._replying[key] = reply
         try:
             queue.submit(reply)
-            await reply.result(None, "")
+            await reply.result(None, "", self._context.obstacle)
         except ConnectionFailed as error:
             self._context.report(ConnectionFailed(f"the reply to {request!r} was dropped: {error}"))
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import islice
 from typing import Final, TypeVar
@@ -216,22 +216,25 @@ class OutboundMessage:
         if self.done is not None and not self.done.done():
             self.done.set_exception(error)
 
-    async def result(self, timeout_s: float | None, waited_for: str) -> object:
+    async def result(self, timeout_s: float | None, waited_for: str, obstacle: Callable[[], str]) -> object:
         """Wait for the result; see :meth:`wait`."""
         assert self.done is not None
         try:
-            return await self.wait(self.done, timeout_s, waited_for)
+            return await self.wait(self.done, timeout_s, waited_for, obstacle)
         except BaseException:
             self._forget_error()
             raise
 
-    async def wait(self, awaited: Awaitable[T], timeout_s: float | None, waited_for: str) -> T:
+    async def wait(
+        self, awaited: Awaitable[T], timeout_s: float | None, waited_for: str, obstacle: Callable[[], str]
+    ) -> T:
         """Wait for an outcome of this message.
 
         Args:
             awaited: the outcome, e.g. the result.
             timeout_s: longest time without any progress; None: no limit.
             waited_for: name of the outcome for the error, e.g. ``"the acknowledgement of wf/loss"``.
+            obstacle: returns the reason for which the message waits, if it could not be sent until now.
 
         Raises:
             RequestTimeout: there was no progress for so long; the part that is not sent will not be.
@@ -251,9 +254,12 @@ class OutboundMessage:
             refusal = self.postponed or (self.line[0].postponed if self.line else None)
             if refusal is not None and not sent:
                 raise RequestRefused(refusal.code, refusal.message) from None
-            state = "was sent, and may have arrived: allow more time (timeout_s) if receivers are slow"
-            if not sent:
-                state = "could not be sent: there is no connection, no room, or receivers are slow with those before it"
+            if self.ended:
+                state = "was sent, and may have arrived: allow more time (timeout_s) if receivers are slow"
+            elif sent:
+                state = f"was sent, and may have arrived, but its connection was lost; {obstacle()}"
+            else:
+                state = f"could not be sent: {obstacle()}"
             raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s; the message {state}") from None
         finally:
             # The caller no longer waits: a later frame, such as another part of a reply, must not move its time limit.

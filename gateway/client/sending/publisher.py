@@ -83,7 +83,7 @@ class Publisher:
         flow = self._context.flow
         flow.expect_answer()
         try:
-            result = await message.result(timeout_s, f"the acknowledgement of {stream}")
+            result = await message.result(timeout_s, f"the acknowledgement of {stream}", self._context.obstacle)
         finally:
             flow.end_answer()
         assert isinstance(result, TransmissionResult)

@@ -20,6 +20,7 @@ from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom
 from gateway.client.session.answers import Answer, Asked
 from gateway.client.session.gateway_clock import GatewayClock
+from gateway.client.session.outage import Outage
 from gateway.client.session.session import Session
 from gateway.client.transmission_result import LinkQuality
 from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
@@ -42,6 +43,7 @@ class SendContext:
 
     Attributes:
         session: the present session, or None.
+        outage: time without a session.
         clock: clock of the gateway that was last connected.
         aliases: aliases of the present session.
         quality: best values of the present session.
@@ -59,6 +61,7 @@ class SendContext:
 
     def __init__(self, flow: ReadFlowControl, report: ErrorReport, owner: Owner) -> None:
         self.session: Session | None = None
+        self.outage = Outage()
         self.clock = GatewayClock()
         self.aliases = Aliases()
         self.quality = LinkQuality()
@@ -97,6 +100,14 @@ class SendContext:
                 return session
             self._changed.clear()
             await self._changed.wait()
+
+    def obstacle(self) -> str:
+        """Return the reason for which a message waits that could not be sent until now."""
+        if self.session is None:
+            return str(self.outage)
+        if self.session.draining:
+            return "the gateway is going away, and takes nothing new on this connection"
+        return "there is no room, or receivers are slow with those before it"
 
     def check_size(self, name: str, payload_bytes: int) -> None:
         """Check the payload of a message to ``name``.
@@ -138,9 +149,10 @@ class SendContext:
         self.quality = LinkQuality()
         self._changed.set()
 
-    def detach(self) -> None:
-        """Give up the session, which is over; another may follow."""
+    def detach(self, reason: str) -> None:
+        """Give up the session, which is over for a reason; another may follow."""
         self.session = None
+        self.outage.begin(reason)
         self.resumptions.fail(ConnectionFailed("the connection was lost"))
 
     def close(self, error: FrysError) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from gateway.client.options import Backoff
 from gateway.client.pauses import pause_s
 from gateway.client.report import raise_soon
+from gateway.client.session.outage import Outage
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session
 from gateway.client.session.socket import Lost
@@ -40,6 +41,7 @@ class Reconnector:
 
     Args:
         backoff: bounds on the wait between attempts; ``None``: never reconnect.
+        outage: told the error of each attempt.
         fresh_token: whether the token comes from a function, which is called before every attempt.
         open_session: makes one attempt.
         draw: returns random numbers from 0 up to 1.
@@ -51,12 +53,14 @@ class Reconnector:
     def __init__(
         self,
         backoff: Backoff | None,
+        outage: Outage,
         *,
         fresh_token: bool,
         open_session: Callable[[], Awaitable[Session]],
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._backoff = backoff
+        self._outage = outage
         self._fresh_token = fresh_token
         self._open_session = open_session
         self._draw = draw
@@ -85,7 +89,7 @@ class Reconnector:
             self.attempts += 1
             await asyncio.sleep(wait_s)
             try:
-                return await self._open_session()
+                return await self._attempt()
             except ConnectionClosed as error:
                 action = action_of(error.code)
                 if not may_reconnect(action, fresh_token=self._fresh_token):
@@ -107,3 +111,10 @@ class Reconnector:
                 logger.warning("attempt %d to reconnect failed unexpectedly", self.attempts, exc_info=error)
                 if isinstance(error, (SystemExit, KeyboardInterrupt)):
                     raise_soon(error)
+
+    async def _attempt(self) -> Session:
+        try:
+            return await self._open_session()
+        except BaseException as error:
+            self._outage.attempt_failed(error)
+            raise

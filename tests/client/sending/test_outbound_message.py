@@ -21,12 +21,16 @@ def message() -> OutboundMessage:
     return OutboundMessage(Opcode.MESSAGE, content_of([1, 2], None), 0, done=asyncio.get_running_loop().create_future())
 
 
+def obstacle() -> str:
+    return "something is in the way"
+
+
 async def test_the_result_goes_to_whoever_waits() -> None:
     waited = message()
     assert not waited.abandoned
     waited.finish("result")
     waited.fail(ConnectionFailed("too late"))
-    assert await waited.result(1, "it") == "result"
+    assert await waited.result(1, "it", obstacle) == "result"
     assert waited.abandoned
 
 
@@ -35,15 +39,23 @@ async def test_so_does_an_error() -> None:
     waited.fail(ConnectionFailed("no"))
     waited.finish("too late")
     with pytest.raises(ConnectionFailed, match="no"):
-        await waited.result(None, "it")
+        await waited.result(None, "it", obstacle)
 
 
-@pytest.mark.parametrize(("ended", "hint"), [(True, "was sent"), (False, "could not be sent")])
-async def test_time_runs_out_and_the_message_is_abandoned(ended: bool, hint: str) -> None:
+@pytest.mark.parametrize(
+    ("ended", "lost_s", "state"),
+    [
+        (True, None, "was sent, and may have arrived: allow more time"),
+        (True, 1.0, "was sent, and may have arrived: allow more time"),
+        (False, 1.0, "was sent, and may have arrived, but its connection was lost; something is in the way"),
+        (False, None, "could not be sent: something is in the way"),
+    ],
+)
+async def test_time_runs_out_and_the_message_is_abandoned(ended: bool, lost_s: float | None, state: str) -> None:
     waited = message()
-    waited.ended = ended
-    with pytest.raises(RequestTimeout, match=rf"the answer did not come within 0\.001 s; .*{hint}"):
-        await waited.result(0.001, "the answer")
+    waited.ended, waited.lost_s = ended, lost_s
+    with pytest.raises(RequestTimeout, match=rf"the answer did not come within 0\.001 s; the message {state}"):
+        await waited.result(0.001, "the answer", obstacle)
     assert waited.abandoned
 
 
@@ -56,7 +68,7 @@ async def test_progress_is_told_and_gives_more_time() -> None:
         done=asyncio.get_running_loop().create_future(),
         progress=lambda sent, total: told.append((sent, total)),
     )
-    result = asyncio.ensure_future(waited.result(60, "it"))
+    result = asyncio.ensure_future(waited.result(60, "it", obstacle))
     await asyncio.sleep(0)
     waited.advanced(40)
     waited.advanced(100)
@@ -71,13 +83,13 @@ async def test_progress_between_two_waits_and_too_late_changes_nothing() -> None
     loop = asyncio.get_running_loop()
     first = loop.create_future()
     first.set_result(1)
-    assert await waited.wait(first, 60, "the first part") == 1
+    assert await waited.wait(first, 60, "the first part", obstacle) == 1
     waited.touch()
     second = loop.create_future()
     # Called in the very turn in which the time runs out, before whoever waits has noticed.
     loop.call_later(0.01, waited.touch)
     with pytest.raises(RequestTimeout, match="the second part"):
-        await waited.wait(second, 0.01, "the second part")
+        await waited.wait(second, 0.01, "the second part", obstacle)
     waited.touch()
 
 
@@ -99,16 +111,16 @@ async def test_what_moves_between_two_waits_moves_no_time_limit() -> None:
     streamed = message()
     part = asyncio.get_running_loop().create_future()
     part.set_result("part")
-    assert await streamed.wait(part, 1, "a part") == "part"
+    assert await streamed.wait(part, 1, "a part", obstacle) == "part"
     streamed.touch()
     streamed.finish("last")
-    assert await streamed.result(1, "it") == "last"
+    assert await streamed.result(1, "it", obstacle) == "last"
 
 
 async def test_a_result_of_the_turn_in_which_the_limit_passes_is_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_limit, "READ_TURNS", 0)
     waited = message()
-    waiting = asyncio.ensure_future(waited.result(0.01, "it"))
+    waiting = asyncio.ensure_future(waited.result(0.01, "it", obstacle))
     await asyncio.sleep(0)
     limit = waited._time_limit
     assert limit is not None

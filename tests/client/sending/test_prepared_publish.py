@@ -193,7 +193,7 @@ class Twin:
         if self.context.session is None:
             return
         self.session.is_open = False
-        self.context.detach()
+        self.context.detach("lost")
         self.publisher.detached(self.context.aliases.clear(ConnectionFailed("the connection was lost")))
 
     def attach(self, chunk_bytes: int) -> None:

@@ -39,10 +39,14 @@ async def test_a_session_that_drains_or_closes_takes_nothing_new() -> None:
     assert out.ready is None
     waiting = asyncio.ensure_future(out.wait_ready())
     await asyncio.sleep(0)
-    out.detach()
+    assert "going away" in out.obstacle()
+    out.detach("it has gone")
+    assert "no connection for" in out.obstacle()
+    assert "it has gone" in out.obstacle()
     successor = FakeSession(WELCOME)
     out.attach(successor)
     assert await waiting is successor
+    assert "no room" in out.obstacle()
     successor.is_open = False
     assert out.ready is None
 

@@ -328,9 +328,13 @@ async def test_what_is_given_up_without_a_connection_is_not_kept(scripted: Scrip
         for _ in range(20):
             array = np.zeros(10)
             given_up.append(weakref.ref(array))
-            with pytest.raises(RequestTimeout):
+            with pytest.raises(RequestTimeout, match="could not be sent: there has been no connection for"):
                 await client.publish("wf/x", array, timeout_s=0)
             del array
+        with pytest.raises(RequestTimeout, match="could not be sent: there has been no connection for"):
+            await client.request("agent:bob", timeout_s=0)
+        with pytest.raises(RequestTimeout, match="could not be sent: there has been no connection for"):
+            await anext(aiter(client.request_stream("agent:bob", timeout_s=0)))
         gc.collect()
         assert sum([reference() is not None for reference in given_up]) < 8
         assert not any(publishing.done() for publishing in waiting)

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from gateway.client.options import Backoff
+from gateway.client.session.outage import Outage
 from gateway.client.session.reconnect import Reconnector, may_reconnect
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session
@@ -46,7 +47,7 @@ class Attempts:
 
 def reconnector(attempts: Attempts, *, backoff: Backoff | None = NO_PAUSE, fresh_token: bool = False) -> Reconnector:
     """One that does not wait."""
-    return Reconnector(backoff, fresh_token=fresh_token, open_session=attempts)
+    return Reconnector(backoff, Outage(), fresh_token=fresh_token, open_session=attempts)
 
 
 def reopen(reconnector: Reconnector, code: int) -> Session:
@@ -111,9 +112,11 @@ def test_whatever_an_attempt_raises_is_one_failed_attempt(
 ) -> None:
     caplog.set_level(logging.INFO)
     attempts = Attempts(failure, None)
-    counting = reconnector(attempts)
+    outage = Outage()
+    counting = Reconnector(NO_PAUSE, outage, fresh_token=False, open_session=attempts)
     assert reopen(counting, 1006) is attempts.session
     assert counting.attempts == 2
+    assert str(outage).endswith(f": {str(failure) or repr(failure)}")
     assert "attempt 1 to reconnect" in caplog.text
 
 
@@ -125,7 +128,7 @@ async def test_cancelling_ends_it() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    waiting = Reconnector(NO_PAUSE, fresh_token=False, open_session=wait)
+    waiting = Reconnector(NO_PAUSE, Outage(), fresh_token=False, open_session=wait)
     task = asyncio.ensure_future(waiting.reopen(Lost(1006, ""), 0.0))
     await begun.wait()
     task.cancel()
