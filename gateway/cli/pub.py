@@ -17,7 +17,7 @@ from gateway.cli.array_file import read_arrays
 from gateway.cli.command import Command
 from gateway.cli.connection_option import with_connection_options
 from gateway.client import TransmissionResult, connect
-from gateway.client.client import TIMEOUT_S
+from gateway.client.time_limit import TIMEOUT_S
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.tensors import Array

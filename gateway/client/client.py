@@ -27,12 +27,11 @@ from gateway.client.stream_control import StreamControl
 from gateway.client.subscribing.subscription import Subscription
 from gateway.client.subscribing.subscription_core import Start, StreamProgress, SubscriptionOptions
 from gateway.client.subscribing.subscription_position import Gap, StreamEnded
+from gateway.client.time_limit import TIMEOUT_S
 from gateway.client.transmission_result import TransmissionResult
 from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 
-TIMEOUT_S: Final = 30.0
-"""Time without progress before ``RequestTimeout``, unless the caller gives another."""
 BUFFER_BYTES: Final = 64 * 1024 * 1024
 """Bytes that may wait between the socket and the application, for each subscription."""
 
@@ -208,7 +207,8 @@ class Client(StreamControl):
     async def drain(self) -> None:
         """Wait until all published messages are handed to the operating system, up to the low water mark.
 
-        A program that publishes without pause with :meth:`publish_nowait` calls this now and then.
+        A program that publishes without pause with :meth:`publish_nowait` calls this now and then. While the client
+        reconnects, it waits for the next connection if messages wait, without a time limit.
 
         Raises:
             ConnectionFailed: the connection is gone and not opened again.
@@ -235,7 +235,8 @@ class Client(StreamControl):
     ) -> Subscription:
         """Receive the streams that match a pattern: ``async with client.subscribe("wf-42/*") as messages``.
 
-        It begins with ``async with``, or else when the first message is asked for.
+        It begins with ``async with``, or else when the first message is asked for. Both wait for a connection without a
+        time limit while the client reconnects, as iterating does.
 
         Args:
             pattern: a stream's name, in which a segment may be ``*`` (any), or the last one ``**`` (the rest), also
@@ -277,19 +278,25 @@ class Client(StreamControl):
         )
         return self._core.subscribe(pattern, options, self)
 
-    async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
+    async def account(self, subscription: Subscription, *, timeout_s: float | None = TIMEOUT_S) -> Mapping[str, Counts]:
         """Return the gateway's account of a subscription by stream: messages delivered, conflated, dropped and so on.
 
         :attr:`~gateway.client.subscribing.subscription.Subscription.account` is the account of this side. Both are the
         same when no message is under way, also of streams that have ended. The counts of very many streams are those of
-        several moments, since the gateway sends them in parts.
+        several moments, since the gateway sends them in parts. If the connection is lost, the next one is asked.
+
+        Args:
+            subscription: one of this client.
+            timeout_s: longest time for the answer, waiting for a connection included. None: no limit.
 
         Raises:
             UsageError: the subscription has not been started, or is closed.
-            ConnectionFailed: the connection was lost.
+            RequestTimeout: no answer in time.
+            ConnectionFailed: the connection is gone and not opened again.
         """
         self._owner.check()
-        return await self._core.subscriptions.account(subscription)
+        with self._core.context.within(timeout_s, "the account"):
+            return await self._core.subscriptions.account(subscription)
 
     # Requests.
 

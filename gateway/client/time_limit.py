@@ -10,6 +10,8 @@ import asyncio
 from types import TracebackType
 from typing import Final, Self
 
+TIMEOUT_S: Final = 30.0
+"""Time without progress before ``RequestTimeout``, unless the caller gives another."""
 STALL_S: Final = 0.05
 """A loop that calls a timer later than this was held up; its time does not count."""
 READ_TURNS: Final = 32

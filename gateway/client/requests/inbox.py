@@ -165,7 +165,8 @@ class Inbox(OneProcess):
     async def start(self) -> None:
         """Open the inbox, unless that was done already. ``async with`` and iterating do it by themselves.
 
-        A start whose caller is cancelled goes on; a later call waits for its end.
+        While the client reconnects, it waits for the next connection, without a time limit. A start whose caller is
+        cancelled goes on; a later call waits for its end.
         """
         if self._starting is None:
             # A task: the gateway may have the inbox already when the caller is cancelled.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from typing import Any, Final
@@ -22,8 +23,10 @@ from gateway.client.session.answers import Answer, Asked
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.outage import Outage
 from gateway.client.session.session import Session
+from gateway.client.time_limit import TimeLimit
 from gateway.client.transmission_result import LinkQuality
-from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
+from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, RequestTimeout, UsageError
+from gateway.protocol.arguments import check_timeout
 from gateway.protocol.frames import bytes_of
 from gateway.protocol.wire import Buffer
 
@@ -108,6 +111,28 @@ class SendContext:
         if self.session.draining:
             return "the gateway is going away, and takes nothing new on this connection"
         return "there is no room, or receivers are slow with those before it"
+
+    @contextmanager
+    def within(self, timeout_s: float | None, waited_for: str) -> Iterator[TimeLimit]:
+        """Bound the time in which a call waits for a connection, and for the answer to its request.
+
+        Args:
+            timeout_s: longest time without progress; None: no limit.
+            waited_for: name of the answer for the error.
+
+        Raises:
+            InvalidArgument: ``timeout_s`` is no time.
+            RequestTimeout: the time is over.
+        """
+        timeout_s = check_timeout("timeout_s", timeout_s)
+        try:
+            with TimeLimit(timeout_s) as limit:
+                yield limit
+        except TimeoutError as error:
+            if isinstance(error, FrysError):
+                raise
+            problem = f"{waited_for} did not come within {timeout_s} s"
+            raise RequestTimeout(problem if self.ready is not None else f"{problem}: {self.obstacle()}") from None
 
     def check_size(self, name: str, payload_bytes: int) -> None:
         """Check the payload of a message to ``name``.

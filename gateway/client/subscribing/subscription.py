@@ -71,9 +71,11 @@ class Subscription(OneProcess):
     async def start(self) -> None:
         """Subscribe, unless the subscription is started. ``async with`` and iterating call this method themselves.
 
+        While the client reconnects, it waits for the next connection, without a time limit.
+
         Raises:
             RequestRefused: the gateway refused the subscription.
-            ConnectionFailed: the client has given up the connection.
+            ConnectionFailed: the client has given up the connection: it is closed.
         """
         if not self._started:
             self._started = True

@@ -25,6 +25,7 @@ from gateway.client.sync.loop_thread import LoopThread
 from gateway.client.sync.message import blocking_message
 from gateway.client.sync.requests import Inbox, ReplyStream
 from gateway.client.sync.subscription import Subscription
+from gateway.client.time_limit import TIMEOUT_S
 from gateway.protocol.arguments import check_type, wrong
 from gateway.protocol.messages import Counts
 
@@ -106,10 +107,10 @@ class Client(OneProcess):
 
     subscribe = wrapping(client.Client.subscribe, Subscription)
 
-    def account(self, subscription: Subscription) -> Mapping[str, Counts]:
+    def account(self, subscription: Subscription, *, timeout_s: float | None = TIMEOUT_S) -> Mapping[str, Counts]:
         """Return the gateway's account of a subscription; see :meth:`gateway.client.client.Client.account`."""
         check_type("subscription", subscription, Subscription, "it must be a subscription of this client")
-        return self._thread.run(self._source.account(subscription.source))
+        return self._thread.run(self._source.account(subscription.source, timeout_s=timeout_s))
 
     request = blocking_for(client.Client.request, blocking_message)
 

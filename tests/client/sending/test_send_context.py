@@ -10,7 +10,7 @@ from gateway.client.owner import Owner
 from gateway.client.report import Reporter
 from gateway.client.sending.alias import MAX_ALIASES
 from gateway.client.sending.send_context import SendContext
-from gateway.errors import ConnectionClosed
+from gateway.errors import ConnectionClosed, ConnectionFailed, RequestTimeout
 from gateway.ids import ClientId
 from gateway.protocol.messages import Welcome, WelcomeLimits
 from tests.client.fake_session import FakeSession
@@ -49,6 +49,25 @@ async def test_a_session_that_drains_or_closes_takes_nothing_new() -> None:
     assert "no room" in out.obstacle()
     successor.is_open = False
     assert out.ready is None
+
+
+async def test_a_call_is_bounded_by_its_time_without_progress() -> None:
+    out = context()
+    out.detach("it has gone")
+    with (
+        pytest.raises(
+            RequestTimeout, match=r"the answer did not come within 0\.0 s: there has been no connection .* gone"
+        ),
+        out.within(0, "the answer"),
+    ):
+        await out.wait_ready()
+    out.attach(FakeSession(WELCOME))
+    with pytest.raises(RequestTimeout, match=r"the answer did not come within 0\.0 s$"), out.within(0, "the answer"):
+        await asyncio.get_running_loop().create_future()
+    with pytest.raises(ConnectionFailed, match="lost"), out.within(None, "the answer"):
+        raise ConnectionFailed("lost")
+    with pytest.raises(RequestTimeout, match="another"), out.within(None, "the answer"):
+        raise RequestTimeout("another")
 
 
 async def test_the_end_is_told_to_all() -> None:
