@@ -49,7 +49,7 @@ from gateway.protocol.state import State
 from gateway.protocol.views import View
 from gateway.streams.producers import Producers
 
-RELEASED_AT_ONCE: Final = 64
+RELEASED_AT_ONCE: Final = 16
 """Aliases of a connection that is gone that are released in one step, some 5 us each (CPython 3.11, November 2026)."""
 
 
