@@ -130,6 +130,25 @@ async def test_a_client_gets_through_over_its_own_connection_that_is_half_dead(
     assert (notices, gateway.core.superseded_connections, caplog.records) == ([], 0, [])
 
 
+async def test_an_attempt_that_comes_through_late_does_not_end_its_own_client(gateway: Gateway) -> None:
+    async with (
+        connect(gateway.url, client_id="worker", backoff=AT_ONCE) as client,
+        client.subscribe("wf/log") as messages,
+        raw_websocket(gateway.url) as socket,
+    ):
+        (session,) = sessions_of(gateway)
+        own = session.peer
+        late = RawPeer(socket)
+        await late.say(Hello((1,), own.client_type, own.client_id, instance=own.instance, generation=own.generation))
+        with pytest.raises(ConnectionClosedError) as closed:
+            await late.until(lambda reader: False)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == Code.RECONNECTED
+        await client.publish("wf/log", 1.0, kind="event")
+        assert (await anext(messages)).offset == 0
+        assert gateway.core.superseded_connections == 0
+
+
 async def test_what_is_not_acknowledged_goes_to_the_program_that_takes_over(gateway: Gateway) -> None:
     async with (
         connect(gateway.url, client_id="planner") as planner,
