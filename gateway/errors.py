@@ -105,12 +105,18 @@ def action_of(code: int) -> Action:
     return Action.DO_NOT_RECONNECT if code in _FINAL_WEBSOCKET_CODES else Action.RECONNECT
 
 
+def code_of(number: int) -> Code | int:
+    """Return the code that a number stands for; the number itself, if this version does not know it."""
+    try:
+        return Code(number)
+    except ValueError:
+        return number
+
+
 def name_of(code: int) -> str:
     """Return the documented name of a code, or ``"CODE_<n>"`` for one that this version does not know."""
-    try:
-        return Code(code).name
-    except ValueError:
-        return f"CODE_{code}"
+    known = code_of(code)
+    return known.name if isinstance(known, Code) else f"CODE_{code}"
 
 
 class FrysError(Exception):

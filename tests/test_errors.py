@@ -32,6 +32,7 @@ from gateway.errors import (
     UnsupportedDtype,
     UsageError,
     action_of,
+    code_of,
     name_of,
     release_payloads,
 )
@@ -76,6 +77,8 @@ def test_the_hundreds_say_what_to_do(code: int, action: Action) -> None:
 def test_an_unknown_code_has_a_name_too() -> None:
     assert name_of(5203) == "KIND_MISMATCH"
     assert name_of(5299) == "CODE_5299"
+    assert code_of(5203) is Code.KIND_MISMATCH
+    assert type(code_of(5299)) is int
 
 
 @pytest.mark.parametrize("kind", [ProtocolViolation, RequestRefused])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple, NoReturn, ParamSpec, Protocol
 
-from gateway.errors import Code, RequestRefused
+from gateway.errors import Code, RequestRefused, code_of
 from gateway.ids import StreamName
 from gateway.protocol import messages
 from gateway.protocol.names import dead_letters_of
@@ -41,8 +41,8 @@ class Notice(NamedTuple):
     """First offset that the notice concerns; 0 if it concerns none."""
     last: int
     """Last offset; -1 if the notice concerns none."""
-    code: int
-    """``EXPIRED`` or ``DEAD_LETTER`` of :class:`gateway.errors.Code`."""
+    code: Code | int
+    """``Code.EXPIRED`` or ``Code.DEAD_LETTER``; the number of another one that this version does not know."""
     client_id: str | None
     """The receiver, if it is known."""
     reason: str
@@ -53,7 +53,7 @@ class Notice(NamedTuple):
         """Return the notice in a NOTICE frame of the gateway."""
         first = 0 if notice.first is None else notice.first
         last = -1 if notice.last is None else notice.last
-        return cls(notice.stream or "", first, last, notice.code, notice.client_id, notice.reason)
+        return cls(notice.stream or "", first, last, code_of(notice.code), notice.client_id, notice.reason)
 
     def __str__(self) -> str:
         if not self.stream:

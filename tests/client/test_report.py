@@ -1,6 +1,7 @@
 """Tests where errors and notices go that nobody waits for."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -89,6 +90,8 @@ def test_a_callback_for_notices_that_fails_is_logged(caplog: pytest.LogCaptureFi
 def test_a_notice_is_what_the_gateway_said() -> None:
     told = messages.Notice("wf/tasks", 3, 4, Code.EXPIRED, "late", client_id="worker")
     assert Notice.of(told) == Notice("wf/tasks", 3, 4, Code.EXPIRED, "worker", "late")
+    codes = [Notice.of(replace(told, code=code)).code for code in (int(Code.EXPIRED), 5299)]
+    assert [type(code) for code in codes] == [Code, int]
 
 
 @pytest.mark.parametrize(

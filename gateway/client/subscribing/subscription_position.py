@@ -41,8 +41,8 @@ class Gap(NamedTuple):
     """Offsets whose messages a subscription will not get."""
 
     stream: str
-    code: int
-    """Reason; a number of :class:`gateway.errors.Code`."""
+    code: Code | int
+    """Reason, such as ``Code.HISTORY_LOST``; the number of a code that this version does not know."""
     first: int
     """First offset of the gap."""
     last: int

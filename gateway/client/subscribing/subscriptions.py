@@ -30,7 +30,7 @@ from gateway.client.subscribing.subscription_core import SubscriptionCore
 from gateway.client.subscribing.subscription_index import SubscriptionIndex
 from gateway.client.subscribing.subscription_position import Gap, StreamEnded
 from gateway.client.subscribing.versions import Versions
-from gateway.errors import ConnectionFailed, FrysError, RequestRefused, UsageError
+from gateway.errors import ConnectionFailed, FrysError, RequestRefused, UsageError, code_of
 from gateway.protocol import signals
 from gateway.protocol.arguments import check_type
 from gateway.protocol.data import DataFrame
@@ -282,7 +282,7 @@ class Subscriptions:
         gap = signals.Gap.parse(message, frame)
         sink = self.sink(gap.stream)
         if sink is not None:
-            skipped = Gap(sink.stream, gap.code, gap.first, gap.last)
+            skipped = Gap(sink.stream, code_of(gap.code), gap.first, gap.last)
             sink.order.add_ready(lambda: sink.skip(skipped))
 
     def replay_received(self, message: memoryview, frame: Frame) -> None:

@@ -173,6 +173,9 @@ async def test_an_announced_gap_is_told_in_its_place(scripted: ScriptedGateway) 
         assert [(await anext(messages)).offset for _ in range(2)] == [0, 5]
         assert gaps == [Gap("wf/a", Code.QUEUE_FULL, 1, 4)]
         assert (messages.stats.dropped, messages.stats.received) == (4, 2)
+        peer.send(signals.Gap(1, 5299, 6, 6).write(), message(7, 3, stream=1))
+        await anext(messages)
+        assert [type(gap.code) for gap in gaps] == [Code, int]
 
 
 async def test_a_stream_that_begins_anew_is_taken_as_such(scripted: ScriptedGateway) -> None:
