@@ -158,14 +158,24 @@ async def test_dead_letters_are_published_again_as_the_operations_page_shows(tmp
         worker.subscribe("wf-42/tasks", auto_ack=False) as tasks,
         worker.subscribe("**.dead") as letters,
     ):
-        for step in range(3):
+        for step in range(2):
             await worker.publish("wf-42/tasks", np.arange(step), headers={"step": step})
             await (await anext(tasks)).nack()
             await anext(letters)
+        for value in (5.0, 6.0):  # packed into one batch, which is answered as one
+            worker.publish_nowait("wf-42/tasks", np.full(2, value))
+        await (await anext(tasks)).nack()
+        assert (await anext(letters)).headers["dead_letter"]["records"] == 2
+        assert (await anext(tasks)).tensor[0] == 6.0  # the other record, which the program had already
         out = await run("-c", code.replace(URL, gateway.url), cwd=tmp_path)
         assert out.count("published again: {'stream': 'wf-42/tasks', 'offset': ") == 3
-        again = [await anext(tasks) for _ in range(3)]
-    assert [(len(task.tensor), task.headers) for task in again] == [(step, {"step": step}) for step in range(3)]
+        again = [await anext(tasks) for _ in range(4)]
+    assert [(task.tensor.tolist(), task.headers) for task in again] == [
+        ([], {"step": 0}),
+        ([0], {"step": 1}),
+        ([5, 5], {}),
+        ([6, 6], {}),
+    ]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=relative)

@@ -48,6 +48,8 @@ class OpenedUnit(NamedTuple):
     """The plain payload."""
     undecodable: str | None = None
     """Reason why the payload is the encoded one, in a tensor of bytes; ``None``: the payload is plain."""
+    records: int | None = None
+    """Number of records of a batch, which the tensor holds; ``None``: it is one message, or undecodable."""
 
 
 def opened(content: Run | LargeMessage) -> OpenedUnit:
@@ -67,11 +69,11 @@ def opened(content: Run | LargeMessage) -> OpenedUnit:
         payload: Buffer = decode(frame.encoding, frame.payload)
     except FrysError as error:
         return _damaged(meta, [frame.payload], error)
-    specs: Sequence[TensorSpec] = meta.specs
-    if frame.opcode == Opcode.BATCH:
-        (record,) = meta.specs
-        specs = [TensorSpec(record.name, record.dtype, (frame.count, *record.shape))]
-    return OpenedUnit(specs, meta.headers or {}, [payload])
+    if frame.opcode != Opcode.BATCH:
+        return OpenedUnit(meta.specs, meta.headers or {}, [payload])
+    (record,) = meta.specs
+    specs = [TensorSpec(record.name, record.dtype, (frame.count, *record.shape))]
+    return OpenedUnit(specs, meta.headers or {}, [payload], records=frame.count)
 
 
 def labelled(unit: OpenedUnit, letter: DeadLetter) -> OpenedUnit:
@@ -79,10 +81,12 @@ def labelled(unit: OpenedUnit, letter: DeadLetter) -> OpenedUnit:
 
     Headers that are too large together go into a tensor of their own; beside 255 tensors they are left out.
     """
-    specs, headers, payload, undecodable = unit
+    specs, headers, payload, undecodable, records = unit
     header: dict[str, Any] = asdict(letter)
     if undecodable is not None:
         header["undecodable"] = undecodable
+    if records is not None:
+        header["records"] = records
     both = {**headers, HEADER: header}
     try:
         write_meta(specs, both)
@@ -93,7 +97,7 @@ def labelled(unit: OpenedUnit, letter: DeadLetter) -> OpenedUnit:
             padding = bytes(-sum(map(len, payload)) % ALIGNMENT)
             specs = [*specs, TensorSpec(HEADERS_TENSOR, _BYTE, (len(text),))]
             payload = [*payload, padding, text]
-    return OpenedUnit(specs, both, payload, undecodable)
+    return OpenedUnit(specs, both, payload, undecodable, records)
 
 
 def _damaged(meta: Meta, payload: Sequence[Buffer], error: FrysError) -> OpenedUnit:

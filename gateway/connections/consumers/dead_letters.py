@@ -137,7 +137,7 @@ class DeadLetters:
             self._refuse(burial, f"the message cannot be read: {unit}")
             self._open()
             return
-        specs, headers, payload, _ = labelled(unit, burial.letter)
+        specs, headers, payload, *_ = labelled(unit, burial.letter)
 
         def done(outcome: PublishOutcome) -> None:
             if isinstance(outcome, PublishReceipt):

@@ -32,6 +32,7 @@ def test_a_record_batch_is_one_tensor() -> None:
     assert [spec.shape for spec in found.specs] == [(4, 1)]
     assert bytes(b"".join(found.payload)) == b"abcd"
     assert found.undecodable is None
+    assert labelled(found, LETTER).headers == {HEADER: {**ORIGIN, "records": 4}}
 
 
 def test_a_large_message_keeps_its_tensors_and_headers() -> None:
