@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.connections.core import Core, CoreSettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import Grant
 from gateway.connections.sessions.local import LocalConnection
 from gateway.errors import Action, Code, RequestRefused, action_of
@@ -12,6 +13,7 @@ from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES
 from gateway.protocol.messages import ClientType, Hello, Kind, Welcome
 from gateway.protocol.session_body import write_session
+from gateway.protocol.signals import Ping
 from gateway.protocol.state import State
 from gateway.security.allow_all import AllowAll
 from tests.connections.frames import message_frame
@@ -238,6 +240,20 @@ def test_what_an_older_connection_has_sent_is_handled_as_after_a_loss(instance: 
     older.drop()
     assert not older.transport.late
     assert newer.close_code() is None
+
+
+def test_a_connection_that_reads_nothing_is_taken_over_all_the_same() -> None:
+    world = World(delivery=DeliverySettings(urgent_limit_bytes=16))
+    older = world.peer("worker", instance=1)
+    older.transport.fill_up()
+    older.send(Ping(1).write())
+    assert older.close_code() is None
+    newer = greeted(world, 1)
+    assert older.close_code() == Code.SLOW_CONSUMER  # not even the reason finds room
+    assert not older.transport.late
+    assert list(world.core.pool) == [newer.session]
+    older.drop()
+    assert list(world.core.pool) == [newer.session]
 
 
 def test_a_connection_that_is_lost_goes_on_with_what_it_has_sent() -> None:
