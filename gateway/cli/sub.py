@@ -39,8 +39,8 @@ TICKS_PER_RATE: Final = 5
 @click.option(
     "--since",
     metavar="WHERE",
-    help="Start of event streams, and of others that are observed: 'beginning' (all messages kept) or an offset. "
-    "No effect on state.",
+    help="Start of event streams, and of others that are observed: 'beginning' (all messages kept) or an offset; "
+    "one beyond the end is as 'beginning'. No effect on state.",
 )
 @with_view_options
 @click.option(

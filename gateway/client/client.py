@@ -185,9 +185,11 @@ class Client(StreamControl):
     def publish_nowait(self, stream: str, value: object, *, kind: str | None = None, headers: Headers = None) -> None:
         """Publish without waiting: the message is copied, and sent with others as soon as the loop runs.
 
-        Arrays of the same dtype and shape without headers are packed into record batches. Messages that are refused
-        later are reported to ``on_error``. Messages that are under way when the connection is lost may be lost with it;
-        those that wait are sent after reconnecting. Messages under way when their stream ends are lost, and reported.
+        Arrays of the same dtype and shape without headers are packed into record batches. Receivers of
+        ``collaboration`` and ``control`` streams answer a batch as one, and if they refuse a record, all come again: so
+        publish tasks by :meth:`publish`, unless a batch is to be one task. Messages that are refused later are reported
+        to ``on_error``. Messages that are under way when the connection is lost may be lost with it; those that wait
+        are sent after reconnecting. Messages under way when their stream ends are lost, and reported.
 
         Args:
             stream: ``<workflow>/<name>``.
@@ -243,13 +245,16 @@ class Client(StreamControl):
                 with an ending: ``**.dead`` matches all streams of dead letters.
             since: start in ``event`` and observed streams: ``"beginning"``, all messages that are kept; an offset; or
                 (epoch, offset) of a received message, plus 1. Messages that are not kept any more are reported to
-                ``on_gap``. None: messages published from now on. Reconnecting keeps the position.
+                ``on_gap``. An offset beyond the end, or another epoch, is as ``"beginning"``. None: messages published
+                from now on. Reconnecting keeps the position.
             view: wanted part of each ``state`` or ``event`` message: ``View(slice=np.s_[::4, ::4], max_rate_hz=10)``. A
                 message that the view does not fit is reported to ``on_error``, once until one fits again.
             buffer_bytes: bytes that may wait for the application; then only ``state`` streams are read further.
             conflate: only the newest version of each ``state`` waits. False: all do, until ``buffer_bytes`` wait.
             auto_ack: a message of kind ``collaboration`` or ``control`` is processed when the program asks for the
                 next one, or leaves ``async with`` without an exception. False: when it awaits ``ack()`` or ``nack()``.
+                The gateway keeps such messages for a client that is away; after its own restart it does so in streams
+                that there were before.
             credits: messages and bytes of ``collaboration`` streams in hand, unprocessed. None: the gateway's default.
             observe: True takes messages of these streams as they are published, and acknowledges none. None: False
                 with ``auto_ack=False`` or ``credits``, or for a client that named itself and is no ``admin_panel``.

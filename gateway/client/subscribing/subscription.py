@@ -140,7 +140,7 @@ class Subscription(OneProcess):
         return next(self._records)
 
     def batches(self) -> BatchIterator:
-        """Iterate over record batches: one array of shape ``(count, *shape)`` each, of streams of all kinds.
+        """Iterate over record batches, of streams of all kinds: ``batch.array`` has the shape ``(count, *shape)``.
 
         A batch is one that the publisher has packed, or the alike messages that wait for the program: sent by one
         publisher, of one dtype and shape, with offsets that follow one another. None is waited for: a message that

@@ -37,7 +37,8 @@ class SubscriptionStats:
     """Counts of the messages of a subscription; records of a batch count one by one."""
 
     received: int
-    """Messages that arrived and could be delivered."""
+    """Messages that arrived and could be delivered, those included that were then conflated or dropped in this client,
+    because the program did not take them in time."""
     conflated: int
     """Messages of ``state`` streams that a newer one replaced, in this client or in the gateway."""
     dropped: int

@@ -46,6 +46,9 @@ class FetchedItems(deque[Received]):
 class Subscription(OneProcess):
     """A subscription to be iterated in a ``for`` loop; see
     :class:`gateway.client.subscribing.subscription.Subscription`.
+
+    Waiting for a message has no time limit. To end it, :meth:`close` the subscription in another thread, as
+    ``threading.Timer(seconds, messages.close)`` does, which ends the loop; to go on later, use the async client.
     """
 
     def __init__(self, thread: LoopThread, source: subscription.Subscription) -> None:
@@ -105,7 +108,7 @@ class Subscription(OneProcess):
         return self._blocking(next(self._records))
 
     def batches(self) -> Iterator[RecordBatch]:
-        """Iterate over record batches: one array of shape ``(count, *shape)`` each.
+        """Iterate over record batches: ``batch.array`` has the shape ``(count, *shape)``.
 
         See :meth:`gateway.client.subscribing.subscription.Subscription.batches`.
         """
