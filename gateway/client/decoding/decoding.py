@@ -36,7 +36,6 @@ WAITING_BYTES: Final = 32 * 1024 * 1024
 """Encoded bytes that may wait for threads; past this bound the socket is not read."""
 
 ABORTED: Final[dict[int, str]] = {
-    Code.STREAM_ENDED: "the stream has ended, as by a deletion, while a large message of it was on its way",
     Code.TRANSFER_TIMEOUT: "a large message has not gone on in time: its sender is gone or too slow",
 }
 """Words for the codes with which the gateway, and not their sender, ends large messages."""

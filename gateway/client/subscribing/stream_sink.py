@@ -13,7 +13,7 @@ from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.report import call_back
 from gateway.client.subscribing.subscription_core import SubscriptionCore
 from gateway.client.subscribing.subscription_position import Gap, StreamEnded
-from gateway.errors import RequestRefused
+from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.reorder_buffer import ReorderBuffer
 from gateway.protocol.wire import Buffer
@@ -128,6 +128,8 @@ class StreamSink:
     def fail(self, error: Exception, inbound: InboundFrame | None) -> None:
         """Report a message that cannot be decoded, or was aborted."""
         if type(error) is RequestRefused:  # a subclass is acted on
+            if error.code == Code.STREAM_ENDED:  # no message of the stream comes any more, as its end tells
+                return
             error = RequestRefused(error.code, f"{self.stream}: {error.message}")
         for subscription in self.present():
             if inbound is None or not inbound.offset_known:

@@ -48,8 +48,8 @@ class SubscriptionStats:
     expired: int
     """Messages whose deadline passed before the gateway could deliver them."""
     failed: int
-    """Messages that could not be decoded, large ones that were ended on their way, as their sender left or their stream
-    was deleted, and messages that are no records while batches are iterated."""
+    """Messages that could not be decoded, large ones that were ended on their way, as their sender left, and messages
+    that are no records while batches are iterated."""
     replayed: int
     """Received messages from history: published earlier, during a lost connection, or left out of a queue."""
     buffered_bytes: int

@@ -47,6 +47,7 @@ async def test_all_get_the_same_message_and_those_that_are_gone_none() -> None:
     assert second.buffer.take() is item
     sink.advanced(1, 2)
     assert sizes == [("wf/a", 1, 2)] * 2
+    sink.fail(RequestRefused(Code.STREAM_ENDED, "cut off: the end of the stream is told in another way"), received(4))
     sink.fail(RequestRefused(Code.CORRUPT_PAYLOAD, "broken"), received(4))
     sink.fail(RequestRefused(Code.INVALID_TENSOR, "not even that"), None)
     broken, invalid = "wf/a: broken (CORRUPT_PAYLOAD, code 5207)", "wf/a: not even that (INVALID_TENSOR, code 5204)"
