@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import select
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -36,7 +41,11 @@ class Printer(Protocol):
         """Show that ``received`` of ``total`` bytes of a large message have come."""
 
     def tick(self, status: str) -> None:
-        """Show the status of the subscription; called at regular times."""
+        """Show the status of the subscription; called at regular times.
+
+        Raises:
+            BrokenPipeError: nobody reads the output any more.
+        """
 
     def close(self) -> None:
         """Show the lines that are held back, and restore the terminal."""
@@ -94,6 +103,9 @@ class LinePrinter:
 
     def __init__(self, *, as_json: bool) -> None:
         self._format = json_of if as_json else line_of
+        self._output = select.poll()
+        with suppress(io.UnsupportedOperation):  # no file
+            self._output.register(sys.stdout.fileno(), 0)
 
     def message(self, message: Message, saved: Path | None, *, more: bool) -> None:
         """Write a line; flush unless more follow at once."""
@@ -105,7 +117,13 @@ class LinePrinter:
         """Print nothing."""
 
     def tick(self, status: str) -> None:
-        """Print nothing."""
+        """Print nothing; raise what printing would, as the next message may never come.
+
+        Raises:
+            BrokenPipeError: stdout is a pipe that nobody reads any more.
+        """
+        if any(events & (select.POLLERR | select.POLLHUP) for _, events in self._output.poll(0)):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def close(self) -> None:
         """Flush stdout."""

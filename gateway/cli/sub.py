@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -147,7 +146,7 @@ class Watch:
 
         Raises:
             FrysError: see ``connect`` and ``subscribe`` of :mod:`gateway.client`.
-            OSError: a message cannot be saved.
+            OSError: a message cannot be saved, or nobody reads the output any more.
         """
         async with connecting as client:
             subscription = client.subscribe(
@@ -164,13 +163,18 @@ class Watch:
                 self._subscription = subscription
                 self._meter.start(time.monotonic())
                 _tell(f"subscribed to {pattern}")
-                ticker = asyncio.create_task(self._tick(client, subscription))
+                # The one that ends first ends the other: all messages are taken, or nobody reads the output any more.
+                tasks = [
+                    asyncio.create_task(work) for work in (self._take(subscription), self._tick(client, subscription))
+                ]
                 try:
-                    await self._take(subscription)
+                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
                 finally:
-                    ticker.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await ticker
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
 
     def conclude(self) -> None:
         """Print the summary on stderr, if the subscription was made."""

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,17 @@ def test_plain_lines(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     expected = (json_of if as_json else line_of)(message(), None)
     assert lines[0] == expected
     assert len(lines) == 2
+
+
+def test_lines_that_nobody_reads_are_noticed_without_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with open(writing, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        printer = LinePrinter(as_json=False)
+        printer.tick("a status")
+        os.close(reading)
+        with pytest.raises(BrokenPipeError):
+            printer.tick("a status")
 
 
 def terminal() -> Console:

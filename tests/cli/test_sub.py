@@ -116,6 +116,16 @@ def test_a_lost_gateway_is_told_and_a_signal_ends_with_the_summary(number: signa
         assert process.returncode == ExitCode.INTERRUPTED
 
 
+def test_it_ends_when_nobody_reads_its_lines_any_more(url: str) -> None:
+    with sub_process("none/*", "--url", url) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stderr.readline() == "frys sub: subscribed to none/*\n"
+        process.stdout.close()
+        assert process.stderr.read().startswith("frys sub: 0 messages of 0 streams, ")
+        assert process.wait() == 1
+
+
 def test_another_program_with_the_same_id_ends_it_with_one_line(url: str) -> None:
     with sub_process("none/*", "--client-id", "watcher", "--url", url) as process:
         assert process.stderr is not None
