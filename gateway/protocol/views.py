@@ -65,6 +65,13 @@ class View:
         max_rate_hz: largest number of messages a second, of ``state`` streams; None: every message.
         tensor: name of the only tensor that is wanted; None: the view applies to each tensor of a message.
 
+    Attributes:
+        slice: the selection by dimension, of integers, ``...`` and :class:`Span`, which can be hashed as slices cannot.
+            It is no index of numpy: :meth:`apply` takes the elements of an array.
+        dtype: see above; its name.
+        max_rate_hz: see above.
+        tensor: see above.
+
     Raises:
         InvalidArgument: a value that no view can have.
     """
