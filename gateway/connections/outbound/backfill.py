@@ -79,7 +79,7 @@ class Backfill:
     lost: int = 0
     """Messages that history did not have any more, or that the receiver cannot take, and that are not counted yet."""
     _misfit: bool = False
-    """Whether the receiver was told that the view does not fit, and got no message since."""
+    """Whether the receiver was told that the view does not fit some of the messages."""
     _announced: bool = False
     _reading: bool = False
     _found: Sequence[PastPart] | None = None
@@ -131,7 +131,6 @@ class Backfill:
             if isinstance(entry, Gap):
                 self.lost += entry.last - entry.first + 1
             else:
-                self._misfit = False
                 if not self._announced:
                     self._announced = True
                     parts.append(Replay(self.source.id, self.code, self.first, self.last))
@@ -144,7 +143,7 @@ class Backfill:
         return parts
 
     def _refusals(self, misfit: Misfit, reader: BackfillReader) -> list[Error]:
-        """Return the errors that tell each subscription that the view does not fit: once, until it fits again."""
+        """Return the errors that tell each subscription that the view does not fit: once, as there may be very many."""
         if self._misfit:
             return []
         self._misfit = True

@@ -114,7 +114,7 @@ def test_what_is_larger_than_the_receiver_takes_is_a_gap() -> None:
     assert (missed.replayed, missed.lost, missed.over) == (1, 1, True)
 
 
-def test_each_subscription_is_told_once_that_a_view_does_not_fit_until_it_fits_again() -> None:
+def test_each_subscription_is_told_once_that_a_view_does_not_fit() -> None:
     missed = Backfill(SOURCE, 3, 12, 0)
     refusal = RequestRefused(Code.INVALID_VIEW, "too narrow")
     runs = [Run(SOURCE, offset, 1, (bytes(8),), 8, 0, 1) for offset in (6, 8)]
@@ -140,6 +140,6 @@ def test_each_subscription_is_told_once_that_a_view_does_not_fit_until_it_fits_a
     assert missed.take(past) == [*told, gap(3, 4)]
     assert missed.take(past) == [gap(5, 5), Replay(7, 0, 6, 12), runs[0]]
     lost = gap(9, 9, Code.HISTORY_LOST)
-    assert missed.take(past) == [*told, gap(7, 7), runs[1], lost, *told, gap(10, 10)]
+    assert missed.take(past) == [gap(7, 7), runs[1], lost, gap(10, 10)]
     assert missed.take(past) == [gap(11, 12)]
     assert (missed.replayed, missed.lost, missed.over) == (2, 8, True)
