@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -134,6 +135,19 @@ def test_what_is_no_record_holds_up_no_batch(gateway: GatewayProcess, stream: st
         batch = next(messages.batches())
         assert (batch.offset, batch.array.tolist(), messages.stats.failed, len(errors)) == (4, [4], 4, 4)
         batch.ack()
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_closing_it_in_another_thread_ends_the_wait_for_a_message(
+    gateway: GatewayProcess, stream: str, batches: bool
+) -> None:
+    with sync.connect(gateway.url) as client:
+        messages = client.subscribe(stream)
+        messages.start()
+        closing = threading.Timer(0.05, messages.close)
+        closing.start()
+        assert list(messages.batches() if batches else messages) == []
+        closing.join()
 
 
 def test_events_that_are_caught_up_on(gateway: GatewayProcess, stream: str) -> None:
