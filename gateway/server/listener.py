@@ -18,8 +18,10 @@ from gateway.errors import Code
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
 from gateway.server.descriptors import DescriptorReserve, descriptor_limit
 from gateway.server.loop import sleep
+from gateway.server.receivers import Receivers
 from gateway.server.stopping import stop_times
-from gateway.server.websocket import Receivers, WebSocketConnection
+from gateway.server.websocket import WebSocketConnection
+from gateway.server.write_limits import FIRST, bound_unsent
 from gateway.websocket.headers import binary_header, text_header
 from gateway.websocket.read_memory import ReadMemory
 
@@ -75,6 +77,8 @@ class Listener:
         self._server = await loop.create_server(
             lambda: WebSocketConnection(self, loop), host, port, backlog=BACKLOG, reuse_address=True
         )
+        for listening in self._server.sockets:
+            bound_unsent(listening, FIRST.unsent_bytes)  # those that are accepted inherit it
         sweeps = (self._sweep(), self._sweep_consumers(), self._sweep_workflows(), self._follow_time())
         self._sweepers = [loop.create_task(sweep) for sweep in sweeps]
         bound = [listening.getsockname()[:2] for listening in self._server.sockets]

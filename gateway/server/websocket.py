@@ -6,10 +6,11 @@ A connection has no task, queue or coroutine: bytes come in, the core is called,
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
 from websockets.http11 import Request
 from websockets.protocol import State as WebSocketState
@@ -19,33 +20,17 @@ from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices
 from gateway.protocol.wire import Buffer
 from gateway.server.library import NO_WEBSOCKET, Library, WebSocketMessage
+from gateway.server.receivers import NO_RECEIVERS, Receivers
 from gateway.server.request_head import MAX_HEAD_BYTES, RequestHead
+from gateway.server.write_limits import FIRST, bound_unsent, limits_of
 from gateway.websocket.frame_reader import Foreign, FrameReader
 from gateway.websocket.read_memory import ReadMemory
 
 FULL_READS_A_TURN = 8
 """Number of reads that filled their buffer, after which other sockets get their turn."""
 
-HIGH_WATER_BYTES = 1024 * 1024
-LOW_WATER_BYTES = 256 * 1024
 CLOSE_TIMEOUT_S = 5.0
 """Longest time in which a peer answers a close of ours, or reads the bytes that wait for it."""
-
-
-class Receivers(NamedTuple):
-    """Functions that take the messages of a connection, each called with its session and the message."""
-
-    binary: Callable[[Session, Buffer], object]
-    """Receiver of binary messages, which belong to it."""
-    text: Callable[[Session, bytes | bytearray], object]
-    """Receiver of text messages, as UTF-8 that may be invalid, which do not change afterwards."""
-
-
-def _discard(session: Session, message: Buffer) -> None:
-    """Ignore a message."""
-
-
-NO_RECEIVERS = Receivers(_discard, _discard)
 
 
 class Endpoint(Protocol):
@@ -85,8 +70,10 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         "_full_reads",
         "_head",
         "_is_ending",
+        "_limits",
         "_loop",
         "_offered_bytes",
+        "_paused",
         "_protocol",
         "_reader",
         "_reading_paused",
@@ -107,6 +94,9 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._offered_bytes = 0
         self._full_reads = 0
         self._reading_paused = False
+        self._limits = FIRST
+        self._paused: tuple[float, int]
+        """Time at which writing was paused, and bytes that waited then."""
         self._is_ending = False
         """Whether the socket is aborted soon, as a Close was sent or received."""
         self._head: RequestHead | None = RequestHead()
@@ -121,7 +111,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         """Take an accepted socket."""
         self._transport = cast(asyncio.Transport, transport)
         self.raw_write = self._transport.write
-        self._transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
+        self._transport.set_write_buffer_limits(FIRST.high_bytes, FIRST.low_bytes)
         self._endpoint.accepted(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -168,14 +158,22 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._endpoint.closed(self, session)
 
     def pause_writing(self) -> None:
-        """Tell the connection that more than :data:`HIGH_WATER_BYTES` wait to be sent."""
+        """Tell the connection that more than high water waits to be sent."""
+        self._paused = time.monotonic(), self.waiting_bytes()
         if self._session is not None:
             self._session.connection.pause_writing()
 
     def resume_writing(self) -> None:
-        """Tell the connection that less than :data:`LOW_WATER_BYTES` wait to be sent."""
+        """Tell the connection that less than low water waits to be sent, and set both by the rate of the peer."""
+        since_s, waiting_bytes = self._paused
+        limits = limits_of(waiting_bytes - self.waiting_bytes(), time.monotonic() - since_s)
         if self._session is not None:
             self._session.connection.resume_writing()
+        if limits.unsent_bytes != self._limits.unsent_bytes and not self._transport.is_closing():
+            bound_unsent(self._transport.get_extra_info("socket"), limits.unsent_bytes)
+        self._limits = limits
+        # Last, because the loop may find that more waits than the new high water.
+        self._transport.set_write_buffer_limits(limits.high_bytes, limits.low_bytes)
 
     # Called by the core: the Transport port.
 

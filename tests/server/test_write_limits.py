@@ -1,0 +1,93 @@
+"""Invariant: the faster a peer reads, the more may wait for it, and what waits for a slow one can be passed."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.client import connect
+from gateway.server.write_limits import (
+    FIRST,
+    MAX_HIGH_BYTES,
+    MIN_HIGH_BYTES,
+    SLOW_UNSENT_BYTES,
+    bound_unsent,
+    limits_of,
+)
+from gateway.testing import running_gateway
+from tests.integration.peer import raw_peer
+
+OPTION = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+VERSION_BYTES = 64 * 1024
+VERSIONS = 300
+KERNEL_BYTES = 1024 * 1024
+"""Most bytes that the buffers of both ends of a connection over loopback hold for a reader that stands still."""
+
+seconds = st.floats(0, 1e6)
+sizes = st.integers(0, 1 << 30)
+
+
+@given(sizes, seconds)
+def test_limits_are_within_their_bounds(drained_bytes: int, elapsed_s: float) -> None:
+    limits = limits_of(drained_bytes, elapsed_s)
+    assert MIN_HIGH_BYTES <= limits.high_bytes <= MAX_HIGH_BYTES
+    assert 0 < limits.low_bytes < limits.high_bytes
+    assert limits.unsent_bytes in (0, SLOW_UNSENT_BYTES)
+
+
+@given(sizes, seconds, seconds)
+def test_a_faster_peer_has_no_lower_limits(drained_bytes: int, one_s: float, other_s: float) -> None:
+    faster, slower = (limits_of(drained_bytes, elapsed_s) for elapsed_s in sorted((one_s, other_s)))
+    assert faster.high_bytes >= slower.high_bytes
+    assert faster.unsent_bytes <= slower.unsent_bytes
+
+
+def test_a_peer_at_two_megabits_has_a_fraction_of_a_second_and_one_at_a_gigabit_all() -> None:
+    slow, fast = limits_of(250_000, 1.0), limits_of(125_000_000, 1.0)
+    assert slow.high_bytes + slow.unsent_bytes < 100_000
+    assert fast == (MAX_HIGH_BYTES, MAX_HIGH_BYTES // 4, 0)
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield server
+
+
+@pytest.mark.skipif(OPTION is None, reason="the system has no TCP_NOTSENT_LOWAT")
+def test_accepted_sockets_have_the_bound_of_the_one_that_listens(listening: socket.socket) -> None:
+    assert OPTION is not None
+    bound_unsent(listening, FIRST.unsent_bytes)
+    with closing(socket.create_connection(listening.getsockname())):
+        accepted, _ = listening.accept()
+        with closing(accepted):
+            assert accepted.getsockopt(socket.IPPROTO_TCP, OPTION) == FIRST.unsent_bytes
+            bound_unsent(accepted, 0)
+            assert accepted.getsockopt(socket.IPPROTO_TCP, OPTION) == 0
+
+
+def test_a_socket_that_is_closed_stays_as_it_is(listening: socket.socket) -> None:
+    listening.close()
+    bound_unsent(listening, FIRST.unsent_bytes)
+
+
+@pytest.mark.skipif(OPTION is None, reason="the system has no TCP_NOTSENT_LOWAT")
+async def test_a_reader_that_stood_still_gets_few_versions_of_a_state_before_the_newest() -> None:
+    last = VERSIONS - 1
+    async with (
+        running_gateway() as gateway,
+        raw_peer(gateway.url, "reader") as peer,
+        connect(gateway.url) as publisher,
+    ):
+        await peer.subscribe("wf/state")
+        peer.stop_reading()
+        for number in range(VERSIONS):
+            await publisher.publish("wf/state", np.full(VERSION_BYTES, number % 251, np.uint8), kind="state")
+        peer.read_on()
+        await peer.until(lambda reader: any(arrival.offset == last for arrival in reader.arrivals))
+    held_bytes = FIRST.high_bytes + FIRST.unsent_bytes + 3 * VERSION_BYTES + KERNEL_BYTES
+    assert len(peer.reader.arrivals) * VERSION_BYTES < held_bytes
