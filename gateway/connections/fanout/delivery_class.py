@@ -332,8 +332,8 @@ class DeliveryClass:
     def _write(self, buffers: list[Buffer]) -> None:
         """Write to the members that keep up, by one call, and so one system call, each."""
         if len(buffers) > 1:
-            for member in self._fast:
-                member.transport.writelines(buffers)
+            for member in [member for member in self._fast if not member.write_framed(buffers)]:
+                member.fall_behind()
             return
         data, writes = buffers[0], iter(self._writes)
         while True:

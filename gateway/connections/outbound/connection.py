@@ -157,10 +157,11 @@ class Connection(FrameWriter):
             self.enqueue(runs)
             return
         self.accounts.runs(runs)
-        self.transport.writelines(framed(self.format, runs))
+        if not self.write_framed(framed(self.format, runs)):
+            self.fall_behind()
 
     def enqueue(self, runs: Sequence[Run], *, again: bool = False) -> None:
-        """Deliver runs through the outbox; messages of kind ``control`` pass it.
+        """Deliver runs through the outbox; messages of kind ``control`` pass it unless they are large.
 
         Args:
             runs: in order, of any sources.
@@ -168,7 +169,7 @@ class Connection(FrameWriter):
         """
         outbox = self.outbox if self.lagging and self.outbox is not None else self.fall_behind()
         for run in runs:
-            if run.source.kind is not Kind.CONTROL:
+            if run.source.kind is not Kind.CONTROL or run.size > self.settings.urgent_limit_bytes // 2:
                 outbox.put_run(run, again=again)
                 continue
             waiting_bytes = outbox.backlog_bytes_of(run.source)

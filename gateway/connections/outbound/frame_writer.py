@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import Format
-from gateway.connections.outbound.link import Link
+from gateway.connections.outbound.link import BULK_BYTES, BULK_WRITE_BYTES, Link
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import Clock, Transport
@@ -138,7 +138,19 @@ class FrameWriter:
         """Send runs, in one WebSocket message if the format joins messages."""
         for run in runs:
             self.accounts.messages(run.source.id, run.first, run.count)
-        self.transport.writelines(self.format.runs(runs))
+        size = sum([run.size for run in runs])
+        if size > BULK_BYTES:
+            self.write_bulk(self.format.runs(runs), size)
+        else:
+            self.transport.writelines(self.format.runs(runs))
+
+    def write_framed(self, buffers: Sequence[Buffer]) -> bool:
+        """Send framed messages, as bulk if they are as large; return as :meth:`write_bulk`."""
+        size = sum(map(len, buffers))
+        if size > BULK_WRITE_BYTES:
+            return self.write_bulk(buffers, size)
+        self.transport.writelines(buffers)
+        return True
 
     def write_head(self, message: LargeMessage) -> None:
         """Send the data frame of a large message."""
@@ -161,7 +173,7 @@ class FrameWriter:
         self.transport.write(form.end(message))
 
     def write_bulk(self, buffers: Sequence[Buffer], size: int) -> bool:
-        """Send framed chunks of ``size`` bytes, and a PING behind them where one is due.
+        """Send framed chunks or messages of ``size`` bytes, and a PING behind them where one is due.
 
         Returns:
             Whether the link takes more.

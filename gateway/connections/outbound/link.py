@@ -1,10 +1,11 @@
 """Flow control of bulk on one connection: round trip, goodput, and the window of chunks under way.
 
-Sockets buffer tens of megabytes: a control message written behind a large tensor waits for all of them. So chunks are
-followed by PINGs, and no more chunks are sent than the peer answers within a target delay. Small messages are not held
-back: they pass the chunks that are not sent yet. The window grows while chunks do not queue on their way, and shrinks
-when they queue for longer than a target, as in LEDBAT (RFC 6817, section 2.4.2, with a gain of 1). To prevent an
-overshoot, the window is at most the bytes that the goodput carries within the round trip and twice the target.
+Sockets buffer tens of megabytes: a control message written behind a large tensor waits for all of them. So chunks, and
+messages of that size in one frame, are followed by PINGs, and no more of them are sent than the peer answers within a
+target delay. Small messages are not held back: they pass the bulk that is not sent yet. The window grows while it does
+not queue on its way, and shrinks when it queues for longer than a target, as in LEDBAT (RFC 6817, section 2.4.2, with a
+gain of 1). To prevent an overshoot, the window is at most the bytes that the goodput carries within the round trip and
+twice the target.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ from functools import partial
 
 from gateway.protocol.signals import Pong
 
+BULK_BYTES = 64 * 1024
+"""Bytes above which a message that waits for a receiver is bulk, as a chunk is."""
+BULK_WRITE_BYTES = 256 * 1024
+"""Bytes above which messages are bulk that are written together to a receiver that keeps up: to count smaller ones
+would cost each member of a delivery class some microseconds."""
 PINGS_A_WINDOW = 4
 PING_EVERY_BYTES = 1024 * 1024
 """A PING follows each quarter of the window, or this many bytes of chunks if that is less; on a fast link more."""

@@ -310,7 +310,7 @@ class Outbox:
             queue = turns.take(bulk_open=receiver.bulk_open)
             if queue is None:
                 return False
-            if queue.sends_runs:
+            if queue.sends_runs and (receiver.bulk_open or not queue.needs_link):
                 runs = self._take_runs(queue, most)
                 most -= len(runs)
                 receiver.write_runs(runs)
@@ -336,7 +336,7 @@ class Outbox:
             room_bytes -= queue.taken_bytes
             self._sent(queue)
             queue = next(iter(ready), first)
-            if room_bytes <= 0 or len(runs) >= most or queue is first or not queue.sends_runs:
+            if room_bytes <= 0 or len(runs) >= most or queue is first or not queue.sends_runs or queue.needs_link:
                 return runs
             del ready[queue]
 

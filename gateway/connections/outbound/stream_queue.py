@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from gateway.connections.lagging.cursor import ChunkReceiver, Cursor
 from gateway.connections.outbound.backfill import Backfill, BackfillReader, LargeForm
+from gateway.connections.outbound.link import BULK_BYTES
 from gateway.connections.outbound.pending_snapshot import PendingSnapshot, SnapshotReader
 from gateway.errors import Code
 from gateway.protocol.messages import Error, StreamInfo
@@ -93,7 +94,8 @@ class StreamQueue:
     @property
     def needs_link(self) -> bool:
         """Whether nothing can be sent before the link takes a chunk."""
-        return isinstance(self.entries[0], Cursor | PendingSnapshot) if self.entries else bool(self.open)
+        head = self.entries[0] if self.entries else None
+        return isinstance(head, Cursor | PendingSnapshot) or _is_bulk(head) or (head is None and bool(self.open))
 
     @property
     def waits(self) -> bool | None:
@@ -104,10 +106,8 @@ class StreamQueue:
     @property
     def backlog_bytes(self) -> int:
         """Bytes of the messages behind the first one, which is being sent or is the next to be sent."""
-        for entry in self.entries:
-            if not isinstance(entry, SIGNALS):
-                return self.waiting_bytes - _size_of(entry)
-        return 0
+        first = self._first()
+        return 0 if first is None else self.waiting_bytes - _size_of(first)
 
     def bounded_bytes(self, *, waited_for: bool) -> int:
         """Return the bytes that count against the bound: all but those of some large messages.
@@ -182,6 +182,8 @@ class StreamQueue:
                 self.waiting_bytes += _size_of(head) - _size_of(entries[0])
                 entries[0] = head
             if isinstance(head, Run):
+                if _is_bulk(head) and not receiver.bulk_open:
+                    return self._advance_open(receiver)
                 receiver.write_runs(self.take_runs(CATCH_UP_BYTES))
                 return True
             if isinstance(head, SIGNALS):
@@ -221,11 +223,8 @@ class StreamQueue:
             return 0
         entry = entries[at]
         size = _size_of(entry)
-        if isinstance(entry, Run):
-            first, last = entry.first, entry.last
-        else:
-            assert isinstance(entry, Cursor)
-            first = last = entry.message.offset or 0
+        last = _last_of(entry) or 0
+        first = entry.first if isinstance(entry, Run) else last
         before = entries[at - 1] if at else None
         if isinstance(before, Backfill) and before.code == Code.QUEUE_FULL and before.last == first - 1:
             before.last = last
@@ -256,9 +255,7 @@ class StreamQueue:
                 break
             if isinstance(entry, SIGNALS):
                 continue
-            if behind_first and _is_unsent(entry):
-                if entry in spared:
-                    continue
+            if behind_first and _is_unsent(entry) and entry not in spared:
                 return at
             behind_first = True
         return None
@@ -298,9 +295,8 @@ class StreamQueue:
         coming = (newest, self.again)
         counts = [entry.count if isinstance(entry, Run) else 1 for entry in waiting]
         conflated = sum(counts) - sum([_last_of(entry) in coming for entry in waiting])
-        kept = [entry for entry in entries if is_under_way(entry)]
-        self.entries = kept
-        self.waiting_bytes = sum(map(_size_of, kept))
+        self.entries = [entry for entry in entries if is_under_way(entry)]
+        self.waiting_bytes = sum(map(_size_of, self.entries))
         self._left = 0
         return conflated
 
@@ -310,8 +306,8 @@ class StreamQueue:
         Returns:
             Transfers of large messages that the receiver has a part of.
         """
-        cursors = [entry for entry in self.entries if isinstance(entry, Cursor)]
-        begun = [cursor.message.plan.transfer for cursor in [*cursors, *self.open] if cursor.started]
+        cursors = [entry for entry in (*self.entries, *self.open) if isinstance(entry, Cursor) and entry.started]
+        begun = [cursor.message.plan.transfer for cursor in cursors]
         self.open = ()
         self.entries = [info]
         self.waiting_bytes = self._left = 0
@@ -362,7 +358,7 @@ class StreamQueue:
         entries = self.entries
         runs: list[Run] = []
         size = 0
-        while entries and size < most_bytes and isinstance(run := entries[0], Run):
+        while entries and size < most_bytes and isinstance(run := entries[0], Run) and not (runs and _is_bulk(run)):
             del entries[0]
             runs.append(run)
             size += run.size
@@ -374,6 +370,10 @@ class StreamQueue:
 def is_under_way(entry: QueueEntry) -> bool:
     """Return whether a receiver has got the beginning of an entry, or is about to, so that none may take its place."""
     return (isinstance(entry, Cursor) and entry.started) or (isinstance(entry, PendingSnapshot) and entry.requested)
+
+
+def _is_bulk(entry: QueueEntry | None) -> bool:
+    return isinstance(entry, Run) and entry.size > BULK_BYTES
 
 
 def _is_unsent(entry: QueueEntry) -> bool:

@@ -45,6 +45,7 @@ class Room:
 
     def __init__(self) -> None:
         self.world = World()
+        self.world.binary.answers_pings = False  # so that nothing but messages is written
         self.clock = ManualClock()
         form = BinaryFormat("frys.v1", lambda size: b"")
         self.flusher = Flusher(self.clock, self.world.core.lag_changes)

@@ -9,7 +9,7 @@ import pytest
 from gateway.connections.outbound.connection import SENT_A_STEP, Connection
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.inbox_source import InboxSource
-from gateway.connections.outbound.link import FIRST_WINDOW_BYTES
+from gateway.connections.outbound.link import BULK_BYTES, BULK_WRITE_BYTES, FIRST_WINDOW_BYTES
 from gateway.connections.slices import SLICE_S
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import write_data
@@ -245,6 +245,66 @@ def test_a_link_that_takes_no_more_makes_the_connection_fall_behind_until_it_ans
     assert is_lagging(connection)
     connection.answered(Pong(ping.t0, ping.t0, ping.t0))
     assert not is_lagging(connection)
+
+
+def test_messages_in_one_frame_that_are_as_large_as_chunks_wait_for_the_link_and_small_ones_pass() -> None:
+    world = World()
+    large, small = world.publisher("wf/large", kind=Kind.EVENT), world.publisher("wf/small", kind=Kind.EVENT)
+    subscriber = world.subscriber("wf/**")
+    connection = subscriber.session.connection
+    subscriber.responsive = False
+    subscriber.read()
+    for _ in range(6):
+        large.publish(0, bytes(BULK_WRITE_BYTES + 8))
+        world.settle()
+    assert is_lagging(connection)
+    assert not connection.bulk_open
+    small.publish(0, b"small")
+    world.settle()
+    before = b"".join(subscriber.transport.writes)
+    assert before.count(b"small") == 1
+    assert len(before) < FIRST_WINDOW_BYTES + 2 * BULK_WRITE_BYTES
+    received = subscriber.read()  # and answers
+    world.settle()
+    received = subscriber.read()
+    assert [arrival.offset for arrival in received.arrivals if len(arrival.payload) > BULK_WRITE_BYTES] == [*range(6)]
+    assert not is_lagging(connection)
+
+
+def test_messages_that_wait_and_are_larger_than_those_that_are_joined_wait_for_the_link() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", kind=Kind.EVENT)
+    subscriber = world.subscriber("wf/a")
+    connection = subscriber.session.connection
+    subscriber.responsive = False
+    subscriber.read()
+    subscriber.transport.fill_up()
+    count = 2 * FIRST_WINDOW_BYTES // BULK_BYTES
+    for _ in range(count):
+        publisher.publish(0, bytes(BULK_BYTES))
+        world.settle()
+    subscriber.transport.read_on()
+    world.settle()
+    assert is_lagging(connection)
+    assert sum(map(len, subscriber.transport.writes)) < FIRST_WINDOW_BYTES + 2 * BULK_BYTES
+    while subscriber.read().offsets != [*range(count)]:
+        world.settle()
+    assert not is_lagging(connection)
+
+
+def test_a_large_control_message_waits_in_the_outbox_and_those_behind_it_do_not_pass() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", kind=Kind.CONTROL)
+    subscriber = world.subscriber("wf/a")
+    subscriber.read()
+    subscriber.transport.fill_up()
+    for size in (900_000, 5, 900_000, 900_000):
+        publisher.publish(0, bytes(size))
+        world.settle()
+    assert not subscriber.session.connection.closed
+    subscriber.transport.read_on()
+    world.settle()
+    assert [len(arrival.payload) for arrival in subscriber.read().arrivals] == [900_000, 5, 900_000, 900_000]
 
 
 def test_requests_are_refused_while_more_than_the_first_fill_the_outbox() -> None:
