@@ -230,9 +230,6 @@ REACHED_BY = {
     "lines that one place in the code logs, all of the gateway": (
         "server/test_log_limit.py:test_a_place_has_so_many_lines_in_an_interval"
     ),
-    "edges of a workflow in the list of workflows": (
-        "connections/test_snapshots.py:test_of_many_edges_the_heaviest_are_listed"
-    ),
     "groups of a connection in the list of connections": (
         "connections/test_snapshots.py:test_of_many_groups_the_first_are_named"
     ),

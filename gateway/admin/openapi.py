@@ -226,7 +226,6 @@ _SCHEMAS: Final[Node] = {
         bytes_per_s=_NUMBER,
         clients=_INTEGER | {"description": "Clients that have an edge."},
         edges={"type": "array", "items": _ref("Edge"), "description": "The heaviest edges, the heaviest first."},
-        unlisted_edges=_INTEGER,
     ),
     "Failure": _object(
         code=_INTEGER | {"description": "Code of section 12.1 of the protocol; below 1000: an HTTP status."},

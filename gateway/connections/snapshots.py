@@ -109,9 +109,7 @@ class WorkflowSnapshot:
     clients: int
     """Clients that have an edge."""
     edges: tuple[Edge, ...]
-    """The heaviest edges, at most :data:`MAX_LISTED_EDGES`."""
-    unlisted_edges: int
-    """Further edges."""
+    """All edges of the graph, the heaviest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,9 +163,6 @@ class CoreSnapshot:
 
 MAX_LISTED_GROUPS: Final = 32
 """Groups of one connection that a list of connections names."""
-
-MAX_LISTED_EDGES: Final = 256
-"""Edges of one workflow that a list of workflows names."""
 
 
 def connection_snapshot(session: Session) -> ConnectionSnapshot:
@@ -229,8 +224,7 @@ def workflow_snapshot(core: Core, workflow: Workflow) -> WorkflowSnapshot:
         messages_per_s=graph.messages_per_s,
         bytes_per_s=graph.bytes_per_s,
         clients=len(graph.clients),
-        edges=graph.edges[:MAX_LISTED_EDGES],
-        unlisted_edges=max(0, len(graph.edges) - MAX_LISTED_EDGES),
+        edges=graph.edges,
     )
 
 

@@ -119,7 +119,6 @@ async def test_workflows_and_who_works_with_whom() -> None:
         "pattern": "broadcast",
         "pattern_s": 2.0,
         "clients": 3,
-        "unlisted_edges": 0,
     }
     assert (other["id"], other["name"], other["pattern"]) == (2, "other", "pipeline")
 

@@ -8,23 +8,18 @@ from collections.abc import Generator
 import numpy as np
 import pytest
 
-from gateway.connections.collaboration.graph import Flow, FlowCounts, Graph, Via, advance
-from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.snapshots import (
-    MAX_LISTED_EDGES,
     MAX_LISTED_GROUPS,
     STEP,
     CoreSnapshot,
     connection_snapshot,
     core_snapshot,
     stream_snapshot,
-    workflow_snapshot,
 )
 from gateway.errors import Code
-from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Kind
@@ -278,15 +273,3 @@ def test_of_many_groups_the_first_are_named() -> None:
         member.subscribe(f"group:g{number:03}")
     listed = connection_snapshot(member.session).groups
     assert (len(listed), listed[0]) == (MAX_LISTED_GROUPS, "group:g000")
-
-
-def test_of_many_edges_the_heaviest_are_listed() -> None:
-    world = World()
-    flows = tuple(
-        Flow(ClientId(f"a{n}"), ClientId(f"b{m}"), Via.STREAM, 1.0 + n, 1.0) for n in range(20) for m in range(20)
-    )
-    graph = advance(Graph(), FlowCounts(flows, 400.0, 400.0), 1.0)
-    snapshot = workflow_snapshot(world.core, Workflow(1, "wf", graph))
-    assert (len(snapshot.edges), snapshot.unlisted_edges) == (MAX_LISTED_EDGES, 400 - MAX_LISTED_EDGES)
-    assert snapshot.edges[0].messages_per_s == max(edge.messages_per_s for edge in graph.edges)
-    assert snapshot.clients == 40
