@@ -58,6 +58,7 @@ class InboundDispatcher:
         self._responder = responder
         self._report = report
         self._inbox = RequestDestination(responder, session)
+        self._max_message_bytes = limits.max_message_bytes
         self._decoding = Decoding(
             session.welcome,
             context.flow,
@@ -146,7 +147,7 @@ class InboundDispatcher:
             meta = parse_meta(run.meta) if sink.kind is Kind.EVENT else None
         except RequestRefused:
             meta = None  # reported for each message
-        if meta is None or meta.payload_bytes != run.payload_bytes:
+        if meta is None or meta.payload_bytes != run.payload_bytes or meta.payload_bytes > self._max_message_bytes:
             for frame in run.frames():
                 self._message_received(run.message, frame)
             return

@@ -23,7 +23,7 @@ from gateway.protocol.arguments import (
     nearest,
     wrong,
 )
-from gateway.protocol.limits import Limits
+from gateway.protocol.limits import MIN_FRAME_LIMIT_BYTES, Limits
 from gateway.protocol.messages import ClientType
 
 Token = str | Callable[[], str | Awaitable[str | None] | None] | None
@@ -101,6 +101,9 @@ class Options:
         limits = check_type("limits", self.limits, Limits, "it must be a Limits")
         bounds = {each.name: check_count(f"limits.{each.name}", getattr(limits, each.name)) for each in fields(limits)}
         object.__setattr__(self, "limits", Limits(**bounds))
+        if self.limits.max_frame_bytes < MIN_FRAME_LIMIT_BYTES:
+            least = f"at least {MIN_FRAME_LIMIT_BYTES}: messages of 1 MiB come in one frame, with their descriptors"
+            raise wrong("limits.max_frame_bytes", self.limits.max_frame_bytes, f"it must be {least}")
         check_type("tls", self.tls, (ssl.SSLContext, NoneType), "it must be an ssl.SSLContext, or None")
         check_callback("on_error", self.on_error)
         check_callback("on_notice", self.on_notice)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+MIN_FRAME_LIMIT_BYTES: Final = 2 * 1024 * 1024
+"""Smallest limit of a client on a WebSocket message (spec section 13)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,10 @@ def parse_plan(buffer: Buffer, at: int) -> ChunkPlan:
 WHOLE_CHUNKS: Final = 2
 """Chunks up to which a payload travels in one frame (spec section 6): a head, two chunks and END take the gateway 1.6
 times as long as one frame (1 MB, EPYC family 25, November 2026, ``python -m benchmarks tensors``)."""
+WHOLE_BYTES: Final = 1024 * 1024
+"""Largest such payload that is larger than a chunk: every client takes a frame of it."""
+FRAME_ROOM_BYTES: Final = 1024
+"""Room in a frame for everything but its payload and its meta block."""
 
 
 def travels_whole(payload_bytes: int, chunk_bytes: int, frame_bytes: int) -> bool:
@@ -95,7 +99,7 @@ def travels_whole(payload_bytes: int, chunk_bytes: int, frame_bytes: int) -> boo
         chunk_bytes: size of a chunk.
         frame_bytes: largest payload that one frame may carry.
     """
-    return payload_bytes <= min(WHOLE_CHUNKS * chunk_bytes, frame_bytes)
+    return payload_bytes <= min(max(chunk_bytes, min(WHOLE_CHUNKS * chunk_bytes, WHOLE_BYTES)), frame_bytes)
 
 
 def split_payload(buffers: Sequence[Buffer], chunk_bytes: int) -> Iterator[list[Buffer]]:

@@ -73,6 +73,42 @@ async def test_a_publish_whose_acknowledgement_is_lost_gets_its_offset_on_the_ne
         assert messages.stats.duplicates == 0
 
 
+async def test_a_message_of_one_frame_that_is_cut_each_time_arrives_in_parts(
+    gateway: Gateway, proxy: CuttingProxy
+) -> None:
+    async with pair(gateway, proxy) as (trainer, messages):
+        await trainer.publish("wf/a", 0.0, kind="event")
+        value = noise(MIB)
+        proxy.cut_after(Way.TO_GATEWAY, 700_000)
+        publishing = asyncio.ensure_future(trainer.publish("wf/a", value, codec="none"))
+        for _ in range(2):  # less than the message passes on each connection
+            await proxy.next_connection()
+            proxy.cut_after(Way.TO_GATEWAY, 700_000)
+        assert (await publishing).offset == 1
+        assert [(await anext(messages)).offset for _ in range(1)] == [0]
+        message = await anext(messages)
+        assert message.offset == 1
+        assert np.array_equal(message.tensor, value)
+        assert messages.stats.duplicates == 0
+
+
+async def test_a_message_of_one_frame_whose_acknowledgement_is_lost_is_not_sent_again(
+    gateway: Gateway, proxy: CuttingProxy
+) -> None:
+    async with pair(gateway, proxy) as (trainer, messages):
+        await trainer.publish("wf/a", 0.0, kind="event")
+        proxy.swallow(Way.TO_CLIENT)
+        lost = asyncio.ensure_future(trainer.publish("wf/a", noise(MIB), codec="none"))
+        assert [(await anext(messages)).offset for _ in range(2)] == [0, 1]
+        passed_bytes = proxy.passed_bytes[Way.TO_GATEWAY]
+        proxy.cut()
+        assert (await lost).offset == 1
+        assert proxy.passed_bytes[Way.TO_GATEWAY] - passed_bytes < 100_000
+        assert (await trainer.publish("wf/a", 2.0)).offset == 2
+        assert (await anext(messages)).offset == 2
+        assert messages.stats.duplicates == 0
+
+
 async def test_publishers_whose_connections_break_all_the_time_lose_and_repeat_nothing(
     gateway: Gateway, proxy: CuttingProxy
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import httpx
 import numpy as np
 import pytest
 
@@ -13,8 +14,10 @@ from gateway.client import Backoff, Client, RequestRefused, connect
 from gateway.client.sending import alias
 from gateway.config import Settings
 from gateway.connections.core import CoreSettings
+from gateway.errors import Code
 from gateway.protocol.limits import Limits
 from gateway.testing import running_gateway
+from tests.admin.files import saved
 from tests.integration.proxy import cutting_proxy
 
 MANY = 300
@@ -43,6 +46,54 @@ async def test_record_batches_are_cut_to_what_the_gateway_takes(limits: Limits) 
         publish_many(client)
         await client.drain()
         assert await received(client) == list(range(MANY))
+
+
+@pytest.mark.parametrize("kind", ["event", "state", "collaboration"])
+async def test_a_client_refuses_messages_in_one_frame_that_are_larger_than_it_takes(kind: str) -> None:
+    errors: list[Exception] = []
+    async with (
+        running_gateway(settings_of(Limits())) as gateway,
+        connect(gateway.url) as publisher,
+        connect(gateway.url, limits=Limits(max_message_bytes=600_000), on_error=errors.append) as client,
+        client.subscribe("wf/a", observe=True) as messages,
+    ):
+        for size in (10, 700_000, 600_000):
+            await publisher.publish("wf/a", np.zeros(size, np.uint8), kind=kind, codec="none")
+            if size != 700_000:
+                assert (await anext(messages)).tensor.size == size
+    (error,) = errors
+    assert isinstance(error, RequestRefused)
+    assert error.code == Code.MESSAGE_TOO_BIG
+
+
+async def test_a_small_message_that_is_larger_than_a_client_takes_is_refused_in_a_run_too() -> None:
+    errors: list[Exception] = []
+    async with (
+        running_gateway(settings_of(Limits())) as gateway,
+        connect(gateway.url, limits=Limits(max_message_bytes=100), on_error=errors.append) as client,
+        connect(gateway.url) as publisher,
+        client.subscribe("wf/a") as messages,
+    ):
+        large = np.zeros(200, np.uint8)
+        await asyncio.gather(*[publisher.publish("wf/a", large, kind="event") for _ in range(40)])
+        await publisher.publish("wf/a", np.zeros(100, np.uint8))
+        assert (await anext(messages)).tensor.size == 100
+    assert len(errors) == 40
+
+
+@pytest.mark.parametrize("nbytes", [899_990, 890_000])
+async def test_messages_by_http_that_hardly_fit_a_frame_reach_receivers(nbytes: int) -> None:
+    limits = Limits(max_frame_bytes=900_000)
+    settings = replace(settings_of(limits), admin_port=0)
+    async with (
+        running_gateway(settings) as gateway,
+        connect(gateway.url) as client,
+        client.subscribe("wf/a") as messages,
+    ):
+        array = np.arange(nbytes, dtype=np.uint8)
+        async with httpx.AsyncClient(base_url=gateway.admin_url or "") as http:
+            (await http.put("/api/v1/streams/wf/a", content=saved(array))).raise_for_status()
+        assert np.array_equal((await anext(messages)).tensor, array)
 
 
 @pytest.mark.parametrize("limits", SMALL)

@@ -259,7 +259,7 @@ USES: dict[str, tuple[Use, list[Any]]] = {
     "connect limits": (connected("limits"), [None, *NO_CODE]),
     "connect limits frame": (
         lambda _, url, value: connect(url, limits=Limits(max_frame_bytes=value)),
-        [None, *NOT_A_COUNT],
+        [None, 1 << 20, *NOT_A_COUNT],
     ),
     "connect limits message": (
         lambda _, url, value: connect(url, limits=Limits(max_message_bytes=value)),

@@ -16,6 +16,7 @@ from gateway.errors import Code, InvalidArgument, PeerError, ProtocolViolation, 
 from gateway.protocol.encoding import CodecStep, Encoding
 from gateway.protocol.frames import Frame, bytes_of, iter_frames
 from gateway.protocol.transfers import (
+    WHOLE_BYTES,
     Assembler,
     Chunk,
     ChunkPlan,
@@ -195,6 +196,23 @@ def test_the_beginning_of_a_plain_chunk_tells_which_it_is(data: bytes, transfer:
 )
 def test_a_payload_of_up_to_two_chunks_travels_whole(payload_bytes: int, frame_bytes: int, whole: bool) -> None:
     assert travels_whole(payload_bytes, 4096, frame_bytes) is whole
+
+
+@pytest.mark.parametrize(
+    ("chunk_bytes", "largest"),
+    [
+        (4096, 8192),
+        (512 * 1024, WHOLE_BYTES),
+        (768 * 1024, WHOLE_BYTES),
+        (WHOLE_BYTES, WHOLE_BYTES),
+        (1 << 22, 1 << 22),
+    ],
+)
+def test_a_payload_above_a_chunk_travels_whole_up_to_a_size_that_every_client_takes(
+    chunk_bytes: int, largest: int
+) -> None:
+    assert travels_whole(largest, chunk_bytes, 1 << 23)
+    assert not travels_whole(largest + 1, chunk_bytes, 1 << 23)
 
 
 def test_payload_is_the_buffer_itself_and_read_only() -> None:

@@ -132,6 +132,7 @@ class Decoding:
         elif frame.encoding is not None:
             self._decode(inbound, frame.encoding, destination)
         else:
+            self._check_size(inbound)
             _set_base(destination, inbound, frame.payload)
             if destination.order.idle:
                 destination.deliver(inbound, frame.payload)

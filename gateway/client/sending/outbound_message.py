@@ -96,6 +96,14 @@ class OutboundMessage:
         """Key by which messages of a queue are sent: first those that keep their sequences, then in order of calls."""
         return self.lost_s is None, self.place or self.sequence or math.inf
 
+    def fits_one_frame(self, chunk_bytes: int, frame_bytes: int) -> bool:
+        """Return whether it need not be cut; see :meth:`gateway.client.sending.content.Content.fits_one_frame`.
+
+        A message that was lost on its way is cut, so that the part that arrives is not lost again.
+        """
+        again = self.lost_s is not None and self.content.payload_bytes > chunk_bytes
+        return not again and self.content.fits_one_frame(chunk_bytes, frame_bytes)
+
     def restart(self) -> None:
         """Prepare to send the message again; of a large one the part that is missing."""
         self.ended = False

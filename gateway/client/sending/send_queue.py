@@ -299,7 +299,7 @@ class SendQueue(ABC):
         self._context.check_size(self.name, content.payload_bytes)
         await self._wait_addressable(session, message)
         chain = await self._chain_for(session, message)
-        if not content.fits_one_frame(session.chunk_bytes, session.frame_bytes):
+        if not message.fits_one_frame(session.chunk_bytes, session.frame_bytes):
             async with self._context.transfer_room.taken(content.payload_bytes):
                 await self._send_chunked(session, message, chain)
             return
@@ -324,7 +324,7 @@ class SendQueue(ABC):
         message.judge_by(session.clock)
         attempt = message.attempt
         # The gateway may have a part of the message, or may refuse it once more: then no chunk is sent in vain.
-        asking = message.begun or attempt > 0
+        asking = message.begun or attempt > 0 or message.lost_s is not None
         extensions = message.extensions
         if asking or message.confirmed:
             extensions = replace(extensions or Extensions(), resuming=True)

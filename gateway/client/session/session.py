@@ -17,6 +17,7 @@ from gateway.client.session.heartbeat import Heartbeat
 from gateway.client.session.outgoing_frames import CORKED_BYTES, OutgoingFrames
 from gateway.client.session.refusal import refusal
 from gateway.client.session.socket import ABNORMAL, Lost, Socket
+from gateway.client.session.tcp_progress import TcpProgress
 from gateway.errors import Code, ConnectionFailed, ProtocolViolation, RequestRefused
 from gateway.protocol.frames import Frame, body_of, only_frame
 from gateway.protocol.json_size import MAX_BODY_BYTES
@@ -25,6 +26,7 @@ from gateway.protocol.runs import FrameRun, iter_runs
 from gateway.protocol.session_body import parse_session, write_session
 from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.state import Event, Role, State, advance
+from gateway.protocol.transfers import FRAME_ROOM_BYTES
 from gateway.protocol.wire import (
     CHUNK_BYTES_MULTIPLE,
     JSON_OPCODES,
@@ -42,9 +44,6 @@ Handler = Callable[[memoryview, Frame], None]
 session."""
 RunHandler = Callable[[FrameRun], None]
 """Handler of a run of MESSAGE frames that are alike, all at once; raises nothing."""
-
-FRAME_ROOM_BYTES: Final = 1024
-"""Room in a WebSocket message beside a payload and its meta block: for headers, an OPEN, padding."""
 
 
 class Handlers(NamedTuple):
@@ -114,6 +113,7 @@ class Session:
             self._loop.call_later, self.send, self._heard, self._give_up, beat, probed, self.clock
         )
         self._reading = True
+        self._progress = TcpProgress()
         self._last_error: Error | None = None
         self._hello_ns = 0
         self.draining = False
@@ -345,12 +345,15 @@ class Session:
             self._heartbeat.start(welcome.heartbeat_interval_s)
 
     def _heard(self) -> bool:
-        """Return whether anything arrived since the last call, or nothing could because reading is paused."""
+        """Return whether there was a sign of life since the last call, or none could be seen.
+
+        Bytes that wait here while the other side takes others are one: an answer waits behind them.
+        """
         socket = self._socket
         if socket is None or not self._reading:
             return True
         heard, socket.received = socket.received, False
-        return heard
+        return self._progress.made(socket.tcp, socket.unsent_bytes) or heard
 
     def _give_up(self, silent_s: float) -> None:
         self.abort(f"nothing was received for {silent_s:.0f} s", Code.HEARTBEAT_TIMEOUT)

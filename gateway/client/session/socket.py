@@ -26,6 +26,7 @@ from websockets.uri import WebSocketURI
 
 from gateway.client.forking import cut_off
 from gateway.client.owner import tell_of_fork
+from gateway.client.session.tcp_progress import TcpSocket
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, UsageError
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Buffer
@@ -138,6 +139,11 @@ class Socket(asyncio.BufferedProtocol):
     def unsent_bytes(self) -> int:
         """Bytes that were written and not handed to the operating system."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    @property
+    def tcp(self) -> TcpSocket | None:
+        """The socket under the connection, for its options only; ``None``: there is none."""
+        return None if self._transport is None else self._transport.get_extra_info("socket")
 
     # Called by the owner.
 

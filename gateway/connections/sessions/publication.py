@@ -16,7 +16,7 @@ from gateway.protocol.data import write_data
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.signals import Abort, End
-from gateway.protocol.transfers import ChunkPlan, travels_whole, write_chunk
+from gateway.protocol.transfers import FRAME_ROOM_BYTES, ChunkPlan, travels_whole, write_chunk
 from gateway.protocol.wire import FLAG_ACK, Buffer, Opcode
 
 
@@ -73,8 +73,8 @@ class OpenAlias:
 class Publication:
     """A message whose payload comes in pieces.
 
-    A payload of more than two chunks is sent chunk by chunk as it comes (spec section 6), a smaller one in one frame
-    when it is complete. No more than that frame, or one chunk, is held here.
+    A large payload is sent chunk by chunk as it comes (spec section 6), a smaller one in one frame when it is complete.
+    No more than that frame, or one chunk, is held here.
     """
 
     _target: PublicationTarget
@@ -102,7 +102,8 @@ class Publication:
     def __post_init__(self) -> None:
         self._room = self.payload_bytes
         target = self._target
-        if not travels_whole(self.payload_bytes, target.chunk_bytes, target.max_frame_bytes):
+        room = target.max_frame_bytes - len(self._meta) - FRAME_ROOM_BYTES
+        if not travels_whole(self.payload_bytes, target.chunk_bytes, room):
             self._room = target.chunk_bytes
             self._transfer = target.next_transfer()
         self._alias.publication = self

@@ -9,7 +9,7 @@ from gateway.connections.sessions.session import Session
 from gateway.protocol.data import DataFrame
 from gateway.protocol.limits import Limits
 from gateway.protocol.signals import End
-from gateway.protocol.transfers import ChunkPlan, split_payload, travels_whole, write_chunk
+from gateway.protocol.transfers import FRAME_ROOM_BYTES, ChunkPlan, split_payload, travels_whole, write_chunk
 
 
 def submit(dispatcher: Dispatcher, session: Session, message: DataFrame, limits: Limits) -> Iterator[None] | None:
@@ -24,7 +24,8 @@ def submit(dispatcher: Dispatcher, session: Session, message: DataFrame, limits:
     Returns:
         The steps of a large message, none of which is taken yet; ``None`` if the dispatcher has the message.
     """
-    if not travels_whole(len(message.payload), limits.chunk_bytes, limits.max_frame_bytes):
+    room = limits.max_frame_bytes - len(message.meta) - FRAME_ROOM_BYTES
+    if not travels_whole(len(message.payload), limits.chunk_bytes, room):
         return _submit_chunks(dispatcher, session, message, limits.chunk_bytes)
     dispatcher.handle(session, b"".join(message.write()))
     return None

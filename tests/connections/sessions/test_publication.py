@@ -19,7 +19,7 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta
 from gateway.protocol.signals import Abort
 from gateway.protocol.tensors import TensorSpec
-from gateway.protocol.transfers import Assembler, parse_chunk
+from gateway.protocol.transfers import FRAME_ROOM_BYTES, Assembler, parse_chunk
 from gateway.protocol.wire import FLAG_ACK, Opcode
 
 CHUNK_BYTES = 4096
@@ -30,7 +30,7 @@ class Tape:
     """An :class:`~gateway.connections.sessions.publication.PublicationTarget` that keeps what it is given."""
 
     chunk_bytes = CHUNK_BYTES
-    max_frame_bytes = 2 * CHUNK_BYTES
+    max_frame_bytes = 4 * CHUNK_BYTES
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -120,9 +120,11 @@ def test_a_large_one_goes_chunk_by_chunk_as_it_comes(size: int) -> None:
 
 
 def test_a_payload_that_fits_no_frame_goes_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Tape, "max_frame_bytes", CHUNK_BYTES + 100)
+    largest = CHUNK_BYTES + 100
+    meta_bytes = len(write_meta([TensorSpec("", np.dtype(np.uint8), (largest,))]))
+    monkeypatch.setattr(Tape, "max_frame_bytes", largest + meta_bytes + FRAME_ROOM_BYTES)
     opcodes = []
-    for size in (CHUNK_BYTES + 100, CHUNK_BYTES + 101):
+    for size in (largest, largest + 1):
         bench = Bench(size)
         bench.publication.write(pattern(size))
         bench.publication.end()
