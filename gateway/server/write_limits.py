@@ -40,7 +40,7 @@ def limits_of(drained_bytes: int, seconds: float) -> WriteLimits:
     return WriteLimits(high_bytes, high_bytes // PARTS, SLOW_UNSENT_BYTES)
 
 
-class TcpSocket(Protocol):
+class BoundedSocket(Protocol):
     """Socket of a program or of an event loop."""
 
     def fileno(self) -> int:
@@ -50,7 +50,7 @@ class TcpSocket(Protocol):
         """Set an option."""
 
 
-def bound_unsent(tcp_socket: TcpSocket | None, nbytes: int) -> None:
+def bound_unsent(tcp_socket: BoundedSocket | None, nbytes: int) -> None:
     """Bound the unsent bytes of a TCP socket; of one that listens, those of the sockets that it accepts.
 
     Args:
