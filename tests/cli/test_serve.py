@@ -154,7 +154,8 @@ def test_a_signal_ends_the_start_at_once(tmp_path: Path, number: signal.Signals)
             assert (process.returncode, log) == (-number, "")
 
 
-def test_it_imports_nothing_heavy_before_it_listens() -> None:
+def test_it_imports_nothing_heavy_before_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)  # coverage imports some of it
     program = (
         "import os, sys\n"
         "from gateway.cli import program, serve\n"
