@@ -312,7 +312,7 @@ class Core:
         self._subscriptions.drop(session)
         self._requests.drop(session)
         self._deletions.drop(session)
-        self.hub.drop(session)
+        self.hub.drop(session, self.pool.newest_of(session.peer.client_id))
         self.pool.remove(session)
 
     def trim_histories(self) -> Generator[None, None, None]:

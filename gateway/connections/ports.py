@@ -348,7 +348,8 @@ class SubscriptionListener(Protocol):
             client_id: the client.
             patterns: the pattern of each subscription that ended; empty if a connection is lost that had none.
             returning: the client is expected back, since its connection is lost or it asked to be waited for;
-                otherwise it has unsubscribed, or its subscriptions have observed only.
+                otherwise it has unsubscribed, its subscriptions have observed only, or its newest connection has
+                subscribed to the same.
         """
 
 

@@ -98,7 +98,6 @@ class Hub:
             slices,
             self._past,
         )
-
         self._expiry = Expiry(self._clock.monotonic_s, slices, self._has_nobody, self._expire)
         for stream in streams:
             self._expiry.watch(stream)
@@ -253,21 +252,26 @@ class Hub:
         if not is_address(pattern.text):
             self._tell_left(session, [pattern], returning=keep and not observed)
 
-    def drop(self, session: Session) -> None:
-        """Remove all subscriptions of a session: its connection is lost. If they are many, that takes several turns."""
+    def drop(self, session: Session, newest: Session | None = None) -> None:
+        """Remove all subscriptions of a session, whose connection is lost: in several turns if they are many.
+
+        The client is waited for, but not for patterns to which its ``newest`` connection has subscribed as well.
+        """
         self._new.note(session)
         self.views.new.note(session)
-        observed = [session.subscriptions[number] for number in session.observing]
-        workers = [session.subscriptions[number] for number in session.credits]
+        ended = [session.subscriptions[number] for number in session.observing]
+        workers = session.worker_patterns
         for number, pattern in session.subscriptions.items():
             self._patterns.remove(pattern, (session, number))
         session.subscriptions.clear()
         session.credits.clear()
         session.observing = frozenset()
         self._departures.of_session(session)
-        if observed:
-            self._tell_left(session, observed, returning=False)
-        self._tell_left(session, workers, returning=True)
+        held = () if newest is None else frozenset(newest.worker_patterns)
+        ended += [pattern for pattern in workers if pattern in held]
+        if ended:
+            self._tell_left(session, ended, returning=False)
+        self._tell_left(session, [pattern for pattern in workers if pattern not in held], returning=True)
 
     def refresh(self, session: Session, stream_id: int) -> None:
         """Send a session a keyframe of a state stream, or of a view of one, that it receives.
@@ -337,10 +341,9 @@ class Hub:
                 work = 0
                 yield
         views = self.views.stats()
-        for kind, delivered in views.delivered_messages.items():
-            kinds[kind][3] += delivered
-        for kind, delivered in self.observations.delivered_messages.items():
-            kinds[kind][3] += delivered
+        for delivered_messages in (views.delivered_messages, self.observations.delivered_messages):
+            for kind, delivered in delivered_messages.items():
+                kinds[kind][3] += delivered
         by_kind = MappingProxyType({kind: KindStats(*sums) for kind, sums in kinds.items()})
         return HubStats(by_kind, consumers, self.observations.receivers, views, held_acks, MappingProxyType(ended))
 
@@ -375,9 +378,7 @@ class Hub:
 
     def _make_room(self, *, dead_letters: bool) -> None:
         """End an empty stream that nobody uses, one of dead letters or another one."""
-        stream = self.unused.find(
-            lambda stream: is_dead_letter_name(stream.name) is dead_letters and self._is_free(stream)
-        )
+        stream = self.unused.find(lambda each: is_dead_letter_name(each.name) is dead_letters and self._is_free(each))
         if stream is not None:
             self.end(stream, EndReason.MADE_ROOM)
 

@@ -204,6 +204,11 @@ class Session:
         """Whether the transport is lost, and what the client sent before is still handled."""
         return self.pending is not None and self.pending.lost
 
+    @property
+    def worker_patterns(self) -> list[Pattern]:
+        """Patterns of the subscriptions by which the client takes messages of acknowledged streams to work on them."""
+        return [self.subscriptions[number] for number in self.credits]
+
     def not_open(self, alias: int, max_aliases: int) -> RequestRefused:
         """Return the refusal of an alias that is not open, or that can not be opened because there are so many."""
         if len(self.bindings) < max_aliases:
@@ -233,8 +238,12 @@ class Session:
             connection.close(code, _short(error.message))
 
     def part(self, error: PeerError) -> None:
-        """Close the transport as :meth:`fail` does, but leave what the client has sent to be handled."""
-        self.connection.send(Error.of(error))
+        """Close the transport as :meth:`fail` does, but leave what the client has sent to be handled.
+
+        A client that lets its answers pile up gets no ERROR, but the code of the close: it decides about a reconnect.
+        """
+        if self.connection.takes_urgent:
+            self.connection.send(Error.of(error))
         self.connection.transport.close(error.code, _short(error.message))
 
 

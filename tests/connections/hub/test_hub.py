@@ -223,6 +223,55 @@ def test_a_stream_that_is_opened_while_a_client_is_away_is_kept_for_it() -> None
     assert list(fanout.consumers) == ["worker"]
 
 
+def consumers_of_new_stream(world: World) -> list[str]:
+    _, fanout = world.core.hub.open(StreamName("wf/tasks"), Kind.COLLABORATION)
+    assert isinstance(fanout, ConsumerFanout)
+    return list(fanout.consumers)
+
+
+def test_a_client_is_not_waited_for_that_has_subscribed_on_its_newest_connection_before_the_older_is_gone() -> None:
+    world = World()
+    older = world.peer("worker", instance=1)
+    older.subscribe("wf/*")
+    older.session.backlog.add(lambda: False)
+    newest = world.peer("worker", instance=1)
+    number = newest.subscribe("wf/*")
+    assert older.session in list(world.core.pool)
+    world.settle()
+    assert older.session not in list(world.core.pool)
+    newest.unsubscribe(number)
+    assert consumers_of_new_stream(world) == []
+
+
+@pytest.mark.parametrize("newer", ["subscribes to another", "observes", "has unsubscribed"])
+def test_a_client_is_waited_for_whose_newest_connection_does_not_take_what_an_older_one_took(newer: str) -> None:
+    world = World()
+    older = world.peer("worker", instance=1)
+    older.subscribe("wf/*")
+    older.session.backlog.add(lambda: False)
+    newest = world.peer("worker", instance=1)
+    number = newest.subscribe("other/*" if newer == "subscribes to another" else "wf/*", observe=newer == "observes")
+    if newer == "has unsubscribed":
+        newest.unsubscribe(number)
+    world.settle()
+    assert consumers_of_new_stream(world) == ["worker"]
+
+
+def test_listeners_are_told_of_every_subscription_that_ends_whoever_else_has_it() -> None:
+    hub, recorder, session = observed_hub()
+    world = World()
+    newest = world.peer("worker").session
+    for each in (session, newest):
+        hub.subscribe(each, 1, compile_pattern("wf/*"))
+    hub.subscribe(session, 2, compile_pattern("wf/other"))
+    recorder.log.clear()
+    hub.drop(session, newest)
+    assert recorder.log == ["worker left wf/*, unsubscribed", "worker left wf/other, returning"]
+    recorder.log.clear()
+    hub.drop(newest, newest)
+    assert recorder.log == ["worker left wf/*, returning"]
+
+
 @pytest.mark.parametrize("too", [[], ["wf/s"]], ids=["view only", "stream too"])
 def test_refresh_of_a_view_brings_the_newest_version_of_the_view(too: Sequence[str]) -> None:
     world = World()

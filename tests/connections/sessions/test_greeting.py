@@ -242,14 +242,16 @@ def test_what_an_older_connection_has_sent_is_handled_as_after_a_loss(instance: 
     assert newer.close_code() is None
 
 
-def test_a_connection_that_reads_nothing_is_taken_over_all_the_same() -> None:
+@pytest.mark.parametrize(("instance", "code"), [(1, Code.RECONNECTED), (2, Code.SUPERSEDED)])
+def test_a_connection_that_reads_nothing_is_taken_over_with_the_code_alone(instance: int, code: Code) -> None:
     world = World(delivery=DeliverySettings(urgent_limit_bytes=16))
     older = world.peer("worker", instance=1)
     older.transport.fill_up()
     older.send(Ping(1).write())
     assert older.close_code() is None
-    newer = greeted(world, 1)
-    assert older.close_code() == Code.SLOW_CONSUMER  # not even the reason finds room
+    newer = greeted(world, instance)
+    assert older.close_code() == code
+    assert not older.read().errors
     assert not older.transport.late
     assert list(world.core.pool) == [newer.session]
     older.drop()
