@@ -20,7 +20,7 @@ class Introduction:
     Attributes:
         client_id: name of the client; ``None`` before the gateway has told it.
         instance: number of the running client.
-        generation: generation that the gateway has given to the client; ``None`` before, or if it gives none.
+        generation: last generation that a gateway has given to the client; ``None``: none has given one.
     """
 
     __slots__ = ("client_id", "generation", "instance")
@@ -33,4 +33,5 @@ class Introduction:
     def take(self, welcome: Welcome) -> None:
         """Keep what WELCOME tells, for the next HELLO."""
         self.client_id = welcome.client_id
-        self.generation = welcome.generation
+        if welcome.generation is not None:
+            self.generation = welcome.generation

@@ -23,13 +23,16 @@ WELCOME = Welcome(
 )
 
 
-def test_a_client_keeps_the_name_and_the_generation_that_it_was_told() -> None:
+def test_a_client_keeps_the_name_and_the_last_generation_that_it_was_told() -> None:
     introduction = Introduction(None)
     assert (introduction.client_id, introduction.generation) == (None, None)
     introduction.take(WELCOME)
     assert (introduction.client_id, introduction.generation) == ("agent-5f3a", 12)
+    # A gateway that knows no generations does not make an old program look like a new one to the next gateway.
     introduction.take(replace(WELCOME, generation=None))
-    assert introduction.generation is None
+    assert introduction.generation == 12
+    introduction.take(replace(WELCOME, generation=13))
+    assert introduction.generation == 13
 
 
 def test_each_client_draws_a_number_of_its_own_that_stays() -> None:
