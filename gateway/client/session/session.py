@@ -110,7 +110,7 @@ class Session:
         self.now_ns = self.clock.now_ns
         beat, probed = events.beating, events.probed
         self._heartbeat = Heartbeat(
-            self._loop.call_later, self.send, self._heard, self._give_up, beat, probed, self.clock
+            self._loop.call_later, self._send_beat, self._heard, self._give_up, beat, probed, self.clock
         )
         self._reading = True
         self._progress = TcpProgress()
@@ -347,13 +347,20 @@ class Session:
     def _heard(self) -> bool:
         """Return whether there was a sign of life since the last call, or none could be seen.
 
-        Bytes that wait here while the other side takes others are one: an answer waits behind them.
+        It is one that the other side takes bytes which stand before a PING.
         """
         socket = self._socket
         if socket is None or not self._reading:
             return True
         heard, socket.received = socket.received, False
-        return self._progress.made(socket.tcp, socket.unsent_bytes) or heard
+        return self._progress.made(socket.tcp) or heard
+
+    def _send_beat(self, buffers: Sequence[Buffer]) -> None:
+        """Send a PING or a PONG of the heartbeat."""
+        self.send(buffers)
+        socket = self._socket
+        if socket is not None:
+            self._progress.asked(socket.tcp, socket.unsent_bytes)
 
     def _give_up(self, silent_s: float) -> None:
         self.abort(f"nothing was received for {silent_s:.0f} s", Code.HEARTBEAT_TIMEOUT)
