@@ -78,7 +78,7 @@ REACHED_BY = {
     "bytes taken by the system and not sent yet, on Linux": (
         "server/test_write_limits.py:test_a_reader_that_stood_still_gets_few_versions_of_a_state_before_the_newest"
     ),
-    "chunks, and messages of 64 KiB and more, that the peer has not read": (
+    "chunks, messages above 64 KiB that have waited, and messages above 256 KiB together, that the peer has not read": (
         "connections/outbound/test_link.py:test_the_window_stays_within_its_bounds"
     ),
     "outbox, messages of `event` streams": (
@@ -94,10 +94,10 @@ REACHED_BY = {
         "connections/outbound/test_stream_queue.py:test_deltas_may_wait_up_to_twice_the_size_of_what_they_stand_for"
     ),
     "outbox, requests and replies": "connections/requests/test_requests.py:test_a_replier_without_room",
-    "control messages, answers and WebSocket pongs": (
+    "control messages of up to 256 KiB, answers and WebSocket pongs": (
         "connections/outbound/test_connection.py:test_whoever_lets_too_many_urgent_messages_pile_up_is_closed"
     ),
-    "control messages behind a large one of their stream": (
+    "larger control messages, and those behind them of their stream": (
         "connections/consumers/test_consumer_fanout.py:"
         "test_so_many_commands_may_wait_behind_a_large_one_of_their_stream"
     ),

@@ -133,15 +133,13 @@ class StreamSendQueue(SendQueue):
 
     def send_alike(self, message: OutboundMessage) -> bool:
         """Send a publish that looks like the prepared one, if that is possible now as :meth:`submit` would do it."""
-        prepared, alias, context = self.prepared, self._alias, self._context
+        prepared, context = self.prepared, self._context
         session, content = context.ready, message.content
         size = content.payload_bytes
         if (
             prepared is None
             or session is None
-            or self._waiting
-            or alias is not prepared.alias
-            or alias.session is not session
+            or not self._serves(alias := prepared.alias, session)
             or alias.awaiting_bytes + size > WINDOW_BYTES
             or (size > INLINE_ENCODE_BYTES and session.congested())
             or not (prepared.chain is not None or self._choice.plain(content))
@@ -166,6 +164,10 @@ class StreamSendQueue(SendQueue):
         message.payload_sent_bytes, message.ended = size, True
         return True
 
+    def _serves(self, alias: Alias, session: Session) -> bool:
+        """Return whether a message may go out at once under the alias of one before it."""
+        return not self._waiting and alias is self._alias and alias.session is session
+
     def submit_alone(self, message: OutboundMessage) -> None:
         """Submit a message of ``publish_nowait``, and let those that look like it be sent by :meth:`send_alone`."""
         content, before = message.content, self._keyframe_meta
@@ -173,19 +175,19 @@ class StreamSendQueue(SendQueue):
         alias = self._alias
         if content.meta is not before or not 0 < content.payload_bytes < MIN_BYTES or message.opcode != Opcode.MESSAGE:
             return
-        if message.ended and alias is not None and message.declaration.within(alias.declared):
+        # Until the stream is open, only messages that declare the same need not wait.
+        known = alias is not None and (alias.info is not None or message.declaration == alias.declared)
+        if message.ended and alias is not None and known and message.declaration.within(alias.declared):
             self._prepared_alone = PreparedMessage(content, message.flags, message.declaration, alias)
 
     def send_alone(self, ready: ReadyBatch) -> bool:
         """Send a message of ``publish_nowait`` that looks like the prepared one, if :meth:`submit` would do so now."""
-        prepared, alias, session = self._prepared_alone, self._alias, self._context.ready
+        prepared, session = self._prepared_alone, self._context.ready
         _, kind, opcode, _, content, timestamp_ns = ready
         if (
             prepared is None
             or session is None
-            or self._waiting
-            or alias is not prepared.alias
-            or alias.session is not session
+            or not self._serves(prepared.alias, session)
             or opcode != Opcode.MESSAGE
             or content.meta is not prepared.meta
             or kind is not prepared.declaration.kind

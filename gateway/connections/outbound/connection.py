@@ -11,6 +11,7 @@ from gateway.connections.outbound.backfill import Taken
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import Format, Sendable, framed
 from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWriter
+from gateway.connections.outbound.link import BULK_WRITE_BYTES
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.peer import Peer
@@ -149,11 +150,9 @@ class Connection(FrameWriter):
         else:
             self.send_signal(source, gap)
 
-    # Messages.
-
     def deliver(self, runs: Sequence[Run]) -> None:
         """Deliver runs of one source that no other receiver gets with them."""
-        if self.lagging:
+        if self.lagging or (len(runs) > 1 and sum([run.size for run in runs]) > BULK_WRITE_BYTES):
             self.enqueue(runs)
             return
         self.accounts.runs(runs)
@@ -169,16 +168,16 @@ class Connection(FrameWriter):
         """
         outbox = self.outbox if self.lagging and self.outbox is not None else self.fall_behind()
         for run in runs:
-            if run.source.kind is not Kind.CONTROL or run.size > self.settings.urgent_limit_bytes // 2:
+            if run.source.kind is not Kind.CONTROL:
                 outbox.put_run(run, again=again)
                 continue
             waiting_bytes = outbox.backlog_bytes_of(run.source)
-            if not outbox.waiting_bytes_of(run.source):
+            if run.size <= BULK_WRITE_BYTES and not outbox.waiting_bytes_of(run.source):
                 self.book(run.source)
                 self.accounts.messages(run.source.id, run.first, run.count)
                 self.send_urgent(b"".join(self.format.runs((run,))))
             elif waiting_bytes < self.settings.outbox_limit_bytes + self.settings.urgent_limit_bytes:
-                # Behind a large control message, which it may not pass.
+                # It is large, or behind a large one of its stream, which it may not pass.
                 outbox.put_run(run)
             else:
                 self.close(Code.SLOW_CONSUMER, f"{waiting_bytes} bytes of {run.source.name} are waiting: read faster")

@@ -27,7 +27,7 @@ class DeliverySettings:
     """Bytes that may wait in a connection's outbox before the policies of its streams' kinds act. Two large
     messages of each stream do not count: the one that is sent next, and one more; of only one stream if the receiver
     is slow."""
-    urgent_limit_bytes: int = 1024 * 1024
+    urgent_limit_bytes: int = 4 * 1024 * 1024
     """Control messages and answers that may wait before the connection is closed with ``SLOW_CONSUMER`` when one more
     comes; a single one may be larger."""
     max_event_hold_s: float = 5.0

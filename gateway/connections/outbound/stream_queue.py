@@ -93,7 +93,7 @@ class StreamQueue:
 
     @property
     def needs_link(self) -> bool:
-        """Whether nothing can be sent before the link takes a chunk."""
+        """Whether nothing can be sent before the link takes a chunk, or a message as large."""
         head = self.entries[0] if self.entries else None
         return isinstance(head, Cursor | PendingSnapshot) or _is_bulk(head) or (head is None and bool(self.open))
 

@@ -431,6 +431,23 @@ async def test_most_publishes_take_the_prepared_path(monkeypatch: pytest.MonkeyP
     await case.end()
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        [
+            ("nowait", "wf/a", "floats", "event", 1),
+            ("lose",),
+            ("attach", CHUNK_BYTES),
+            ("alone", "wf/a", "floats", None, 4),
+        ],
+        [("alone", "wf/a", "floats", "event", 3), ("attach", CHUNK_BYTES), ("alone", "wf/a", "floats", None, 4)],
+    ],
+    ids=["lost", "another session"],
+)
+def test_messages_that_declare_less_wait_until_the_stream_is_open_again(script: list[Step]) -> None:
+    run(script)
+
+
 async def test_most_messages_that_nobody_waits_for_take_the_prepared_path(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[bool] = []
     send_alone = StreamSendQueue.send_alone

@@ -307,6 +307,36 @@ def test_a_large_control_message_waits_in_the_outbox_and_those_behind_it_do_not_
     assert [len(arrival.payload) for arrival in subscriber.read().arrivals] == [900_000, 5, 900_000, 900_000]
 
 
+def test_large_control_messages_that_are_not_read_close_the_connection_at_a_bound() -> None:
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=3_000_000, urgent_limit_bytes=1_000_000))
+    publisher = world.publisher("wf/a", kind=Kind.CONTROL)
+    subscriber = world.subscriber("wf/a")
+    subscriber.read()
+    subscriber.transport.fill_up()
+    counts = []
+    for _ in range(9):
+        publisher.publish(0, bytes(600_000))
+        world.settle()
+        counts.append(subscriber.session.connection.closed)
+    assert counts == [False] * 8 + [True]
+    assert subscriber.close_code() == Code.SLOW_CONSUMER
+
+
+def test_tasks_that_are_delivered_together_wait_for_the_link() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", kind=Kind.COLLABORATION)
+    subscriber = world.subscriber("wf/a")
+    connection = subscriber.session.connection
+    subscriber.read()
+    subscriber.responsive = False
+    (source,) = connection.memberships
+    runs = [Run(source, offset, 1, (bytes(1 << 20),), 1 << 20, 0, 1) for offset in range(8)]
+    connection.deliver(runs)
+    assert is_lagging(connection)
+    assert sum(map(len, subscriber.transport.writes)) < 2 * FIRST_WINDOW_BYTES
+    assert publisher.read().codes == []
+
+
 def test_requests_are_refused_while_more_than_the_first_fill_the_outbox() -> None:
     world = World(delivery=DeliverySettings(outbox_limit_bytes=1000))
     connection = lagging(world, "wf/none").session.connection
