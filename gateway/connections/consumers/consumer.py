@@ -215,14 +215,9 @@ class Consumer:
         self._wake(self)
 
     def pump(self, now_ns: int, most: int) -> int:
-        """Send the units that may be sent now; past ``most`` of them the consumer is woken for the others.
+        """Send at most ``most`` of the units that may be sent at ``now_ns``, Unix time, and return what is left of it.
 
-        Args:
-            now_ns: Unix time.
-            most: number of units.
-
-        Returns:
-            The part of ``most`` that is left.
+        The consumer is woken for the others.
         """
         connection = self.connection
         return most if connection is None or connection.closed else self._send_queued(connection, now_ns, most)
@@ -264,7 +259,11 @@ class Consumer:
     def book(self, connection: Connection) -> None:
         """Do nothing: messages are in the connection's accounts when they are sent."""
 
-    begin_waiting = end_waiting = book
+    begin_waiting = book
+
+    def end_waiting(self, connection: Connection) -> None:
+        """Have the consumer pumped: everything that waited in the outbox is sent."""
+        self._wake(self)
 
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Find nothing: units that wait for a consumer are kept for it, and never left to history."""
@@ -344,8 +343,8 @@ class Consumer:
 
     def _form_now(self, unit: AckUnit, connection: Connection) -> Form | None:
         """Return the unit as the connection gets it; ``None`` if it may not have it now."""
-        if connection.closed:
-            return None
+        if connection.closed or (not connection.format.acknowledges and connection.waits_for(self.stream)):
+            return None  # without acknowledgements no credit bounds the bytes that wait
         if self._is_control:
             if len(self._in_flight) >= self._settings.max_pending_commands:
                 return None

@@ -127,8 +127,7 @@ class Connection(FrameWriter):
 
     def send(self, message: Sendable) -> None:
         """Send an answer or a signal; it passes the messages in the outbox."""
-        data = self.format.signal(message)
-        if data:
+        if data := self.format.signal(message):
             self.send_urgent(data)
 
     def send_signal(self, source: Source, signal: Gap | Replay | StreamInfo | Error) -> None:
@@ -373,12 +372,14 @@ class Connection(FrameWriter):
         """Return whether the client has the newest version of a state, or gets it by what is under way to it."""
         return self.outbox is None or self.outbox.all_under_way(source)
 
+    def waits_for(self, source: Source) -> bool:
+        """Return whether messages of a source wait in the outbox, or are under way."""
+        return self.outbox is not None and self.outbox.queue_of(source) is not None
+
     @property
     def queue_full(self) -> bool:
         """Whether publishes that must not be lost have to be refused."""
         return self.outbox is not None and self.outbox.full
-
-    # Parts of a queue that are made when their turn comes.
 
     def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Implement :meth:`~gateway.connections.outbound.backfill.BackfillReader.read_backfill`."""

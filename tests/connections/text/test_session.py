@@ -525,3 +525,27 @@ def test_texts_wait_behind_the_backlog() -> None:
     world.settle()
     (pong,) = peer.texts()
     assert json.loads(pong)["payload"]["t0"] == 5
+
+
+@pytest.mark.parametrize("size", [1000, 450_000])
+def test_tasks_for_a_client_that_reads_nothing_wait_at_their_stream_and_come_in_order(size: int) -> None:
+    world = World()
+    publisher = world.publisher("wf-42/tasks", kind=Kind.COLLABORATION)
+    peer = person(world)
+    peer.send(SUBSCRIBE)
+    world.settle()
+    peer.texts()
+    connection = peer.session.connection
+    peer.transport.fill_up()
+    count = 40
+    for number in range(count):
+        publisher.publish(0, bytes([number]) * size, ack=True)
+        world.settle()
+    assert connection.outbox is not None
+    assert connection.outbox.waiting_bytes < 2 * (size * 4 // 3 + 1000)
+    offsets: list[int] = []
+    while len(offsets) < count:
+        peer.transport.read_on()
+        world.settle()
+        offsets += [text["offset"] for text in map(json.loads, peer.texts()) if text["message_type"] == "message"]
+    assert offsets == [*range(count)]
