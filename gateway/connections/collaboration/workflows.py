@@ -5,7 +5,7 @@ A sweep takes small steps among those of other long work, and the next one begin
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from types import MappingProxyType
 from typing import Final
@@ -13,13 +13,13 @@ from typing import Final
 from gateway.connections.collaboration.graph import FEW_PLACES, NO_COUNTS, PLACES, Flow, FlowCounts, advancing
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.collaboration.recognition import recognize
-from gateway.connections.collaboration.traffic import IDLE_COST, MAX_WORKFLOWS, Traffic
+from gateway.connections.collaboration.traffic import FLOW_COST, IDLE_COST, MAX_WORKFLOWS, Traffic
 from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
 from gateway.connections.hub.hub import Hub
 from gateway.connections.ports import Clock
 from gateway.connections.requests.groups import Groups
 from gateway.connections.sessions.pool import Pool
-from gateway.connections.slices import Slices, Step, step_of
+from gateway.connections.slices import LET_GO_TOGETHER, Slices, Step, let_go, step_of
 from gateway.ids import ClientId
 from gateway.protocol.names import is_address
 from gateway.streams.stream_registry import StreamRegistry
@@ -39,6 +39,9 @@ STEP_COST: Final = 2048
 WORKFLOW_COST: Final = 256
 EDGE_COST: Final = 16
 """Costs of bringing a graph up to date: of itself, and of each edge and flow."""
+
+NOWHERE: Final = frozenset[str]()
+"""Workflows of a client that takes part in none."""
 
 MAX_EDGES: Final = 65_536
 """Edges of all graphs together, some 15 MB; beyond them a graph has at most those of few clients."""
@@ -119,7 +122,7 @@ class Workflows:
         yield from self._read()
         now_s = self._clock.monotonic_s()
         elapsed_s, self._counted_s = max(LEAST_SPAN_S, now_s - self._counted_s), now_s
-        yield from self._lead_requests()
+        yield from _together(self._lead_requests())
         silent = deque([workflow.name for workflow in self if not workflow.graph.edges])
         cost = 0
         for name in list(self._workflows | self.traffic.tables):
@@ -146,25 +149,39 @@ class Workflows:
                 cost = 0
                 yield
 
-    def _lead_requests(self) -> Iterator[None]:
-        """Lead requests and replies to the busiest workflow in which both clients take part, if there is one."""
+    def _lead_requests(self) -> Iterator[int]:
+        """Lead requests and replies to the busiest workflow in which both clients take part, if there is one.
+
+        Yields the cost of each part of the work. Many flows are taken, and let go, bit by bit.
+        """
         tables, flows = self.traffic.tables, dict[str, tuple[Flow, ...]]()
-        for name in [name for name in tables if is_address(name)]:
-            flows[name] = tables.pop(name).take().flows
-            yield
-        concerned = {client_id for each in flows.values() for flow in each for client_id in flow[:2]}
-        taking_part = defaultdict[ClientId, set[str]](set)
-        for name in [name for name in self._workflows if flows and not is_address(name)]:
-            for client_id in self._workflows[name].graph.clients & concerned:
-                taking_part[client_id].add(name)
-            yield
-        for address, each in flows.items():
-            for flow in each:
-                shared = taking_part[flow.source] & taking_part[flow.target]
+        concerned: dict[ClientId, None] = {}
+        for address in list(tables):
+            if is_address(address):
+                taken = flows[address] = tables.pop(address).take().flows
+                for flow in taken:
+                    concerned[flow.source] = concerned[flow.target] = None
+                yield FLOW_COST * len(taken)
+            yield IDLE_COST
+        taking_part: dict[ClientId, set[str]] = {}
+        for name in list(self._workflows) if concerned else ():
+            if not is_address(name):
+                graph = self._workflows[name].graph
+                for client_id in graph.clients:
+                    if client_id in concerned:
+                        taking_part.setdefault(client_id, set()).add(name)
+                yield FLOW_COST * len(graph.edges)
+            yield IDLE_COST
+        for address in list(flows):
+            for flow in flows.pop(address):
+                shared = taking_part.get(flow.source, NOWHERE) & taking_part.get(flow.target, NOWHERE)
                 table = self.traffic.table_of(max(shared, key=self._rank, default=address))
                 if table is not None:
                     table.add(flow.source, (flow.target,), flow.via, flow.messages, flow.nbytes)
-            yield
+                yield EDGE_COST + FLOW_COST * len(shared)
+            yield IDLE_COST
+        while let_go(concerned) | let_go(taking_part):
+            yield IDLE_COST * LET_GO_TOGETHER
 
     def _rank(self, name: str) -> tuple[float, str]:
         """Return the sort key of a workflow that has a graph: the busiest one is the last."""
@@ -210,3 +227,13 @@ class Workflows:
                 del self._workflows[workflow.name]
                 return True
         return False
+
+
+def _together(costs: Iterator[int]) -> Iterator[None]:
+    """Take parts of work, which yield their costs, up to the cost of one step between two chances for the loop."""
+    cost = 0
+    for each in costs:
+        cost += each
+        if cost >= STEP_COST:
+            cost = 0
+            yield

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+
 import pytest
 
 from gateway.connections.collaboration import workflows as module
@@ -10,6 +13,7 @@ from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.collaboration.workflows import MAX_EDGES, SWEEP_INTERVAL_S, SWEEP_SHARE
 from gateway.connections.slices import SLICE_S
+from gateway.ids import ClientId
 from gateway.protocol.messages import EndReason, Kind
 from tests.connections.asking import ask, reply
 from tests.connections.memory import Peer, World
@@ -157,6 +161,50 @@ def test_a_sweep_takes_steps_and_a_second_one_waits_for_it() -> None:
     world.clock.look_s = 0.0
     sweep(world)
     assert workflows.pause_s == SWEEP_INTERVAL_S
+
+
+class Named(str):
+    """Id of a client that counts how often clients are looked up."""
+
+    __slots__ = ()
+    lookups = 0
+
+    def __hash__(self) -> int:
+        Named.lookups += 1
+        return super().__hash__()
+
+
+def test_requests_of_very_many_clients_are_led_and_let_go_in_small_steps() -> None:
+    agents, askers = 400, 10
+    world = World()
+    traffic = world.core.workflows.traffic
+    clients = [ClientId(Named(f"asker-{number}")) for number in range(askers)]
+    for number in range(agents):
+        agent = ClientId(Named(f"agent-{number}"))
+        table = traffic.table_of(f"agent:{agent}")
+        assert table is not None
+        for client in clients:
+            table.add(client, (agent,), Via.REQUEST, 1, 100)
+            table.add(agent, (client,), Via.REPLY, 1, 10)
+    world.take_one_step_a_turn()
+    world.core.workflows.begin_sweep()
+    lookups, blocks = [], []
+    gc.disable()
+    try:
+        while True:
+            before = Named.lookups, sys.getallocatedblocks()
+            if not world.clock.turn():
+                break
+            lookups.append(Named.lookups - before[0])
+            blocks.append(abs(sys.getallocatedblocks() - before[1]))
+    finally:
+        gc.enable()
+    found = {workflow.name: workflow for workflow in world.core.workflows}
+    assert len(found) == agents
+    assert found["agent:agent-7"].graph.clients == {"agent-7", *clients}
+    flows = 2 * agents * askers
+    assert max(lookups) < flows / 4
+    assert max(blocks) < flows / 4  # taken or let go
 
 
 def test_a_sweep_that_fails_is_given_up_and_the_next_one_begins(caplog: pytest.LogCaptureFixture) -> None:
