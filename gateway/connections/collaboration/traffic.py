@@ -113,7 +113,7 @@ class Traffic:
         if scheme == AGENT_SCHEME:
             yield ClientId(holder), 1.0
             return
-        members = self._groups.members_of(address)[:READ_RECEIVERS]
+        members = self._groups.first_members_of(address, READ_RECEIVERS)
         got = [member.mailbox.delivered_messages for member in members]
         for member, number in zip(members, got, strict=True):
             yield member.requests.connection.peer.client_id, number / max(1, sum(got))
@@ -135,7 +135,7 @@ class Traffic:
         for each in fanouts:
             count += 0 if each is fanout else each.receivers
             for delivery in each.classes:
-                for member in delivery.members[:READ_RECEIVERS]:
+                for member in islice(delivery, READ_RECEIVERS):
                     found[member.peer.client_id] = None
         workflow = self._workflows.get(workflow_of(stream.name)) if fanout.receivers > READ_RECEIVERS else None
         if workflow is not None:

@@ -86,7 +86,7 @@ class BroadcastPart:
             self.delivery.flush()
         self.begun = True
         size = message.plan.payload_bytes
-        members = [member for member in self.delivery.members if not member.lagging]
+        members = [member for member in self.delivery if not member.lagging]
         if based:
             members = [member for member in members if self.delivery.holds_newest(member)]
         self.audience = dict.fromkeys([member for member in members if size <= member.max_message_bytes])

@@ -8,7 +8,7 @@ own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from gateway.connections.fanout.form import TEXTS_AT_ONCE, as_text
@@ -178,10 +178,8 @@ class DeliveryClass:
     def __len__(self) -> int:
         return len(self._members)
 
-    @property
-    def members(self) -> list[Connection]:
-        """All receivers of the class."""
-        return list(self._members)
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._members)
 
     @property
     def delivered_messages(self) -> int:

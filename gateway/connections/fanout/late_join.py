@@ -61,7 +61,7 @@ class LateJoin:
         def deliver(result: Sequence[Found] | BaseException) -> None:
             form = made_of(result, run)
             if isinstance(form, Gap) and isinstance(self._source, Stream):
-                self._enqueue(form, delivery, delivery.members, repeated=False)
+                self._enqueue(form, delivery, list(delivery), repeated=False)
                 delivery.advance_to(run.last + 1)
             else:
                 delivery.add(form if isinstance(form, Run) else run)

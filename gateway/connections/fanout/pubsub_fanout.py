@@ -230,7 +230,7 @@ class PubSubFanout:
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.close`, one receiver a step."""
         if self.acks is not None:
             yield from self.acks.releasing()
-        for member in [member for delivery in self.classes for member in delivery.members]:
+        for member in [member for delivery in self.classes for member in delivery]:
             if self.source not in member.memberships:
                 continue  # gone meanwhile
             for broadcast in self._broadcasts.values():
@@ -246,7 +246,7 @@ class PubSubFanout:
             self.delivered = gap.last + 1
             for delivery in self.classes:
                 delivery.flush()
-                for member in delivery.members:
+                for member in list(delivery):
                     member.send_gap(self.source, gap)
 
         self._queue.add_ready(tell)
@@ -386,7 +386,7 @@ class PubSubFanout:
         served = {member for part in broadcast.parts for member in part.audience}
         for delivery in self.classes:
             delivery.flush()
-            others = [member for member in delivery.members if member not in served]
+            others = [member for member in delivery if member not in served]
             if has_base:
                 others = broadcast.send_deltas(delivery, others)
             self._late_join.send(message, delivery, others)

@@ -51,7 +51,7 @@ class StateFanout(PubSubFanout):
         assert self._deltas is not None
         self._newest = self._deltas.latest = newest
         for delivery in self.classes:
-            for member in delivery.members:
+            for member in list(delivery):
                 if member in receivers:
                     self._late_join.send_newest(member, delivery, newest)
                 else:
@@ -86,7 +86,7 @@ class StateFanout(PubSubFanout):
                 if takes_patches(delivery) and names <= delivery.codecs:
                     delivery.add(run)
                 else:
-                    self._late_join.send(run, delivery, delivery.members)
+                    self._late_join.send(run, delivery, list(delivery))
             self._tell_taps(run)
 
         self._queue.add_ready(deliver)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import NamedTuple
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
@@ -42,9 +43,9 @@ class Groups:
         if not members:
             del self._members[address]
 
-    def members_of(self, address: str) -> list[Member]:
-        """Return the members of a group."""
-        return list(self._members.get(address, {}).values())
+    def first_members_of(self, address: str, count: int) -> list[Member]:
+        """Return the first members of a group, at most ``count``; does not look at the others."""
+        return list(islice(self._members.get(address, {}).values(), count))
 
     def choose(
         self, address: str, asker: ConnectionRequests, except_for: ConnectionRequests | None = None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from gateway.connections.collaboration import traffic
 from gateway.connections.collaboration.graph import FlowCounts, Via
 from gateway.connections.collaboration.traffic import FLOW_COST, IDLE_COST, MAX_WORKFLOWS, MOVED_COST, READ_RECEIVERS
+from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.outbound.connection import Connection
 from gateway.protocol.messages import Kind
 from gateway.protocol.views import View
 from tests.connections.asking import ask, ask_large, reply, reply_large
@@ -125,7 +129,7 @@ def test_receivers_of_views_and_observers_are_receivers() -> None:
     assert counts.messages == 3
 
 
-def test_of_very_many_receivers_some_are_looked_at_and_all_are_counted() -> None:
+def test_of_very_many_receivers_some_are_looked_at_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(max_connections=300)
     author = publisher(world, "author", "wf/a")
     for number in range(READ_RECEIVERS + 10):
@@ -137,7 +141,16 @@ def test_of_very_many_receivers_some_are_looked_at_and_all_are_counted() -> None
     world.core.workflows.begin_sweep()
     world.settle()
     author.publish(0, b"12345678")
+    members, looked_at = DeliveryClass.__iter__, list[Connection]()
+
+    def look(delivery: DeliveryClass) -> Iterator[Connection]:
+        for member in members(delivery):
+            looked_at.append(member)
+            yield member
+
+    monkeypatch.setattr(DeliveryClass, "__iter__", look)
     take(world, author)
+    assert len(looked_at) == READ_RECEIVERS
     counts = counts_of(world)
     assert counts.messages == READ_RECEIVERS + 11
     assert len(counts.flows) == READ_RECEIVERS + 1

@@ -255,7 +255,7 @@ def delivered_to(peer: Peer) -> int:
 def test_all_members_lag_when_the_last_one_falls_behind() -> None:
     room = Room()
     members = [room.member() for _ in range(2)]
-    assert room.delivery.members == [connection_of(member) for member in members]
+    assert list(room.delivery) == [connection_of(member) for member in members]
     lagging = [room.delivery.all_lagging]
     for member in members:
         member.transport.fill_up()

@@ -31,6 +31,13 @@ class Staff:
         return None if chosen is None else self.members.index(chosen.requests)
 
 
+def test_some_members_are_found_of_very_many() -> None:
+    staff = Staff(3)
+    assert [each.requests for each in staff.groups.first_members_of(GROUP, 2)] == staff.members[:2]
+    assert [each.requests for each in staff.groups.first_members_of(GROUP, 9)] == staff.members
+    assert staff.groups.first_members_of("group:other", 2) == []
+
+
 def test_equals_get_their_turns() -> None:
     staff = Staff(3)
     assert [staff.next() for _ in range(7)] == [0, 1, 2, 0, 1, 2, 0]
