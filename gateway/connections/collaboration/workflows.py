@@ -161,7 +161,7 @@ class Workflows:
                 taken = flows[address] = tables.pop(address).take().flows
                 for flow in taken:
                     concerned[flow.source] = concerned[flow.target] = None
-                yield FLOW_COST * len(taken)
+                yield EDGE_COST * len(taken)
             yield IDLE_COST
         taking_part: dict[ClientId, set[str]] = {}
         for name in list(self._workflows) if concerned else ():
