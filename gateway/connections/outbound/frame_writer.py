@@ -138,11 +138,11 @@ class FrameWriter:
         """Send runs, in one WebSocket message if the format joins messages."""
         for run in runs:
             self.accounts.messages(run.source.id, run.first, run.count)
-        size = sum([run.size for run in runs])
-        if size > BULK_BYTES:
-            self.write_bulk(self.format.runs(runs), size)
+        buffers, first = self.format.runs(runs), runs[0]
+        if len(runs) == 1 and first.size > BULK_BYTES * first.count:
+            self.write_bulk(buffers, first.size)
         else:
-            self.transport.writelines(self.format.runs(runs))
+            self.transport.writelines(buffers)
 
     def write_framed(self, buffers: Sequence[Buffer]) -> bool:
         """Send framed messages, as bulk if they are as large; return as :meth:`write_bulk`."""

@@ -17,7 +17,7 @@ from functools import partial
 from gateway.protocol.signals import Pong
 
 BULK_BYTES = 64 * 1024
-"""Bytes above which a message that waits for a receiver is bulk, as a chunk is."""
+"""Bytes above which a message that waits for a receiver is bulk, as a chunk is; many small ones together are not."""
 BULK_WRITE_BYTES = 256 * 1024
 """Bytes above which messages are bulk that are written together to a receiver that keeps up: to count smaller ones
 would cost each member of a delivery class some microseconds."""

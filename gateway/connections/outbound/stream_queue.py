@@ -373,7 +373,7 @@ def is_under_way(entry: QueueEntry) -> bool:
 
 
 def _is_bulk(entry: QueueEntry | None) -> bool:
-    return isinstance(entry, Run) and entry.size > BULK_BYTES
+    return isinstance(entry, Run) and entry.size > BULK_BYTES * entry.count
 
 
 def _is_unsent(entry: QueueEntry) -> bool:
