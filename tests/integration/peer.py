@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
@@ -154,7 +154,8 @@ class RawPeer:
         data = await self.websocket.recv()
         assert isinstance(data, bytes)
         for ping in self.reader.feed(data):
-            await self.websocket.send(Pong(ping.t0, START_NS, START_NS).write())
+            with suppress(ConnectionClosed):  # messages that came before the close are still to be read
+                await self.websocket.send(Pong(ping.t0, START_NS, START_NS).write())
 
 
 @asynccontextmanager
