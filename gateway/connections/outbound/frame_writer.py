@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import Format
-from gateway.connections.outbound.link import BULK_BYTES, BULK_WRITE_BYTES, Link
+from gateway.connections.outbound.link import BULK_WRITE_BYTES, Link, is_bulk
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import Clock, Transport
@@ -139,7 +139,7 @@ class FrameWriter:
         for run in runs:
             self.accounts.messages(run.source.id, run.first, run.count)
         buffers, first = self.format.runs(runs), runs[0]
-        if len(runs) == 1 and first.size > BULK_BYTES * first.count:
+        if len(runs) == 1 and is_bulk(first.size, first.count):
             self.write_bulk(buffers, first.size)
         else:
             self.transport.writelines(buffers)

@@ -47,6 +47,11 @@ LARGEST_STEP_DOWN = -0.5
 """Bound on one step down, as a share of the bytes just read: a reader that was not scheduled for once is not slow."""
 
 
+def is_bulk(nbytes: int, count: int) -> bool:
+    """Return whether ``count`` messages that wait, of ``nbytes`` together, are bulk."""
+    return nbytes > BULK_BYTES * count
+
+
 @dataclass(slots=True, eq=False)
 class Link:
     """The bulk window of one connection."""

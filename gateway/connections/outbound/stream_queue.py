@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from gateway.connections.lagging.cursor import ChunkReceiver, Cursor
 from gateway.connections.outbound.backfill import Backfill, BackfillReader, LargeForm
-from gateway.connections.outbound.link import BULK_BYTES
+from gateway.connections.outbound.link import is_bulk
 from gateway.connections.outbound.pending_snapshot import PendingSnapshot, SnapshotReader
 from gateway.errors import Code
 from gateway.protocol.messages import Error, StreamInfo
@@ -373,7 +373,7 @@ def is_under_way(entry: QueueEntry) -> bool:
 
 
 def _is_bulk(entry: QueueEntry | None) -> bool:
-    return isinstance(entry, Run) and entry.size > BULK_BYTES * entry.count
+    return isinstance(entry, Run) and is_bulk(entry.size, entry.count)
 
 
 def _is_unsent(entry: QueueEntry) -> bool:
