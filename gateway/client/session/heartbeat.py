@@ -33,7 +33,8 @@ class Heartbeat:
 
     Args:
         call_later: ``call_later`` of the loop.
-        send: sends the buffers of frames.
+        ask: sends the buffers of a PING.
+        send: sends the buffers of other frames.
         heard: returns whether anything arrived since the last call, or nothing could because reading is paused.
         give_up: called with the seconds of silence.
         beat: called before the PING of each interval.
@@ -44,6 +45,7 @@ class Heartbeat:
     def __init__(
         self,
         call_later: Callable[[float, Callable[[], None]], Timer],
+        ask: Callable[[Sequence[Buffer]], object],
         send: Callable[[Sequence[Buffer]], object],
         heard: Callable[[], bool],
         give_up: Callable[[float], None],
@@ -52,6 +54,7 @@ class Heartbeat:
         clock: GatewayClock,
     ) -> None:
         self._call_later = call_later
+        self._ask = ask
         self._send = send
         self._heard = heard
         self._give_up = give_up
@@ -89,7 +92,7 @@ class Heartbeat:
 
     def _ping(self) -> None:
         self._first_pings -= 1
-        self._send((Ping(self._clock.local_ns()).write(),))
+        self._ask((Ping(self._clock.local_ns()).write(),))
 
     def _schedule(self) -> None:
         self._timer = self._call_later(self._half_s, self._beat)

@@ -110,7 +110,7 @@ class Session:
         self.now_ns = self.clock.now_ns
         beat, probed = events.beating, events.probed
         self._heartbeat = Heartbeat(
-            self._loop.call_later, self._send_beat, self._heard, self._give_up, beat, probed, self.clock
+            self._loop.call_later, self._ask, self.send, self._heard, self._give_up, beat, probed, self.clock
         )
         self._reading = True
         self._progress = TcpProgress()
@@ -355,8 +355,8 @@ class Session:
         heard, socket.received = socket.received, False
         return self._progress.made(socket.tcp) or heard
 
-    def _send_beat(self, buffers: Sequence[Buffer]) -> None:
-        """Send a PING or a PONG of the heartbeat."""
+    def _ask(self, buffers: Sequence[Buffer]) -> None:
+        """Send a PING."""
         self.send(buffers)
         socket = self._socket
         if socket is not None:

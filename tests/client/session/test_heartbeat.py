@@ -26,6 +26,7 @@ class Session:
         self.heartbeat = Heartbeat(
             self.call_later,
             self.send,
+            self.send,
             lambda: not self.silent,
             self.given_up.append,
             self.report,
