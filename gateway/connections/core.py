@@ -42,6 +42,7 @@ from gateway.connections.sliced_workers import SlicedWorkers
 from gateway.connections.slices import Slices
 from gateway.connections.subscribe_handler import SubscribeHandler
 from gateway.connections.subscribe_parts import SubscribeParts
+from gateway.connections.sweeps import Sweep
 from gateway.connections.validation import check_positive
 from gateway.connections.viewing.context import ViewContext
 from gateway.errors import Code, PeerError, ProtocolViolation
@@ -55,6 +56,9 @@ from gateway.streams.large import TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.rules import StreamRules
 from gateway.streams.stream_registry import HISTORY_TOTAL_BYTES, StreamRegistry
+
+AGE_INTERVAL_S: Final = 1.0
+"""Interval at which messages that are too old are dropped."""
 
 LOST_BACKLOG_BYTES: Final = 64 * 1024 * 1024
 """Input of all lost connections together that is still handled; what is lost with more is not."""
@@ -120,6 +124,7 @@ class Core:
         dead_letters: messages that no consumer has processed, on their way to the streams of dead letters.
         producers: publishes of each producer that have been accepted.
         workflows: collaboration graphs.
+        sweeps: work that recurs, for the server to repeat.
         conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
         client_conflated_messages: messages that newer ones replaced in the libraries of clients that are gone.
         lag_changes: connections that have fallen behind or caught up.
@@ -223,6 +228,12 @@ class Core:
             self.pool,
             self._part,
         )
+        self.sweeps = (
+            Sweep(lambda: self.heartbeat.sweep_interval_s, self.heartbeat.sweep),
+            Sweep(lambda: settings.consumer_sweep_interval_s, self.sweep_consumers),
+            Sweep(lambda: self.workflows.pause_s, self.workflows.begin_sweep),
+            Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
+        )
         self.dispatcher = Dispatcher(
             Router(limits, self._uploads, self._partial_uploads, self.gate, self.merger, self.streams.expansion),
             self._uploads,
@@ -316,7 +327,7 @@ class Core:
         self.pool.remove(session)
 
     def trim_histories(self) -> Generator[None, None, None]:
-        """Trim messages that are too old; to be called about once a second. Yields now and then, for the loop."""
+        """Trim messages that are too old. Yields now and then, for the loop."""
         now_ns = round(self.clock.monotonic_s() * 1e9)
         yield from self.streams.budget.trim(now_ns)
         yield from self.streams.dead_letters.trim(now_ns)

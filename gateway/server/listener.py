@@ -12,6 +12,7 @@ from http import HTTPStatus
 from gateway.connections.core import Core
 from gateway.connections.outbound.formats import BinaryFormat, Format
 from gateway.connections.sessions.session import Session
+from gateway.connections.sweeps import Sweep
 from gateway.connections.text.renderer import TextRenderer
 from gateway.connections.text.session import TextSession
 from gateway.errors import Code
@@ -32,8 +33,8 @@ DRAIN_POLL_S = 0.02
 CLOSED_A_TURN = 16
 """Sockets that are closed in one turn because their peers send no more: some hundred microseconds. A program that ends
 has thousands of them closed at the same time."""
-AGE_INTERVAL_S = 1.0
-"""Interval at which messages that are too old are dropped, and the clock follows the machine's."""
+WATCH_INTERVAL_S = 1.0
+"""Longest interval at which late handshakes are dropped, and the clock follows the machine's."""
 
 
 class Listener:
@@ -53,7 +54,7 @@ class Listener:
         self._binary_receivers = Receivers(core.dispatcher.receive, _refuse_text)
         self._server: asyncio.Server | None = None
         self.addresses: Sequence[str] = ()
-        self._sweepers: list[asyncio.Task[None]] = []
+        self._recurring: list[asyncio.Task[None]] = []
         self._open: set[WebSocketConnection] = set()
         self._all_closed = asyncio.Event()
         self._all_closed.set()
@@ -79,8 +80,8 @@ class Listener:
         )
         for listening in self._server.sockets:
             bound_unsent(listening, FIRST.unsent_bytes)  # those that are accepted inherit it
-        sweeps = (self._sweep(), self._sweep_consumers(), self._sweep_workflows(), self._follow_time())
-        self._sweepers = [loop.create_task(sweep) for sweep in sweeps]
+        work = [self._watch(), *[_repeat(sweep) for sweep in self._core.sweeps]]
+        self._recurring = [loop.create_task(each) for each in work]
         bound = [listening.getsockname()[:2] for listening in self._server.sockets]
         port = int(bound[0][1])
         # The system chooses another port for each of several addresses.
@@ -119,9 +120,9 @@ class Listener:
         except TimeoutError:
             for websocket in list(self._open):
                 websocket.abort()
-        for sweeper in self._sweepers:
-            sweeper.cancel()
-        await asyncio.gather(*self._sweepers, return_exceptions=True)
+        for task in self._recurring:
+            task.cancel()
+        await asyncio.gather(*self._recurring, return_exceptions=True)
 
     # Called by the WebSockets: the Endpoint.
 
@@ -177,32 +178,12 @@ class Listener:
         if line is not None:
             logger.error(line)
 
-    async def _sweep(self) -> None:
-        heartbeat = self._core.heartbeat
+    async def _watch(self) -> None:
+        pause_s = min(WATCH_INTERVAL_S, self._core.settings.hello_timeout_s / 2)
         while True:
-            await sleep(heartbeat.sweep_interval_s)
-            heartbeat.sweep()
-            self._drop_late_handshakes()
-
-    async def _sweep_consumers(self) -> None:
-        interval_s = self._core.settings.consumer_sweep_interval_s
-        while True:
-            await sleep(interval_s)
-            for _ in self._core.sweep_consumers():
-                await asyncio.sleep(0)
-
-    async def _sweep_workflows(self) -> None:
-        workflows = self._core.workflows
-        while True:
-            await sleep(workflows.pause_s)
-            workflows.begin_sweep()
-
-    async def _follow_time(self) -> None:
-        while True:
-            await sleep(AGE_INTERVAL_S)
+            await sleep(pause_s)
             self._core.clock.follow()
-            for _ in self._core.trim_histories():
-                await asyncio.sleep(0)
+            self._drop_late_handshakes()
 
     def _drop_late_handshakes(self) -> None:
         latest = self._core.clock.monotonic_s() - self._core.settings.hello_timeout_s
@@ -210,6 +191,13 @@ class Listener:
             if accepted_s > latest:
                 return
             websocket.abort()
+
+
+async def _repeat(sweep: Sweep) -> None:
+    while True:
+        await sleep(sweep.pause_s())
+        for _ in sweep.work() or ():
+            await asyncio.sleep(0)
 
 
 async def check_port(host: str, port: int) -> None:

@@ -1,0 +1,24 @@
+"""Sweeps of a core: which there are, and that each does its work."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.connections.memory import World
+
+
+def test_a_core_has_a_sweep_for_each_kind_of_work_that_recurs() -> None:
+    """The pauses come from the settings; all of the work may be done at any time."""
+    world = World()
+    core = world.core
+    pauses = [sweep.pause_s() for sweep in core.sweeps]
+    assert pauses == pytest.approx(
+        [
+            core.heartbeat.sweep_interval_s,
+            core.settings.consumer_sweep_interval_s,
+            core.workflows.pause_s,
+            1.0,
+        ]
+    )
+    for sweep in core.sweeps:
+        assert list(sweep.work() or ()) == []
