@@ -79,7 +79,7 @@ REACHED_BY = {
         "server/test_write_limits.py:test_a_reader_that_stood_still_gets_few_versions_of_a_state_before_the_newest"
     ),
     "chunks, messages above 64 KiB that have waited, and messages above 256 KiB together, that the peer has not read": (
-        "connections/outbound/test_link.py:test_the_window_stays_within_its_bounds"
+        "connections/outbound/test_bulk_window.py:test_the_window_stays_within_its_bounds"
     ),
     "outbox, messages of `event` streams": (
         "connections/outbound/test_outbox.py:test_an_event_drops_its_oldest_messages_and_says_so"

@@ -11,8 +11,8 @@ from gateway.connections.fanout.delivery_class import MANY_OWED
 from gateway.connections.hub.joins import READERS_AT_ONCE
 from gateway.connections.inbound.router import RUN_BYTES
 from gateway.connections.input_budget import INPUT_S
+from gateway.connections.outbound.bulk_window import BulkWindow
 from gateway.connections.outbound.frame_writer import DeliverySettings
-from gateway.connections.outbound.link import Link
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.sessions.session import MAX_UNREADABLE, Session
 from gateway.errors import Code, RequestRefused
@@ -190,13 +190,13 @@ def test_a_pong_tells_how_long_the_way_to_the_client_is() -> None:
     world = World()
     peer = world.peer()
     peer.send(Pong(START_NS, START_NS, START_NS).write())
-    assert peer.session.connection.link is None
-    link = peer.session.connection.link = Link()
+    assert peer.session.connection.bulk_window is None
+    window = peer.session.connection.bulk_window = BulkWindow()
     asked_ns = world.clock.time_ns()
-    assert link.sent(1 << 20, asked_ns)
+    assert window.sent(1 << 20, asked_ns)
     world.clock.advance(0.25)
     peer.send(Pong(asked_ns, asked_ns, asked_ns).write())
-    assert link.rtt_ns == pytest.approx(0.25e9, rel=0.01)
+    assert window.rtt_ns == pytest.approx(0.25e9, rel=0.01)
 
 
 def test_credit_lets_more_through_and_done_removes_what_is_processed() -> None:

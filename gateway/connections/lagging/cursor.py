@@ -13,7 +13,7 @@ class ChunkReceiver(Protocol):
 
     @property
     def bulk_open(self) -> bool:
-        """Whether the link takes another chunk (:mod:`gateway.connections.outbound.link`)."""
+        """Whether the link takes another chunk (:mod:`gateway.connections.outbound.bulk_window`)."""
 
     def write_head(self, message: LargeMessage) -> None:
         """Send the data frame of a large message."""

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple, Protocol
 
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.backfill import Taken
+from gateway.connections.outbound.bulk_window import BULK_WRITE_BYTES
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import Format, Sendable, framed
 from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWriter
-from gateway.connections.outbound.link import BULK_WRITE_BYTES
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.peer import Peer
@@ -333,10 +333,10 @@ class Connection(FrameWriter):
         self._probe_ns = None
 
     def answered(self, pong: Pong) -> None:
-        """Open the link's window further: the client has read everything up to a PING of ours."""
+        """Open the bulk window further: the client has read everything up to a PING of ours."""
         self.answered_ns = max(self.answered_ns, pong.t0)
-        if self.link is not None:
-            self.link.answered(pong, self._clock.time_ns())
+        if self.bulk_window is not None:
+            self.bulk_window.answered(pong, self._clock.time_ns())
             self.drain()
 
     def lose(self) -> None:

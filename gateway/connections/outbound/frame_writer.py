@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.connections.links.round_trip import NO_ROUND_TRIP, RoundTrip, read_round_trip, sampled
+from gateway.connections.outbound.bulk_window import BULK_WRITE_BYTES, BulkWindow, is_bulk
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import Format
-from gateway.connections.outbound.link import BULK_WRITE_BYTES, Link, is_bulk
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import Clock, Transport
@@ -61,7 +62,7 @@ class FrameWriter:
     Attributes:
         announcements: streams that the client is about to receive; ``None``: there are none.
         accounts: messages, gaps and replays that were sent, by stream and subscription.
-        link: flow control of bulk; made when the first chunk is sent.
+        bulk_window: flow control of bulk; made when the first chunk is sent.
         reading: back-pressure on the client.
         paused: the transport holds more than high water.
         closed: nothing goes to the client any more.
@@ -69,12 +70,13 @@ class FrameWriter:
 
     __slots__ = (
         "_clock",
+        "_round_trip",
         "_urgent_bytes",
         "accounts",
         "announcements",
+        "bulk_window",
         "closed",
         "format",
-        "link",
         "paused",
         "reading",
         "settings",
@@ -94,12 +96,22 @@ class FrameWriter:
         self.settings = settings
         self.accounts = accounts
         self.announcements: Announcements | None = None
-        self.link: Link | None = None
+        self.bulk_window: BulkWindow | None = None
         self.reading = ReadingHolds(transport)
         self.paused = False
         self.closed = False
         self._clock = clock
         self._urgent_bytes = 0
+        self._round_trip = NO_ROUND_TRIP
+
+    @property
+    def round_trip(self) -> RoundTrip | None:
+        """The round trip to the client; ``None`` before the first sample."""
+        return read_round_trip(self._round_trip)
+
+    def sample_round_trip(self, round_trip_ns: int) -> None:
+        """Take a round trip to the client into account, without the time for which it says that it held the PING."""
+        self._round_trip = sampled(self._round_trip, round_trip_ns, self._clock.monotonic_s())
 
     def send_urgent(self, data: Buffer) -> None:
         """Send framed bytes past the outbox; a client that lets too many of them pile up is closed."""
@@ -181,16 +193,16 @@ class FrameWriter:
         if not self.format.answers_pings:
             self.transport.writelines(buffers)
             return True
-        link = self.link
-        if link is None:
-            link = self.link = Link()
+        window = self.bulk_window
+        if window is None:
+            window = self.bulk_window = BulkWindow()
         now_ns = self._clock.time_ns()
-        if link.sent(size, now_ns):
+        if window.sent(size, now_ns):
             buffers = [*buffers, self.format.signal(Ping(now_ns))]
         self.transport.writelines(buffers)
-        return link.open
+        return window.open
 
     @property
     def bulk_open(self) -> bool:
         """Whether the link takes another chunk."""
-        return self.link is None or self.link.open
+        return self.bulk_window is None or self.bulk_window.open

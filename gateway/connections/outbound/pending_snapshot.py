@@ -38,7 +38,7 @@ class SnapshotReader(Protocol):
 
     @property
     def bulk_open(self) -> bool:
-        """Whether the link takes another chunk (:mod:`gateway.connections.outbound.link`)."""
+        """Whether the link takes another chunk (:mod:`gateway.connections.outbound.bulk_window`)."""
 
     def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
         """Return the version as a keyframe; ``None`` while it is merged: the connection is drained when it is there."""

@@ -77,7 +77,7 @@ class Groups:
 def _load(requests: ConnectionRequests) -> tuple[bool, int, bool, int]:
     """Return the sort key: queue full, requests not answered yet, behind with reading, distance."""
     connection = requests.connection
-    rtt_ns = 0 if connection.link is None else connection.link.rtt_ns
+    rtt_ns = 0 if connection.bulk_window is None else connection.bulk_window.rtt_ns
     return (
         connection.queue_full,
         requests.load_bytes // REQUEST_BYTES,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from gateway.connections.outbound.bulk_window import FIRST_WINDOW_BYTES, PINGS_A_WINDOW
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, SubscribedStreams, SubscribeOptions
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWriter
-from gateway.connections.outbound.link import FIRST_WINDOW_BYTES, PINGS_A_WINDOW
 from gateway.errors import Code
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.limits import Limits
@@ -94,7 +94,7 @@ def test_bulk_is_followed_by_a_ping_a_quarter_of_the_window_and_stopped_at_all_o
 def test_a_format_that_answers_no_pings_has_no_window() -> None:
     scene = Scene(answers_pings=False)
     assert scene.writer.write_bulk((b"chunk",), 2 * FIRST_WINDOW_BYTES)
-    assert scene.writer.link is None
+    assert scene.writer.bulk_window is None
     assert scene.transport.writes == [b"chunk"]
 
 

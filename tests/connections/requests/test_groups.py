@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.outbound.link import Link
+from gateway.connections.outbound.bulk_window import BulkWindow
 from gateway.connections.requests.groups import NEAR_NS, Groups, Member
 from gateway.connections.requests.mailbox import own_mailbox
 from gateway.connections.sessions.outstanding_requests import REQUEST_BYTES, ConnectionRequests
@@ -59,8 +59,8 @@ def test_of_equally_loaded_ones_it_is_the_one_that_reads_and_is_near() -> None:
     staff = Staff(4)
     staff.members[0].connection.pause_writing()
     for member, rtt_ns in zip(staff.members[1:], (80 * NEAR_NS, NEAR_NS // 2, NEAR_NS // 3), strict=True):
-        member.connection.link = Link()
-        member.connection.link.rtt_ns = rtt_ns
+        member.connection.bulk_window = BulkWindow()
+        member.connection.bulk_window.rtt_ns = rtt_ns
     assert [staff.next() for _ in range(3)] == [2, 3, 2]
     staff.members[2].load_bytes = staff.members[3].load_bytes = 5 * REQUEST_BYTES
     assert staff.next() == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.outbound.link import (
+from gateway.connections.outbound.bulk_window import (
     FIRST_WINDOW_BYTES,
     GOODPUT_SAMPLES,
     MAX_PING_EVERY_BYTES,
@@ -15,64 +15,64 @@ from gateway.connections.outbound.link import (
     PING_EVERY_BYTES,
     PINGS_A_WINDOW,
     TARGET_DELAY_NS,
-    Link,
+    BulkWindow,
 )
 from gateway.protocol.signals import Pong
 
 MS = 1_000_000
 
 
-def transmit(link: Link, bytes_per_ms: int, rtt_ms: int, total_bytes: int) -> int:
+def transmit(window: BulkWindow, bytes_per_ms: int, rtt_ms: int, total_bytes: int) -> int:
     """Send bulk over a line of ``bytes_per_ms`` that answers ``rtt_ms`` later; its longest queue in ns."""
     now = sent = served = longest = 0
     pings: list[tuple[int, int, int]] = []
     while served < total_bytes:
-        while link.open and sent < total_bytes:
+        while window.open and sent < total_bytes:
             sent += 65536
-            if link.sent(65536, now + len(pings)):
+            if window.sent(65536, now + len(pings)):
                 pings.append((now + len(pings), sent, 0))
         now += MS
         served = min(sent, served + bytes_per_ms)
         longest = max(longest, (sent - served) * MS // bytes_per_ms)
         pings = [(t0, at, answer or (now + rtt_ms * MS if at <= served else 0)) for t0, at, answer in pings]
         for t0, _, _ in [ping for ping in pings if ping[2] and ping[2] <= now]:
-            link.answered(Pong(t0, now, now), now)
+            window.answered(Pong(t0, now, now), now)
         pings = [ping for ping in pings if not (ping[2] and ping[2] <= now)]
     return longest
 
 
 def test_a_fresh_link_takes_the_first_window() -> None:
-    link = Link()
-    assert link.open
-    pings = sum(link.sent(65536, n) for n in range(FIRST_WINDOW_BYTES // 65536))
+    window = BulkWindow()
+    assert window.open
+    pings = sum(window.sent(65536, n) for n in range(FIRST_WINDOW_BYTES // 65536))
     assert pings == PINGS_A_WINDOW
-    assert not link.open
+    assert not window.open
 
 
 def test_a_fast_link_gets_a_wide_window() -> None:
-    link = Link()
-    transmit(link, bytes_per_ms=2_000_000, rtt_ms=0, total_bytes=500_000_000)
-    assert link.window_bytes > 2 * FIRST_WINDOW_BYTES
-    assert 1e9 < link.goodput_bytes_per_s < 4e9
+    window = BulkWindow()
+    transmit(window, bytes_per_ms=2_000_000, rtt_ms=0, total_bytes=500_000_000)
+    assert window.window_bytes > 2 * FIRST_WINDOW_BYTES
+    assert 1e9 < window.goodput_bytes_per_s < 4e9
 
 
 def test_a_slow_link_is_left_with_a_short_queue() -> None:
-    link = Link()
-    transmit(link, bytes_per_ms=300_000, rtt_ms=1, total_bytes=100_000_000)
-    queue_ns = transmit(link, bytes_per_ms=300_000, rtt_ms=1, total_bytes=100_000_000)
+    window = BulkWindow()
+    transmit(window, bytes_per_ms=300_000, rtt_ms=1, total_bytes=100_000_000)
+    queue_ns = transmit(window, bytes_per_ms=300_000, rtt_ms=1, total_bytes=100_000_000)
     assert queue_ns <= 2 * TARGET_DELAY_NS + 5 * MS
 
 
 def test_a_long_fat_link_is_used() -> None:
-    link = Link()
-    transmit(link, bytes_per_ms=100_000, rtt_ms=100, total_bytes=400_000_000)
-    assert link.window_bytes >= 0.5 * 100 * 100_000
-    assert link.rtt_ns >= 100 * MS
+    window = BulkWindow()
+    transmit(window, bytes_per_ms=100_000, rtt_ms=100, total_bytes=400_000_000)
+    assert window.window_bytes >= 0.5 * 100 * 100_000
+    assert window.rtt_ns >= 100 * MS
 
 
-def pings_of(link: Link, nbytes: int) -> int:
+def pings_of(window: BulkWindow, nbytes: int) -> int:
     """The number of PINGs with which a link follows so many bytes."""
-    return sum(link.sent(65536, n) for n in range(nbytes // 65536))
+    return sum(window.sent(65536, n) for n in range(nbytes // 65536))
 
 
 @pytest.mark.parametrize(
@@ -80,91 +80,91 @@ def pings_of(link: Link, nbytes: int) -> int:
     [(10_000, PING_EVERY_BYTES), (200_000, PING_EVERY_BYTES), (2_000_000, MAX_PING_EVERY_BYTES)],
 )
 def test_fast_links_are_measured_less_often(bytes_per_ms: int, every_bytes: int) -> None:
-    link = Link()
-    transmit(link, bytes_per_ms, rtt_ms=0 if bytes_per_ms > 1_000_000 else 100, total_bytes=1000 * bytes_per_ms)
-    link.window_bytes = MAX_WINDOW_BYTES
-    assert pings_of(link, 64 * MAX_PING_EVERY_BYTES) == pytest.approx(64 * MAX_PING_EVERY_BYTES / every_bytes, abs=1)
+    window = BulkWindow()
+    transmit(window, bytes_per_ms, rtt_ms=0 if bytes_per_ms > 1_000_000 else 100, total_bytes=1000 * bytes_per_ms)
+    window.window_bytes = MAX_WINDOW_BYTES
+    assert pings_of(window, 64 * MAX_PING_EVERY_BYTES) == pytest.approx(64 * MAX_PING_EVERY_BYTES / every_bytes, abs=1)
 
 
 def test_an_answer_to_no_ping_of_ours_changes_nothing() -> None:
-    link = Link()
-    while link.open:
-        link.sent(MAX_PING_EVERY_BYTES, 5)
-    link.answered(Pong(99, 100, 100), 100)
-    assert not link.open
-    assert link.rtt_ns == 0
+    window = BulkWindow()
+    while window.open:
+        window.sent(MAX_PING_EVERY_BYTES, 5)
+    window.answered(Pong(99, 100, 100), 100)
+    assert not window.open
+    assert window.rtt_ns == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 4 * MAX_PING_EVERY_BYTES), st.integers(0, 10**12), st.booleans())))
 def test_the_window_stays_within_its_bounds(steps: list[tuple[int, int, bool]]) -> None:
-    link = Link()
+    window = BulkWindow()
     asked: list[int] = []
     now = 0
     for size, passed, answer in steps:
         now += passed + 1
-        if link.open and link.sent(size, now):
+        if window.open and window.sent(size, now):
             asked.append(now)
         if answer and asked:
-            link.answered(Pong(asked.pop(0), now, now), now)
-        assert MIN_WINDOW_BYTES <= link.window_bytes <= MAX_WINDOW_BYTES
+            window.answered(Pong(asked.pop(0), now, now), now)
+        assert MIN_WINDOW_BYTES <= window.window_bytes <= MAX_WINDOW_BYTES
 
 
-def fill(link: Link, now: int) -> list[int]:
+def fill(window: BulkWindow, now: int) -> list[int]:
     """Send all that the window takes; the PINGs."""
     asked = []
-    while link.open:
+    while window.open:
         now += 1
-        if link.sent(65536, now):
+        if window.sent(65536, now):
             asked.append(now)
     return asked
 
 
 def test_clocks_need_not_agree_and_may_be_set() -> None:
-    link = Link()
+    window = BulkWindow()
     now = 0
     for skew in (10**18, -(10**18)):
         for _ in range(400):
             now += 200 * MS
-            for n, t0 in enumerate(fill(link, now)):
+            for n, t0 in enumerate(fill(window, now)):
                 arrived = now + (n + 1) * MS // 2
-                link.answered(Pong(t0, arrived + skew, arrived + skew), arrived)
-    assert link.window_bytes > FIRST_WINDOW_BYTES
+                window.answered(Pong(t0, arrived + skew, arrived + skew), arrived)
+    assert window.window_bytes > FIRST_WINDOW_BYTES
 
 
 def test_an_answer_that_waits_for_us_does_not_narrow_the_window() -> None:
-    link = Link()
+    window = BulkWindow()
     for round_ in range(50):
         now = round_ * 1000 * MS
-        for n, t0 in enumerate(fill(link, now)):
+        for n, t0 in enumerate(fill(window, now)):
             arrived = now + (n + 1) * MS // 2
-            link.answered(Pong(t0, arrived, arrived), now + 500 * MS)
-    assert link.window_bytes > FIRST_WINDOW_BYTES
+            window.answered(Pong(t0, arrived, arrived), now + 500 * MS)
+    assert window.window_bytes > FIRST_WINDOW_BYTES
 
 
 def test_a_window_that_shrinks_below_what_no_ping_follows_does_not_close_for_good() -> None:
     """The reader was fast and becomes slow; behind the last PING lies less than would have been followed by another."""
-    link = Link()
+    window = BulkWindow()
     now_ns = MS
 
     def answer_after(delay_ns: int, asked_ns: int) -> None:
         nonlocal now_ns
         now_ns += delay_ns
-        link.answered(Pong(asked_ns, now_ns, now_ns), now_ns)
+        window.answered(Pong(asked_ns, now_ns, now_ns), now_ns)
 
     asked_ns = now_ns
-    assert link.sent(MAX_PING_EVERY_BYTES, asked_ns)
+    assert window.sent(MAX_PING_EVERY_BYTES, asked_ns)
     for delay_ns in [MS // 10] * 100 + [100 * MS] * (GOODPUT_SAMPLES // 2):
         now_ns += 1
         # Another PING is under way before this one is answered, so that the goodput can be told.
         next_ns = now_ns
-        assert link.sent(MAX_PING_EVERY_BYTES, next_ns)
+        assert window.sent(MAX_PING_EVERY_BYTES, next_ns)
         answer_after(delay_ns, asked_ns)
         asked_ns = next_ns
-    assert link.window_bytes > PINGS_A_WINDOW * MAX_PING_EVERY_BYTES
-    assert not link.sent(MAX_PING_EVERY_BYTES - 8, now_ns)
+    assert window.window_bytes > PINGS_A_WINDOW * MAX_PING_EVERY_BYTES
+    assert not window.sent(MAX_PING_EVERY_BYTES - 8, now_ns)
     answer_after(100 * MS, asked_ns)  # and the median of the goodputs is a slow one
-    assert link.window_bytes < MAX_PING_EVERY_BYTES - 8
-    assert link.open
+    assert window.window_bytes < MAX_PING_EVERY_BYTES - 8
+    assert window.open
 
 
 @given(
@@ -174,15 +174,15 @@ def test_a_window_that_shrinks_below_what_no_ping_follows_does_not_close_for_goo
     )
 )
 def test_either_it_is_open_or_an_answer_is_awaited(steps: list[tuple[int, int]]) -> None:
-    link = Link()
+    window = BulkWindow()
     now_ns = MS
     pings: list[int] = []
     for size, delay_ms in steps:
         now_ns += 1
-        if link.open and link.sent(size, now_ns):
+        if window.open and window.sent(size, now_ns):
             pings.append(now_ns)
         if pings and delay_ms:
             now_ns += delay_ms * MS
-            link.answered(Pong(pings[0], now_ns, now_ns), now_ns)
+            window.answered(Pong(pings[0], now_ns, now_ns), now_ns)
             pings.pop(0)
-        assert link.open or pings
+        assert window.open or pings

@@ -53,7 +53,7 @@ def is_bulk(nbytes: int, count: int) -> bool:
 
 
 @dataclass(slots=True, eq=False)
-class Link:
+class BulkWindow:
     """The bulk window of one connection."""
 
     rtt_ns: int = 0

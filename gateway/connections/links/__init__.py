@@ -1,0 +1,1 @@
+"""Measured values of each connection: round trip, goodput, queue delay, losses, and what its receiver reports."""
