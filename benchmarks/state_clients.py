@@ -197,7 +197,7 @@ class Counter(asyncio.Protocol):
                 return
             del self._received[: end + 4]
             self._upgraded = True
-            hello = Hello((1,), ClientType.EXTENSION, None, codecs=tuple(CODEC_NAMES), filters=tuple(FILTER_NAMES))
+            hello = Hello((1,), ClientType.AGENT, None, codecs=tuple(CODEC_NAMES), filters=tuple(FILTER_NAMES))
             self._send(write_session(hello) + write_session(Subscribe(1, 1, self._stream)))
         at = 0
         while (size := self._message_at(at)) > 0:

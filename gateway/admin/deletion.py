@@ -46,7 +46,7 @@ class StreamDeletion:
             if not answered.done():
                 answered.set_result(outcome)
 
-        connection = LocalConnection(self._core, client_type=ClientType.EXTENSION, agent=AGENT)
+        connection = LocalConnection(self._core, client_type=ClientType.ADMIN_PANEL, agent=AGENT)
         try:
             connection.delete(name, settle)
             outcome = await answered

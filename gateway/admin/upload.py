@@ -103,7 +103,7 @@ class FileUpload:
             if not answered.done():
                 answered.set_result(outcome)
 
-        connection = LocalConnection(self._core, client_type=ClientType.EXTENSION, agent=AGENT)
+        connection = LocalConnection(self._core, client_type=ClientType.ADMIN_PANEL, agent=AGENT)
         try:
             publication = connection.begin(name, (header.spec,), settle, kind=kind, durability=durability)
             try:

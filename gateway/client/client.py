@@ -257,7 +257,7 @@ class Client(StreamControl):
                 that there were before.
             credits: messages and bytes of ``collaboration`` streams in hand, unprocessed. None: the gateway's default.
             observe: True takes messages of these streams as they are published, and acknowledges none. None: False
-                with ``auto_ack=False`` or ``credits``, or for a client that named itself and is no ``admin_panel``.
+                with ``auto_ack=False`` or ``credits``, or for a ``workflow`` or ``agent`` that named itself.
             on_error: called for messages that could not be decoded; None: the client's ``on_error``.
             on_gap: called for messages that will not come.
             on_ended: called when a stream has ended; the iterator goes on with the next stream of the name, if any.

@@ -38,6 +38,7 @@ from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionClosed, ConnectionFailed, FrysError, UsageError
 from gateway.protocol.arguments import check_text
 from gateway.protocol.messages import Authenticate, Authenticated, ClientType, Error
+from gateway.protocol.negotiation import observes_by_default
 
 EXIT_MARGIN_S: Final = 1.0
 """Time in which the loop of another thread turns to closing, at the exit of the program."""
@@ -222,8 +223,8 @@ class ClientCore(OpenClient):
         """
         self.context.check()
         # As the gateway decides, except that it does not know a name again that it has made up.
-        made_up = self.options.client_id is None
-        observes = options.observes(by_default=made_up or self.options.client_type == ClientType.ADMIN_PANEL)
+        named, client_type = self.options.client_id is not None, ClientType(self.options.client_type)
+        observes = options.observes(by_default=observes_by_default(client_type, named=named))
         core = SubscriptionCore(
             pattern, options, flow=self.context.flow, report=self.report, observes=observes, client=client
         )

@@ -32,6 +32,7 @@ from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Admission, Authorizer, Clock, DeliveryPolicy, DurableStore, Threads, Transport
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.admission import ConnectionLimit
+from gateway.connections.sessions.grant import TypeAuthorizer
 from gateway.connections.sessions.greeting import Greeter
 from gateway.connections.sessions.heartbeat import Heartbeat
 from gateway.connections.sessions.notices import Notices
@@ -143,7 +144,7 @@ class Core:
         store: DurableStore | None = None,
         admission: Admission | None = None,
     ) -> None:
-        limits = settings.limits
+        limits, authorizer = settings.limits, TypeAuthorizer(authorizer)
         self.settings = settings
         self.clock = clock
         self.slices = Slices(clock)

@@ -62,7 +62,7 @@ class Deletions:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping; connect again later")
         pattern = compile_pattern(check_deleted(request.pattern))
         if not session.grant.may_control(pattern.text):
-            raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not delete {pattern.text}")
+            raise session.forbidden(f"delete {pattern.text}")
         problem = self._gate.store_health.problem
         if problem is not None:
             raise RequestRefused(Code.QUEUE_FULL, f"{pattern.text} is not deleted, as the store fails: {problem}")

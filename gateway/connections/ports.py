@@ -300,6 +300,12 @@ class Grant(Protocol):
     def may_subscribe(self, pattern: str) -> bool:
         """Return whether the client may subscribe to the pattern."""
 
+    def may_acknowledge(self, pattern: str) -> bool:
+        """Return whether the client may subscribe to the pattern so that publishers wait for its acknowledgements.
+
+        A subscription that observes needs :meth:`may_subscribe` only (spec section 4.10).
+        """
+
     def may_request(self, address: str) -> bool:
         """Return whether the client may send requests to the address."""
 

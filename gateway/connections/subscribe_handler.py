@@ -130,7 +130,6 @@ class SubscribeHandler:
 
     def _subscribe(self, session: Session, request: Subscribe, positions: int | None) -> None:
         self._check_not_draining(session)
-        client_id = session.peer.client_id
         pattern = compile_pattern(request.pattern)
         if request.subscription in session.subscriptions or request.subscription in session.views:
             raise RequestRefused(Code.INVALID_REQUEST, f"subscription {request.subscription} exists already")
@@ -151,9 +150,12 @@ class SubscribeHandler:
             problem = "observe with credits: an observer acknowledges nothing, and so would never grant more"
             raise RequestRefused(Code.INVALID_REQUEST, problem)
         if not session.grant.may_subscribe(request.pattern):
-            raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not subscribe to {request.pattern}")
+            raise session.forbidden(f"subscribe to {request.pattern}")
         if view is not None:
             self._hub.views.check(session, pattern, view)
+        observe = session.peer.observes if request.observe is None else request.observe
+        if not (observe or session.grant.may_acknowledge(request.pattern)):
+            raise session.forbidden(f"acknowledge {request.pattern}: subscribe with observe true")
         answer = partial(session.connection.send, Subscribed(request.request, request.subscription, positions))
         session.connection.accounts.carry(request.subscription, request.account or {})
         options = SubscribeOptions(request.since, request.resume or {})
@@ -162,7 +164,6 @@ class SubscribeHandler:
         if view is None:
             credits = request.credits
             credit = None if credits is None else CreditWindow(credits.messages, credits.bytes, replenished=False)
-            observe = session.peer.observes if request.observe is None else request.observe
             self._hub.subscribe(session, request.subscription, pattern, options, credit, observe=observe, answer=answer)
         else:
             wanted = ViewSubscription(pattern, view)
@@ -248,7 +249,7 @@ class SubscribeHandler:
         client_id = session.peer.client_id
         if is_group(request.pattern):
             if not session.grant.may_subscribe(request.pattern):
-                raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not be a member of {request.pattern}")
+                raise session.forbidden(f"be a member of {request.pattern}")
             self._requests.join(session, request.pattern, request.subscription)
             return
         if request.pattern != inbox_of(client_id):
@@ -261,7 +262,7 @@ class SubscribeHandler:
         connection = session.connection
         if is_address(request.stream):
             if not session.grant.may_request(check_address(request.stream)):
-                raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not ask {request.stream}")
+                raise session.forbidden(f"ask {request.stream}")
             binding.exchange = Exchange()
             connection.send(StreamInfo(None, request.stream, alias=request.alias))
             return
@@ -269,7 +270,7 @@ class SubscribeHandler:
         name = check_name(request.stream)
         schema = None if request.schema is None else Schema.parse(request.schema, "schema of OPEN")
         if not is_dead_letter_name(name) and not session.grant.may_publish(name):
-            raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not publish to {name}")
+            raise session.forbidden(f"publish to {name}")
         binding.stream, binding.fanout = self._hub.open(
             name, request.kind, request.durability, lambda step: session.backlog.add(step)
         )

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Hello
+from gateway.protocol.messages import ClientType, Hello
 from gateway.protocol.wire import VERSION
 
 PATCH: Final = "patch"
@@ -68,3 +68,15 @@ def _some(versions: tuple[int, ...]) -> str:
     """Return the first few versions, for a message whose length the peer must not choose."""
     shown = ", ".join(str(version) for version in versions[:8])
     return f"[{shown}, ...]" if len(versions) > 8 else f"[{shown}]"
+
+
+def observes_by_default(client_type: ClientType, *, named: bool) -> bool:
+    """Return whether subscriptions of a client observe acknowledged streams by default (spec section 4.2).
+
+    Nobody could acknowledge in the place of such a client once it is gone.
+
+    Args:
+        client_type: type of the client.
+        named: its HELLO had a ``client_id``.
+    """
+    return not named or client_type in {ClientType.ADMIN_PANEL, ClientType.EXTENSION}

@@ -137,7 +137,7 @@ def test_what_a_lost_connection_has_asked_for_is_done() -> None:
 def test_a_local_connection_waits_in_the_same_way() -> None:
     world = World()
     world.publisher(*[f"wf/{number}" for number in range(2 * LOOKED_AT)])
-    connection = LocalConnection(world.core, client_type=ClientType.EXTENSION)
+    connection = LocalConnection(world.core, client_type=ClientType.ADMIN_PANEL)
     outcomes: list[DeleteOutcome] = []
     connection.delete("*/0", outcomes.append)
     connection.delete("wf/0", outcomes.append)

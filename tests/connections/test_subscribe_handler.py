@@ -50,6 +50,9 @@ class PublicGrant:
     def may_subscribe(self, pattern: str) -> bool:
         return pattern.startswith(f"{self.workflow}/")
 
+    def may_acknowledge(self, pattern: str) -> bool:
+        return pattern != f"{self.workflow}/secret"
+
     def may_request(self, address: str) -> bool:
         return address == f"agent:{self.workflow}"
 
@@ -219,6 +222,17 @@ def test_what_is_not_permitted(strict: World) -> None:
     assert [error.code for error in errors] == [Code.FORBIDDEN] * 4
     assert [error.alias for error in errors] == [1, None, 3, None]
     assert not peer.session.requests.groups
+
+
+def test_who_may_not_acknowledge_observes(strict: World) -> None:
+    peer = strict.peer("me")
+    peer.subscribe("public/secret", observe=False)
+    peer.subscribe("public/secret")
+    peer.subscribe("public/secret", observe=True)
+    peer.subscribe("public/other", observe=False)
+    assert peer.read().codes == [Code.FORBIDDEN] * 2
+    assert peer.reader.errors[0].message == "agent me may not acknowledge public/secret: subscribe with observe true"
+    assert sorted(pattern.text for pattern in peer.session.subscriptions.values()) == ["public/other", "public/secret"]
 
 
 def test_a_new_token(strict: World) -> None:

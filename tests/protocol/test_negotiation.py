@@ -7,7 +7,7 @@ import pytest
 from gateway.errors import Action, Code, ProtocolViolation
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Hello
-from gateway.protocol.negotiation import Agreement, Capabilities, negotiate
+from gateway.protocol.negotiation import Agreement, Capabilities, negotiate, observes_by_default
 from gateway.protocol.wire import VERSION
 
 CAPABILITIES = Capabilities(
@@ -52,3 +52,9 @@ def test_the_smaller_message_size_holds(asked: int | None, agreed: int) -> None:
 
 def test_the_defaults_speak_this_version() -> None:
     assert negotiate(hello((VERSION,)), Capabilities()) == Agreement(VERSION, (), (), Limits().max_message_bytes)
+
+
+@pytest.mark.parametrize("client_type", ClientType)
+def test_who_observes_by_default(client_type: ClientType) -> None:
+    assert observes_by_default(client_type, named=False)
+    assert observes_by_default(client_type, named=True) is (client_type in ("admin_panel", "extension"))

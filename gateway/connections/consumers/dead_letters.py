@@ -155,7 +155,7 @@ class DeadLetters:
         try:
             if self._local is None or self._local.closed:
                 self._local = LocalConnection(
-                    self._entry, client_type=ClientType.EXTENSION, client_id=CLIENT_ID, buries=True
+                    self._entry, client_type=ClientType.ADMIN_PANEL, client_id=CLIENT_ID, buries=True
                 )
             self._local.publish(
                 burial.stream,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gateway.ids import ClientId, PeerId
 from gateway.protocol.messages import ClientType
+from gateway.protocol.negotiation import observes_by_default
 
 _UNKNOWN = ClientId("")
 
@@ -32,8 +33,5 @@ class Peer:
 
     @property
     def observes(self) -> bool:
-        """Whether its subscriptions observe acknowledged streams unless they say otherwise (spec section 4.2).
-
-        Nobody could acknowledge in the place of such a client once it is gone.
-        """
-        return self.made_up or self.client_type is ClientType.ADMIN_PANEL
+        """Whether its subscriptions observe acknowledged streams unless they say otherwise."""
+        return observes_by_default(self.client_type, named=not self.made_up)

@@ -209,6 +209,10 @@ class Session:
         """Patterns of the subscriptions by which the client takes messages of acknowledged streams to work on them."""
         return [self.subscriptions[number] for number in self.credits]
 
+    def forbidden(self, act: str) -> RequestRefused:
+        """Return the refusal of an act, in the words that follow "may not", that the grant does not permit."""
+        return RequestRefused(Code.FORBIDDEN, f"{self.peer.client_type} {self.peer.client_id} may not {act}")
+
     def not_open(self, alias: int, max_aliases: int) -> RequestRefused:
         """Return the refusal of an alias that is not open, or that can not be opened because there are so many."""
         if len(self.bindings) < max_aliases:

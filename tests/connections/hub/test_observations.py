@@ -266,7 +266,8 @@ def test_streams_that_begin_later_are_observed_as_well() -> None:
         (None, ClientType.AGENT, None, True),
         ("panel", ClientType.ADMIN_PANEL, None, True),
         ("panel", ClientType.ADMIN_PANEL, False, False),
-        (None, ClientType.EXTENSION, False, False),
+        ("tool", ClientType.EXTENSION, None, True),
+        (None, ClientType.AGENT, False, False),
         ("worker", ClientType.WORKFLOW, True, True),
     ],
 )

@@ -275,7 +275,7 @@ def test_a_connection_that_is_lost_goes_on_with_what_it_has_sent() -> None:
 def test_the_connection_by_which_the_gateway_buries_takes_over_from_nobody_and_nobody_from_it() -> None:
     world = World()
     namesake = greeted(world, client_id="gateway")
-    own = LocalConnection(world.core, client_type=ClientType.EXTENSION, client_id=ClientId("gateway"), buries=True)
+    own = LocalConnection(world.core, client_type=ClientType.ADMIN_PANEL, client_id=ClientId("gateway"), buries=True)
     greeted(world, client_id="gateway")
     assert namesake.close_code() == Code.SUPERSEDED
     assert not own.closed

@@ -32,7 +32,7 @@ def world_of_small_chunks(**settings: object) -> World:
 
 def join(world: World, client_id: str | None = None) -> LocalConnection:
     return LocalConnection(
-        world.core, client_type=ClientType.EXTENSION, client_id=None if client_id is None else ClientId(client_id)
+        world.core, client_type=ClientType.ADMIN_PANEL, client_id=None if client_id is None else ClientId(client_id)
     )
 
 
@@ -282,7 +282,7 @@ def test_the_client_is_known_by_its_name() -> None:
     local = join(world, "planner")
     (session,) = world.core.pool
     assert (local.client_id, local.peer) == ("planner", session.peer.id)
-    assert join(world).client_id.startswith("extension-")
+    assert join(world).client_id.startswith("admin_panel-")
 
 
 def test_a_closed_connection_is_forgotten() -> None:
