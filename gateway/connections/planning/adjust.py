@@ -1,0 +1,276 @@
+"""Adjustments: which settings are changed now, and which changes are kept or rolled back by the costs behind them.
+
+A pure function of frozen values. A change is a *trial* first: the costs at its site are measured before it and
+behind it. A setting is kept if it saves clearly, its end is kept unless it costs clearly. A setting that was rolled
+back is barred for a while, which doubles each time, so that nothing flaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from gateway.connections.planning.cost import Cost
+from gateway.connections.planning.knob import DEFAULTS, Knob, Measure, Site
+from gateway.connections.planning.ledger import Adjustment, Verdict
+
+LEAST_BEFORE: Final = 4
+"""Measurements of a cost that a change waits for."""
+
+TRIAL_COSTS: Final = 6
+"""Measurements behind a change by which it is judged."""
+
+SETTLING_S: Final = 1.0
+"""Time behind a change whose measurements do not count: what had waited before it is delivered then."""
+
+TRIAL_S: Final = 15.0
+"""Longest trial: a cost that cannot be measured ends it."""
+
+FIRST_BAR_S: Final = 30.0
+LAST_BAR_S: Final = 3600.0
+"""Times for which a setting that was rolled back is not tried again: the first one, which doubles, and the last one."""
+
+MAX_DISTURBED: Final = 3
+"""Times that a trial begins again because something else has changed."""
+
+MAX_TRIALS: Final = 64
+"""Trials at a time."""
+
+SHORT_S: Final = 0.25
+LONG_S: Final = 1.0
+"""Time until the next look: while a trial is under way, and otherwise."""
+
+ALONE: Final = frozenset({Knob.FLUSH_WINDOW})
+"""Knobs whose cost is that of all clients: one of their trials at a time in the whole gateway."""
+
+
+class Bar(NamedTuple):
+    """Time for which a setting is not tried, since it was rolled back."""
+
+    until_s: float
+    length_s: float
+
+
+class Trial(NamedTuple):
+    """SettingChange of a setting whose effect is being measured."""
+
+    measure: Measure
+    before: float
+    begun_s: float
+    cost_before: Cost
+    cost: Cost = Cost()
+    measured_from_s: float = 0.0
+    disturbed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Settings of connections: those in force, those wanted, and what is known of their effects."""
+
+    settings: Mapping[Site, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Settings in force that are not the defaults."""
+    scopes: Mapping[Site, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Workflows of these settings."""
+    wanted: tuple[Measure, ...] = ()
+    costs: Mapping[Site, Cost] = field(default_factory=lambda: MappingProxyType({}))
+    """Costs with the settings in force."""
+    trials: tuple[Trial, ...] = ()
+    bars: Mapping[Site, Bar] = field(default_factory=lambda: MappingProxyType({}))
+    judged: int = 0
+    """Adjustments judged so far."""
+
+
+class Dynamics(NamedTuple):
+    """Measurements of the last span."""
+
+    now_s: float
+    costs: Mapping[Site, float]
+    """Costs in seconds at each site that is there; sites without one are there and could not be measured."""
+    disturbed: Collection[str] = ()
+    """Workflows in which something else has changed: the encoding of a stream, for example."""
+    gone: Collection[Site] = ()
+    """Places of settings and trials that are not there any more."""
+
+
+class SettingChange(NamedTuple):
+    """Setting to be put in force now."""
+
+    site: Site
+    value: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionAdjustments:
+    """Settings that change now, effects that were found, and the time to look again."""
+
+    changes: tuple[SettingChange, ...]
+    judged: tuple[Adjustment, ...]
+    connections: Connections
+    """Settings once the changes are made."""
+    look_again_s: float
+
+
+def adjust(connections: Connections, dynamics: Dynamics) -> ConnectionAdjustments:
+    """Judge the trials that have been measured, and begin others.
+
+    Args:
+        connections: settings before.
+        dynamics: what was measured since the last call.
+    """
+    work = _Work(connections, dynamics)
+    work.judge()
+    work.begin()
+    return work.adjustments()
+
+
+class _Work:
+    """One call of :func:`adjust`."""
+
+    def __init__(self, connections: Connections, dynamics: Dynamics) -> None:
+        self._before = connections
+        self._now_s = dynamics.now_s
+        self._dynamics = dynamics
+        gone = frozenset(dynamics.gone)
+        self._settings = {site: value for site, value in connections.settings.items() if site not in gone}
+        self._scopes = {site: scope for site, scope in connections.scopes.items() if site in self._settings}
+        self._bars = {
+            site: bar
+            for site, bar in connections.bars.items()
+            # Remembered for as long again, so that the next one is longer.
+            if self._now_s < bar.until_s + bar.length_s and site not in gone
+        }
+        self._trials: list[Trial] = []
+        self._changes: list[SettingChange] = []
+        self._judged: list[Adjustment] = []
+        under_way = {trial.measure.site for trial in connections.trials}
+        self._costs = {
+            site: connections.costs.get(site, Cost()).add(cost_s)
+            for site, cost_s in dynamics.costs.items()
+            if site not in under_way
+        }
+
+    def judge(self) -> None:
+        """Measure the trials under way, and end those that can be judged."""
+        for trial in self._before.trials:
+            site = trial.measure.site
+            if site in self._dynamics.gone:
+                self._end(trial, Verdict.VOID, "it is gone")
+                continue
+            if trial.measure.scope in self._dynamics.disturbed:
+                trial = trial._replace(
+                    cost=Cost(), measured_from_s=self._now_s + SETTLING_S, disturbed=trial.disturbed + 1
+                )
+            cost_s = self._dynamics.costs.get(site)
+            if cost_s is not None and self._now_s >= trial.measured_from_s:
+                trial = trial._replace(cost=trial.cost.add(cost_s))
+            if trial.disturbed > MAX_DISTURBED:
+                self._roll_back(trial, Verdict.VOID, "encodings have changed meanwhile, again and again")
+            elif trial.cost.number >= TRIAL_COSTS:
+                self._judge(trial)
+            elif self._now_s - trial.begun_s > TRIAL_S * (1 + trial.disturbed):
+                self._roll_back(trial, Verdict.VOID, "its effect could not be measured")
+            else:
+                self._trials.append(trial)
+
+    def _judge(self, trial: Trial) -> None:
+        before, after = trial.cost_before, trial.cost
+        effect = f"messages wait {after} instead of {before}"
+        ends = trial.measure.value == DEFAULTS[trial.measure.site.knob]
+        if ends and not after.exceeds(before):
+            self._end(trial, Verdict.KEPT, f"{effect}: it is not needed any more")
+        elif after.saves(before):
+            self._end(trial, Verdict.KEPT, effect)
+        else:
+            self._roll_back(trial, Verdict.ROLLED_BACK, f"{effect}: " + ("worse" if ends else "not clearly better"))
+
+    def _end(self, trial: Trial, verdict: Verdict, words: str) -> None:
+        number = self._before.judged + len(self._judged) + 1
+        measure = trial.measure
+        if verdict is Verdict.KEPT:
+            self._costs[measure.site] = trial.cost
+            self._bars.pop(measure.site, None)
+        self._judged.append(
+            Adjustment(
+                number,
+                measure.site,
+                trial.before,
+                measure.value,
+                trial.begun_s,
+                self._now_s,
+                measure.reason,
+                trial.cost_before,
+                trial.cost,
+                verdict,
+                words,
+            )
+        )
+
+    def _roll_back(self, trial: Trial, verdict: Verdict, words: str) -> None:
+        site = trial.measure.site
+        self._end(trial, verdict, words)
+        self._set(site, trial.before, trial.measure.scope, f"rolled back: {words}")
+        bar = self._bars.get(site)
+        length_s = FIRST_BAR_S if bar is None else min(2 * bar.length_s, LAST_BAR_S)
+        self._bars[site] = Bar(self._now_s + length_s, length_s)
+
+    def _set(self, site: Site, value: float, scope: str, reason: str) -> None:
+        self._changes.append(SettingChange(site, value, reason))
+        if value == DEFAULTS[site.knob]:
+            self._settings.pop(site, None)
+            self._scopes.pop(site, None)
+        else:
+            self._settings[site] = value
+            self._scopes[site] = scope
+
+    def begin(self) -> None:
+        """Begin the trials of settings that are wanted, and of the ends of those that are not."""
+        for measure in self._candidates():
+            site = measure.site
+            cost = self._costs.get(site)
+            if cost is None or cost.number < LEAST_BEFORE or len(self._trials) >= MAX_TRIALS:
+                continue
+            bar = self._bars.get(site)
+            if (bar is not None and self._now_s < bar.until_s) or not self._is_free(measure):
+                continue
+            before = self._settings.get(site, DEFAULTS[site.knob])
+            self._set(site, measure.value, measure.scope, measure.reason)
+            self._trials.append(Trial(measure, before, self._now_s, cost, measured_from_s=self._now_s + SETTLING_S))
+            del self._costs[site]
+
+    def _candidates(self) -> Iterator[Measure]:
+        wanted = {measure.site for measure in self._before.wanted}
+        for measure in self._before.wanted:
+            if self._settings.get(measure.site, DEFAULTS[measure.site.knob]) != measure.value:
+                yield measure
+        for site in list(self._settings):
+            if site not in wanted:
+                default = DEFAULTS[site.knob]
+                yield Measure(site, default, self._scopes[site], "what called for it is over")
+
+    def _is_free(self, measure: Measure) -> bool:
+        """Return whether the effect of a change could be told from those of the trials under way."""
+        knob = measure.site.knob
+        for trial in self._trials:
+            other = trial.measure
+            if other.site == measure.site or (knob in ALONE and other.site.knob is knob):
+                return False
+            if other.scope == measure.scope and other.site.knob is not knob:
+                return False
+        return measure.scope not in self._dynamics.disturbed
+
+    def adjustments(self) -> ConnectionAdjustments:
+        """Return what was decided."""
+        after = replace(
+            self._before,
+            settings=MappingProxyType(self._settings),
+            scopes=MappingProxyType(self._scopes),
+            costs=MappingProxyType(self._costs),
+            trials=tuple(self._trials),
+            bars=MappingProxyType(self._bars),
+            judged=self._before.judged + len(self._judged),
+        )
+        look_again_s = SHORT_S if self._trials else LONG_S
+        return ConnectionAdjustments(tuple(self._changes), tuple(self._judged), after, look_again_s)

@@ -1,0 +1,115 @@
+"""Context of a plan: what was measured of workflows, streams, receivers and groups, as frozen values."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+from gateway.connections.collaboration.pattern import GraphPattern
+from gateway.connections.planning.knob import DEFAULTS, Site
+from gateway.protocol.messages import ClientType, Kind
+
+
+class Constraint(enum.StrEnum):
+    """End of a connection that keeps messages from coming fresh."""
+
+    NONE = "none"
+    LINK = "link"
+    READER = "reader"
+
+
+class WorkflowFacts(NamedTuple):
+    """Pattern of one workflow."""
+
+    name: str
+    pattern: GraphPattern
+    confidence: float
+
+
+class StreamFacts(NamedTuple):
+    """Traffic of one stream, over the last span between two looks."""
+
+    name: str
+    workflow: str
+    kind: Kind
+    messages_per_s: float
+    """Published messages."""
+    bytes_per_s: float
+    receivers: int
+    """Connections that are written to directly."""
+
+
+class ReceiverFacts(NamedTuple):
+    """One connection that takes states, and its link."""
+
+    peer: int
+    client_id: str
+    client_type: ClientType
+    workflow: str
+    """The workflow that sends it most."""
+    demand_bytes_per_s: float
+    """Bytes of the states published to it."""
+    goodput_bytes_per_s: float
+    """Rate at which the link has carried bytes while some waited; 0: not known."""
+    queue_delay_s: float
+    """Time that bytes wait on their way beyond the smallest round trip."""
+    constraint: Constraint
+    waiting_bytes: int
+    """Bytes in its outbox and its transport."""
+
+
+class MemberFacts(NamedTuple):
+    """One member of a group."""
+
+    client_id: str
+    peer: int
+    outstanding: int
+    """Requests that it has not replied to."""
+    replies: int
+    """Replies that the time was measured of."""
+    service_s: float
+    """Time of one request, the way to the member and back included, requests that waited there before it left out."""
+
+
+class GroupFacts(NamedTuple):
+    """One group that gets requests."""
+
+    address: str
+    requests_per_s: float
+    wait_s: float
+    """Mean time from a request to its reply, over the last span."""
+    members: tuple[MemberFacts, ...]
+
+
+class GatewayFacts(NamedTuple):
+    """One of several gateways that share workflows."""
+
+    address: str
+    busy: float
+    """Share of its loop's time that it works."""
+    messages_per_s: Mapping[str, float]
+    """Deliveries of each workflow there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Facts that a plan is made of."""
+
+    now_s: float
+    busy: float = 0.0
+    """Share of the loop's time that the gateway works, 0 to 1."""
+    workflows: tuple[WorkflowFacts, ...] = ()
+    streams: tuple[StreamFacts, ...] = ()
+    receivers: tuple[ReceiverFacts, ...] = ()
+    groups: tuple[GroupFacts, ...] = ()
+    gateways: tuple[GatewayFacts, ...] = ()
+    """All gateways, this one first; empty: it is the only one."""
+    settings: Mapping[Site, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Settings in force that are not the defaults."""
+
+    def setting(self, site: Site) -> float:
+        """Return the setting in force at a site."""
+        return self.settings.get(site, DEFAULTS[site.knob])

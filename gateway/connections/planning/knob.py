@@ -1,0 +1,47 @@
+"""Knob: a setting that plans may turn at runtime, at one site."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+
+class Knob(enum.StrEnum):
+    """Setting that plans may turn."""
+
+    FLUSH_WINDOW = "flush_window"
+    """Seconds for which delivery classes of a workflow's streams collect small messages; 0: until the end of a turn."""
+    PACING = "pacing"
+    """1: versions of states leave for a receiver only as it reads those before; 0: as fast as its socket takes them."""
+    ROUTING = "routing"
+    """1: requests to a group go to the member that is likely to answer first, by measured times; 0: by their number."""
+
+
+DEFAULTS: Final[Mapping[Knob, float]] = MappingProxyType(dict.fromkeys(Knob, 0.0))
+"""Values without a plan."""
+
+
+class Site(NamedTuple):
+    """One knob at one site."""
+
+    knob: Knob
+    name: str
+    """Workflow of the streams, ``client_id`` of the receiver, or address of the group."""
+    peer: int = 0
+    """Connection of the receiver; 0 for other knobs."""
+
+    def __str__(self) -> str:
+        return f"{self.knob} of {self.name}"
+
+
+class Measure(NamedTuple):
+    """Setting that a plan wants."""
+
+    site: Site
+    value: float
+    scope: str
+    """Workflow whose deliveries it changes: the effects of two changes there could not be told apart."""
+    reason: str
+    """Values that call for it, in words."""
