@@ -232,7 +232,7 @@ def measure(receive: Callable[[World, Stream], Sink], receivers: int, count: int
     stream = next(iter(world.core.streams))
     sinks = [receive(world, stream) for _ in range(receivers)]
     for session in world.core.pool:
-        world.core.lag_changes.note(session.connection)
+        world.core.lag_changes.note(session.connection, lagging=False)
     world.settle()
     before = [sink.size for sink in sinks]
     payload = bytes(size)

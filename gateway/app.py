@@ -26,6 +26,7 @@ from gateway.security.allow_all import AllowAll
 from gateway.server.descriptors import descriptor_limit
 from gateway.server.listener import Listener, check_port
 from gateway.server.loop import LoopClock, ThreadWorkers
+from gateway.server.memory import ProcessMemory
 from gateway.server.steady_clock import ELAPSED_NS
 from gateway.server.stopping import finish, stop_times
 from gateway.streams.store_files import kept_together
@@ -72,7 +73,15 @@ class Gateway:
         self._workers = ThreadWorkers(loop, settings.worker_threads)
         self._store = self._open_store(settings.store_path, clock, loop)
         try:
-            self.core = Core(settings.core, clock, self._workers, SampledPolicy(self._workers), AllowAll(), self._store)
+            self.core = Core(
+                settings.core,
+                clock,
+                self._workers,
+                SampledPolicy(self._workers),
+                AllowAll(),
+                self._store,
+                memory=ProcessMemory(),
+            )
         except BaseException:
             if self._store is not None:
                 with suppress(StoreFailed):

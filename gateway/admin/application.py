@@ -17,6 +17,7 @@ from gateway.admin.failures import connection_failed, http_failed, peer_failed, 
 from gateway.admin.health import Health
 from gateway.admin.metrics import Metrics
 from gateway.admin.openapi import show_document
+from gateway.admin.overload import OverloadReport
 from gateway.admin.start_page import show_page
 from gateway.admin.upload import FileUpload
 from gateway.connections.core import Core
@@ -47,6 +48,7 @@ def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = ID
             Route("/metrics", metrics.show),
             Route("/api/v1/openapi.json", show_document),
             Route("/api/v1/connections", catalogue.connections),
+            Route("/api/v1/overload", OverloadReport(core).show),
             Route("/api/v1/streams", catalogue.streams),
             Route("/api/v1/workflows", catalogue.workflows),
             Route("/api/v1/streams/{name:path}", stream, methods=["GET", "PUT", "DELETE"]),

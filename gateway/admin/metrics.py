@@ -21,6 +21,7 @@ from starlette.responses import Response
 from gateway import __version__
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
+from gateway.connections.overload.overload import OverloadSnapshot
 from gateway.connections.snapshots import CoreSnapshot, core_snapshot
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class CoreCollector(Collector):
         yield from _per_kind(snapshot)
         yield from _consumers(snapshot.consumers)
         yield from _dead_letters(snapshot)
+        yield from _overload(snapshot.overload)
         yield Gauge(
             "frys_observers",
             "Receivers that take acknowledged streams without acknowledging, one for each connection and stream.",
@@ -141,6 +143,24 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
         snapshot.clock_ahead_ns / 1e9,
     )
     yield Gauge("frys_draining", "1 while the gateway is stopping.", snapshot.draining)
+
+
+def _overload(overload: OverloadSnapshot) -> Iterator[Metric]:
+    yield Gauge(
+        "frys_overload_stage", "Stage of measures against overload: 0 normal, 4 connections are closed.", overload.stage
+    )
+    entered = Counter("frys_overload_transitions", "Number of times that a stage was entered.", labels=["stage"])
+    seconds = Counter("frys_overload_seconds", "Time spent in each stage.", labels=["stage"])
+    for stage, count in overload.transitions.items():
+        entered.add_metric([stage.label], count)
+        seconds.add_metric([stage.label], overload.seconds[stage])
+    yield from (entered, seconds)
+    yield Gauge("frys_queued_bytes", "Bytes that wait, counted for each receiver.", overload.pressure.queued_bytes)
+    yield Gauge(
+        "frys_memory_limit_bytes",
+        "Memory that the process is to stay within.",
+        overload.pressure.memory_limit_bytes,
+    )
 
 
 def _per_kind(snapshot: CoreSnapshot) -> Iterator[Metric]:

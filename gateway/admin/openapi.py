@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.admin.catalogue import MAX_PAGE, PAGE
 from gateway.connections.collaboration.graph import Via
 from gateway.connections.collaboration.pattern import GraphPattern
+from gateway.connections.overload.stage import Stage
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
@@ -20,6 +21,7 @@ Node = dict[str, Any]
 _INTEGER: Final[Node] = {"type": "integer", "minimum": 0}
 _NUMBER: Final[Node] = {"type": "number", "minimum": 0}
 _TEXT: Final[Node] = {"type": "string"}
+_STAGE: Final[Node] = {"type": "string", "enum": [stage.label for stage in Stage]}
 _NPY: Final[Node] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
@@ -227,6 +229,23 @@ _SCHEMAS: Final[Node] = {
         clients=_INTEGER | {"description": "Clients that have an edge."},
         edges={"type": "array", "items": _ref("Edge"), "description": "The heaviest edges, the heaviest first."},
     ),
+    "Overload": _object(
+        stage=_STAGE | {"description": "Measures that are taken against overload; `normal`: none."},
+        stage_s=_NUMBER | {"description": "Seconds for which the gateway has been in the stage."},
+        reason=_TEXT | {"description": "What has led to the stage, in words; empty if there was no other before."},
+        loop_lag_s=_NUMBER | {"description": "Lag of the event loop that all of its last measurements show."},
+        resident_bytes=_INTEGER | {"description": "Memory of the process; 0: the system does not tell it."},
+        queued_bytes=_INTEGER | {"description": "Bytes that wait, counted for each receiver."},
+        memory_limit_bytes={"type": ["integer", "null"], "description": "Limit of the memory; null: there is none."},
+        stages={
+            "type": "array",
+            "items": _object(
+                stage=_STAGE,
+                transitions=_INTEGER | {"description": "Number of times that the stage was entered."},
+                seconds=_NUMBER | {"description": "Time spent in the stage."},
+            ),
+        },
+    ),
     "Failure": _object(
         code=_INTEGER | {"description": "Code of section 12.1 of the protocol; below 1000: an HTTP status."},
         error=_TEXT | {"description": "Name of the code."},
@@ -252,6 +271,7 @@ DOCUMENT: Final[Node] = {
             *_PAGING,
             failures=(400,),
         ),
+        "/api/v1/overload": _get("getOverload", "Stage of the measures against overload", _json(_ref("Overload"))),
         "/api/v1/streams": _get(
             "listStreams",
             "List of the streams",

@@ -17,7 +17,6 @@ import uvicorn
 
 from gateway.admin.application import make_application
 from gateway.admin.http_connection import MAX_HEAD_BYTES, HttpConnections
-from gateway.admin.loop_lag import watch_loop
 from gateway.admin.metrics import Metrics
 from gateway.admin.port import BACKLOG
 from gateway.admin.request_limit import RequestLimit
@@ -91,6 +90,7 @@ class AdminServer:
 
     def __init__(self, core: Core, descriptor_limit: float) -> None:
         self._metrics = Metrics(core)
+        self._lag_observers = core.overload.loop_lag.observers
         self._connections = HttpConnections(
             ConnectionSlots(MAX_CONNECTIONS, time.monotonic),
             core.slices,
@@ -120,14 +120,15 @@ class AdminServer:
         log_filter = LogFilter(time.monotonic)
         UVICORN_LOG.addFilter(log_filter)
         loop = asyncio.get_running_loop()
-        tasks = loop.create_task(watch_loop(self._metrics.observe_lag)), loop.create_task(self._close_overdue())
+        closing = loop.create_task(self._close_overdue())
+        self._lag_observers.append(self._metrics.observe_lag)
         try:
             await self._server.serve(sockets=[listening])
         finally:
             UVICORN_LOG.removeFilter(log_filter)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._lag_observers.remove(self._metrics.observe_lag)
+            closing.cancel()
+            await asyncio.gather(closing, return_exceptions=True)
 
     def stop(self) -> None:
         """End :meth:`serve`: take no new connection, finish those that have begun, however long it takes."""

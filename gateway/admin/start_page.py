@@ -13,6 +13,7 @@ LINKS: Final = (
     ("/api/v1/streams", "streams"),
     ("/api/v1/connections", "connections"),
     ("/api/v1/workflows", "workflows"),
+    ("/api/v1/overload", "overload"),
     ("/metrics", "metrics"),
     ("/healthz", "health"),
     ("/readyz", "readiness"),

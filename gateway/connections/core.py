@@ -29,7 +29,17 @@ from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, Sub
 from gateway.connections.outbound.formats import Format
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.peer import Peer
-from gateway.connections.ports import Admission, Authorizer, Clock, DeliveryPolicy, DurableStore, Threads, Transport
+from gateway.connections.overload.overload import SWEEP_INTERVAL_S, Overload, OverloadSettings
+from gateway.connections.ports import (
+    Admission,
+    Authorizer,
+    Clock,
+    DeliveryPolicy,
+    DurableStore,
+    Memory,
+    Threads,
+    Transport,
+)
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.connections.sessions.grant import TypeAuthorizer
@@ -93,6 +103,8 @@ class CoreSettings:
     """Time for which nothing may come of a large message, whether its connection stands or is lost."""
     history_total_bytes: int = HISTORY_TOTAL_BYTES
     """Bytes that the histories of all streams may hold together; past it the largest are trimmed."""
+    overload: OverloadSettings = field(default_factory=OverloadSettings)
+    """Limit of memory, from which measures against overload are taken."""
     rules: StreamRules = field(default_factory=StreamRules)
     """Configuration of streams by pattern."""
 
@@ -118,6 +130,7 @@ class Core:
         authorizer: authenticates clients.
         store: keeps the streams that outlive the process; absent: there are none.
         admission: decides about further connections; absent: ``max_connections`` of the settings bounds them.
+        memory: memory of the process; absent: it is not known, and does not count as pressure.
 
     Attributes:
         slices: long work on the loop's thread.
@@ -125,6 +138,7 @@ class Core:
         dead_letters: messages that no consumer has processed, on their way to the streams of dead letters.
         producers: publishes of each producer that have been accepted.
         workflows: collaboration graphs.
+        overload: pressure on the gateway, and the stage of measures against it.
         sweeps: work that recurs, for the server to repeat.
         conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
         client_conflated_messages: messages that newer ones replaced in the libraries of clients that are gone.
@@ -143,6 +157,7 @@ class Core:
         authorizer: Authorizer,
         store: DurableStore | None = None,
         admission: Admission | None = None,
+        memory: Memory | None = None,
     ) -> None:
         limits, authorizer = settings.limits, TypeAuthorizer(authorizer)
         self.settings = settings
@@ -207,6 +222,7 @@ class Core:
         )
         self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._uploads, clock)
         self.workflows = Workflows(self.pool, self.streams, self.hub, self._requests.groups, clock, self.slices)
+        self.overload = Overload(settings.overload, memory, self.lag_changes, self._other_bytes, clock)
         self._subscriptions = SubscribeHandler(
             limits,
             SubscribeParts(self.streams, limits.max_streams),
@@ -234,6 +250,7 @@ class Core:
             Sweep(lambda: settings.consumer_sweep_interval_s, self.sweep_consumers),
             Sweep(lambda: self.workflows.pause_s, self.workflows.begin_sweep),
             Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
+            Sweep(lambda: SWEEP_INTERVAL_S, self.overload.sweep),
         )
         self.dispatcher = Dispatcher(
             Router(limits, self._uploads, self._partial_uploads, self.gate, self.merger, self.streams.expansion),
@@ -340,6 +357,11 @@ class Core:
         """
         self.dead_letters.sweep()
         return self.hub.sweep()
+
+    def _other_bytes(self) -> int:
+        """Return the bytes that wait elsewhere than for one connection."""
+        history_bytes = self.streams.budget.held_bytes + self.streams.dead_letters.held_bytes
+        return history_bytes + self.gate.waiting_bytes + self.hub.views.memory.held_bytes
 
     def go_away(self, reason: str, deadline_s: float) -> None:
         """Tell every client that the gateway will close within ``deadline_s`` (spec section 3.3)."""

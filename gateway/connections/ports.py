@@ -103,6 +103,16 @@ class Threads(Protocol):
         """Run ``work`` in a thread; then call ``done`` with its result or exception on the loop's thread."""
 
 
+class Memory(Protocol):
+    """Memory of the process, as the system tells it."""
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory; 0 if the system does not tell it."""
+
+    def available_bytes(self) -> float:
+        """Return the memory that the process may have beside others; infinite if the system does not tell it."""
+
+
 class Workers(Protocol):
     """Threads, and the time between events of the loop, for work that takes long."""
 

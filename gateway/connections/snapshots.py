@@ -18,6 +18,8 @@ from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
 from gateway.connections.hub.stats import KindStats, ViewStats
+from gateway.connections.overload.overload import OverloadSnapshot
+from gateway.connections.overload.queues import queued_bytes_of
 from gateway.connections.sessions.session import Session
 from gateway.ids import Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.durability import Durability
@@ -159,6 +161,7 @@ class CoreSnapshot:
     ended_streams: Mapping[EndReason, int]
     """Streams that have ended to make room for others."""
     workflows: WorkflowStats
+    overload: OverloadSnapshot
 
 
 MAX_LISTED_GROUPS: Final = 32
@@ -184,7 +187,7 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         owed=requests.owed,
         groups=requests.groups[:MAX_LISTED_GROUPS],
         lagging=connection.lagging,
-        waiting_bytes=connection.transport.waiting_bytes() + (0 if outbox is None else outbox.waiting_bytes),
+        waiting_bytes=queued_bytes_of(connection),
         conflated=0 if outbox is None else outbox.conflated,
         client_conflated=connection.accounts.client_conflated,
         dropped=0 if outbox is None else outbox.dropped,
@@ -262,6 +265,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         views=hub.views,
         ended_streams=hub.ended_streams,
         workflows=core.workflows.stats(),
+        overload=core.overload.snapshot(),
         **sums,
     )
 

@@ -19,6 +19,7 @@ from gateway.errors import Code
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
 from gateway.server.descriptors import DescriptorReserve, descriptor_limit
 from gateway.server.loop import sleep
+from gateway.server.loop_lag import watch_loop
 from gateway.server.receivers import Receivers
 from gateway.server.stopping import stop_times
 from gateway.server.websocket import WebSocketConnection
@@ -80,7 +81,8 @@ class Listener:
         )
         for listening in self._server.sockets:
             bound_unsent(listening, FIRST.unsent_bytes)  # those that are accepted inherit it
-        work = [self._watch(), *[_repeat(sweep) for sweep in self._core.sweeps]]
+        lag = watch_loop(self._core.overload.loop_lag.observe)
+        work = [lag, self._watch(), *[_repeat(sweep) for sweep in self._core.sweeps]]
         self._recurring = [loop.create_task(each) for each in work]
         bound = [listening.getsockname()[:2] for listening in self._server.sockets]
         port = int(bound[0][1])

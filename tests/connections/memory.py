@@ -17,7 +17,8 @@ from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
-from gateway.connections.ports import DeliveryPolicy, DurableStore, EncodingOutcome, Sample, Steps
+from gateway.connections.overload.overload import OverloadSettings
+from gateway.connections.ports import DeliveryPolicy, DurableStore, EncodingOutcome, Memory, Sample, Steps
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.sliced_workers import taken_at_once
 from gateway.connections.slices import SLICE_S
@@ -441,6 +442,8 @@ class World:
         durability: Durability | None = None,
         keyframe_every: int = 64,
         consumers: ConsumerSettings | None = None,
+        overload: OverloadSettings | None = None,
+        memory: Memory | None = None,
         rules: Sequence[tuple[str, StreamConfig]] = (),
     ) -> None:
         self.clock = ManualClock()
@@ -454,8 +457,10 @@ class World:
             max_connections=max_connections,
             rules=StreamRules(every_rule),
             consumers=consumers or ConsumerSettings(),
+            overload=overload or OverloadSettings(),
         )
-        self.core = Core(settings, self.clock, self.workers, policy or FixedPolicy(), AllowAll(), store)
+        policy = policy or FixedPolicy()
+        self.core = Core(settings, self.clock, self.workers, policy, AllowAll(), store, memory=memory)
         self._peers: list[Peer] = []
         self.binary = BinaryFormat(SUBPROTOCOL_BINARY, lambda size: b"")
         self.renderer = TextRenderer(lambda size: b"\n", self.core.pool, settings.limits.max_frame_bytes)

@@ -18,6 +18,7 @@ def test_a_core_has_a_sweep_for_each_kind_of_work_that_recurs() -> None:
             core.settings.consumer_sweep_interval_s,
             core.workflows.pause_s,
             1.0,
+            0.25,
         ]
     )
     for sweep in core.sweeps:

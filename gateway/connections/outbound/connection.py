@@ -231,7 +231,7 @@ class Connection(FrameWriter):
         outbox = self.made_outbox()
         if not self.lagging:
             self.lagging = True
-            self._lag_changes.note(self)
+            self._lag_changes.note(self, lagging=True)
         return outbox
 
     def made_outbox(self) -> Outbox:
@@ -253,7 +253,7 @@ class Connection(FrameWriter):
             if outbox.idle and self.bulk_open and not self._transport_full():
                 outbox.clear()
                 self.lagging = False
-                self._lag_changes.note(self)
+                self._lag_changes.note(self, lagging=False)
             self._tell_memberships(outbox)
         if not outbox.calm:
             hold_publishers(outbox, self._clock, self._slices)
@@ -343,7 +343,7 @@ class Connection(FrameWriter):
         """Discard everything that is written from now on: the client is gone, but has sent what is still handled."""
         self.reading.end()
         self.transport = NULL_TRANSPORT
-        self._lag_changes.note(self)
+        self._lag_changes.note(self, lagging=self.lagging)
         self.resume_writing()
 
     def detach(self) -> None:
@@ -353,7 +353,7 @@ class Connection(FrameWriter):
         if self.outbox is not None:
             self._slices.add(partial(let_go, self.outbox.clear()))
             hold_publishers(self.outbox, self._clock, self._slices)
-        self._lag_changes.note(self)
+        self._lag_changes.note(self, lagging=False)
 
     def _tell_memberships(self, outbox: Outbox) -> None:
         turnover, outbox.turnover = outbox.turnover, []

@@ -12,7 +12,7 @@ from gateway.connections.lagging.lag_changes import LagChanges
 def test_those_that_have_changed_since_are_told_each_once(noted: list[int], count: int, most: int) -> None:
     changes: LagChanges[int] = LagChanges()
     for connection in noted:
-        changes.note(connection)
+        changes.note(connection, lagging=True)
     assert changes.count == len(noted)
     expected = set(noted[count:])
     found = changes.since(count, most)
@@ -26,8 +26,12 @@ def test_those_that_have_changed_since_are_told_each_once(noted: list[int], coun
 def test_a_connection_that_is_gone_is_forgotten() -> None:
     changes: LagChanges[str] = LagChanges()
     for connection in ("one", "two"):
-        changes.note(connection)
+        changes.note(connection, lagging=True)
+    assert changes.lagging == {"one", "two"}
     changes.forget("one")
     changes.forget("never seen")
     assert changes.since(0, 9) == ["two"]
     assert changes.count == 2
+    assert changes.lagging == {"two"}
+    changes.note("two", lagging=False)
+    assert changes.lagging == set()

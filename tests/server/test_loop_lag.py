@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.admin.loop_lag import watch_loop
+from gateway.server.loop_lag import watch_loop
 
 
 async def test_lag_is_what_exceeds_the_interval() -> None:

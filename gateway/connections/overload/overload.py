@@ -1,0 +1,132 @@
+"""Overload: measures the pressure on the gateway in a sweep, and leads it from stage to stage."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.overload.loop_lag import LoopLag
+from gateway.connections.overload.pressure import Pressure
+from gateway.connections.overload.queues import queued_bytes_of
+from gateway.connections.overload.stage import Stage, StageState, advance, reason_of
+from gateway.connections.ports import Clock, Memory
+
+logger = logging.getLogger(__name__)
+
+SWEEP_INTERVAL_S: Final = 0.25
+"""Time between two measurements."""
+
+COUNTED_TOGETHER: Final = 512
+"""Connections whose queues are counted between two chances for the loop: some 0.3 ms."""
+
+MEMORY_PART: Final = 0.75
+"""Part of the memory that the system allows, which is the limit unless the settings have one. The rest is for the
+system, and for what a process takes between two measurements."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverloadSettings:
+    """Settings against overload."""
+
+    memory_limit_bytes: int = 0
+    """Resident memory that the process is to stay within. 0: three quarters of what its control group, or else the
+    machine, has."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverloadSnapshot:
+    """The stage, and how the gateway has come to it."""
+
+    stage: Stage
+    stage_s: float
+    """Time for which the gateway has been in the stage."""
+    reason: str
+    """Pressure that has led to the stage, in words; empty if there was none."""
+    pressure: Pressure
+    """The last measurements."""
+    transitions: Mapping[Stage, int]
+    """Number of times that each stage was entered."""
+    seconds: Mapping[Stage, float]
+    """Time that the gateway has spent in each stage."""
+
+
+@dataclass(eq=False)
+class Overload:
+    """Pressure and stage of one gateway."""
+
+    settings: OverloadSettings
+    """Limit of the memory."""
+    memory: Memory | None
+    """Memory of the process; ``None``: it is not known."""
+    lag_changes: LagChanges[Connection]
+    """Connections that have fallen behind."""
+    other_bytes: Callable[[], int]
+    """Function that returns the bytes that wait elsewhere than for one connection."""
+    clock: Clock
+    """Time of the measurements."""
+    loop_lag: LoopLag = field(default_factory=LoopLag, init=False)
+    """Lag of the event loop, for the server to fill."""
+
+    def __post_init__(self) -> None:
+        self._state = StageState(since_s=self.clock.monotonic_s())
+        self._reason = ""
+        self._seconds: dict[Stage, float] = dict.fromkeys(Stage, 0.0)
+        """Time in each stage, until the present one was entered."""
+        self._transitions = dict.fromkeys(Stage, 0)
+        self._limit_bytes: float = self.settings.memory_limit_bytes
+        if not self._limit_bytes:
+            self._limit_bytes = math.inf if self.memory is None else MEMORY_PART * self.memory.available_bytes()
+        self.pressure = self._measure(0)
+
+    @property
+    def stage(self) -> Stage:
+        """The present stage."""
+        return self._state.stage
+
+    def sweep(self) -> Iterator[None]:
+        """Measure, and go on to another stage if it is time; to be called every :data:`SWEEP_INTERVAL_S`.
+
+        Yields now and then, for the loop.
+        """
+        queued_bytes = self.other_bytes()
+        for number, connection in enumerate(list(self.lag_changes.lagging), start=1):
+            queued_bytes += queued_bytes_of(connection)
+            if not number % COUNTED_TOGETHER:
+                yield
+        self.pressure = self._measure(queued_bytes)
+        before, now_s = self._state, self.clock.monotonic_s()
+        self._state = advance(before, self.pressure, now_s)
+        if self.stage is not before.stage:
+            self._seconds[before.stage] += now_s - before.since_s
+            self._transitions[self.stage] += 1
+            self._reason = reason_of(self.pressure)
+            logger.log(
+                logging.WARNING if self.stage > before.stage else logging.INFO,
+                "overload: stage %s behind %s: %s",
+                self.stage.label,
+                before.stage.label,
+                self._reason,
+            )
+
+    def snapshot(self) -> OverloadSnapshot:
+        """Return the numbers for monitoring."""
+        stage_s = self.clock.monotonic_s() - self._state.since_s
+        seconds = {stage: self._seconds[stage] + (stage_s if stage is self.stage else 0.0) for stage in Stage}
+        return OverloadSnapshot(
+            self.stage,
+            stage_s,
+            self._reason,
+            self.pressure,
+            MappingProxyType(dict(self._transitions)),
+            MappingProxyType(seconds),
+        )
+
+    def _measure(self, queued_bytes: int) -> Pressure:
+        resident_bytes = 0 if self.memory is None else self.memory.resident_bytes()
+        return Pressure(self.loop_lag.standing_s, resident_bytes, queued_bytes, self._limit_bytes)
