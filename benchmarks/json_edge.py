@@ -63,7 +63,7 @@ class Sink:
         """Count buffers."""
         self.size += sum([len(buffer) for buffer in buffers])
 
-    def ping(self) -> None:
+    def ping(self, payload: bytes) -> None:
         """Do nothing."""
 
     def pause_reading(self) -> None:

@@ -60,6 +60,9 @@ REACHED_BY = {
     "file descriptors in reserve": (
         "server/test_descriptors.py:test_sockets_beyond_the_limit_are_refused_counted_and_logged_once"
     ),
+    "numbers of connections that are gone, for the heartbeat": (
+        "connections/heartbeat/test_heartbeat.py:test_connections_that_are_gone_are_forgotten_at_their_next_turn"
+    ),
     "head of the request that begins a WebSocket": (
         "server/test_websocket.py:test_a_request_head_without_an_end_is_refused"
     ),

@@ -16,6 +16,8 @@ from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.deletions import Deletions
 from gateway.connections.dispatcher import Dispatcher, drained
 from gateway.connections.fanout.patch_merger import PatchMerger
+from gateway.connections.heartbeat.heartbeat import Heartbeat
+from gateway.connections.heartbeat.pace import HeartbeatSettings
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.commit_gate import CommitGate
@@ -44,7 +46,6 @@ from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.connections.sessions.grant import TypeAuthorizer
 from gateway.connections.sessions.greeting import Greeter
-from gateway.connections.sessions.heartbeat import Heartbeat
 from gateway.connections.sessions.notices import Notices
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.sessions.pool import Pool
@@ -97,6 +98,8 @@ class CoreSettings:
     """Connections at once; one more is closed with ``TOO_MANY_CONNECTIONS``."""
     heartbeat_interval_s: float = 20.0
     """Time between two pings of a client."""
+    heartbeat: HeartbeatSettings = field(default_factory=HeartbeatSettings)
+    """Bounds on the time between two pings of the gateway."""
     hello_timeout_s: float = 10.0
     """Time within which a connection must send HELLO."""
     transfer_timeout_s: float = 60.0
@@ -209,7 +212,9 @@ class Core:
         self._partial_uploads = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
         closing = StreamClosing(self.gate, self._partial_uploads, self.producers, self.pool)
         self.hub = Hub(self.streams, views, consumers, closing, self.slices)
-        self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
+        self.heartbeat = Heartbeat(
+            self.pool, clock, settings.heartbeat_interval_s, settings.hello_timeout_s, settings.heartbeat
+        )
         self._subscribed = SubscribedStreams(limits)
         self.draining = False
         self.conflated_messages = 0
@@ -246,7 +251,7 @@ class Core:
             self._part,
         )
         self.sweeps = (
-            Sweep(lambda: self.heartbeat.sweep_interval_s, self.heartbeat.sweep),
+            Sweep(lambda: self.heartbeat.tick_s, self.heartbeat.sweep),
             Sweep(lambda: settings.consumer_sweep_interval_s, self.sweep_consumers),
             Sweep(lambda: self.workflows.pause_s, self.workflows.begin_sweep),
             Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
@@ -289,6 +294,7 @@ class Core:
             session.fail(refusal)
         else:
             self.pool.add(session)
+            self.heartbeat.add(session)
         return session
 
     def receive(self, session: Session, data: bytes) -> None:

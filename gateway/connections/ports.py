@@ -51,8 +51,8 @@ class Transport(Protocol):
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         """Send several buffers one after another, without joining them."""
 
-    def ping(self) -> None:
-        """Make the peer's transport show a sign of life."""
+    def ping(self, payload: bytes) -> None:
+        """Make the peer's transport show a sign of life: it returns the payload, at most 125 bytes."""
 
     def pause_reading(self) -> None:
         """Take nothing from the peer until :meth:`resume_reading`."""

@@ -35,6 +35,12 @@ class WebSocketMessage(NamedTuple):
     """Whether it is a text message; a binary one otherwise."""
 
 
+class WebSocketPong(NamedTuple):
+    """Answer of the peer's transport to a ping, or one that nobody has asked for."""
+
+    payload: bytes
+
+
 class Library(ServerProtocol):
     """The library's end of one connection.
 
@@ -111,9 +117,9 @@ class Library(ServerProtocol):
         self._fragments = None
         return False
 
-    def received(self) -> list[Request | WebSocketMessage]:
-        """Return the messages, and at first the request of the handshake, that have become complete."""
-        complete: list[Request | WebSocketMessage] = []
+    def received(self) -> list[Request | WebSocketMessage | WebSocketPong]:
+        """Return the messages and pongs, and at first the request of the handshake, that have become complete."""
+        complete: list[Request | WebSocketMessage | WebSocketPong] = []
         for event in self.events_received():
             if isinstance(event, Request):
                 complete.append(event)
@@ -123,8 +129,8 @@ class Library(ServerProtocol):
                     complete.append(message)
         return complete
 
-    def _complete(self, frame: Frame) -> WebSocketMessage | None:
-        """Return the message that a frame completes, if it does."""
+    def _complete(self, frame: Frame) -> WebSocketMessage | WebSocketPong | None:
+        """Return the message that a frame completes, if it does, or the pong that it is."""
         opcode = frame.opcode
         # The library's annotation allows for other buffers; on this side it is bytes.
         data = cast(bytes, frame.data)
@@ -138,4 +144,6 @@ class Library(ServerProtocol):
             if frame.fin:
                 fragments, self._fragments = self._fragments, None
                 return WebSocketMessage(fragments if self._text else bytes(fragments), self._text)
+        elif opcode is WebSocketOpcode.PONG:
+            return WebSocketPong(data)
         return None

@@ -68,6 +68,7 @@ class Listener:
         self.max_frame_bytes = core.settings.limits.max_frame_bytes
         self.slices = core.slices
         self.input_budget = core.input_budget
+        self.ponged = core.heartbeat.answered
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port, which the system chooses if ``port`` is 0.

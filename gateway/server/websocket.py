@@ -19,11 +19,13 @@ from gateway.connections.input_budget import InputBudget
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices
 from gateway.protocol.wire import Buffer
-from gateway.server.library import NO_WEBSOCKET, Library, WebSocketMessage
+from gateway.server.library import NO_WEBSOCKET, Library, WebSocketMessage, WebSocketPong
+from gateway.server.peer_address import peer_address_of
 from gateway.server.receivers import NO_RECEIVERS, Receivers
 from gateway.server.request_head import MAX_HEAD_BYTES, RequestHead
 from gateway.server.write_limits import FIRST, bound_unsent, limits_of
 from gateway.websocket.frame_reader import Foreign, FrameReader
+from gateway.websocket.headers import ping_header
 from gateway.websocket.read_memory import ReadMemory
 
 FULL_READS_A_TURN = 8
@@ -49,6 +51,9 @@ class Endpoint(Protocol):
 
     def opened(self, websocket: WebSocketConnection, subprotocol: str) -> tuple[Session, Receivers]:
         """Return the session of a socket whose handshake is done, and the receivers of its messages."""
+
+    def ponged(self, session: Session, payload: bytes) -> None:
+        """Take the answer of a peer's transport to a ping."""
 
     def ended(self, websocket: WebSocketConnection) -> None:
         """Close a socket whose peer sends no more, in its turn."""
@@ -192,11 +197,10 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         except RuntimeError:
             pass
 
-    def ping(self) -> None:
+    def ping(self, payload: bytes) -> None:
         """Send a WebSocket ping, whose pong shows that the peer is alive."""
         if self._protocol.state is WebSocketState.OPEN:
-            self._protocol.send_ping(b"")
-            self._flush()
+            self.write(ping_header(len(payload)) + payload)
 
     def pause_reading(self) -> None:
         """Stop reading from the socket until :meth:`resume_reading`."""
@@ -227,11 +231,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
 
     def peer_address(self) -> str:
         """Return the address of the peer, as ``host:port``; empty if the socket is closed already."""
-        address = self._transport.get_extra_info("peername")
-        if not isinstance(address, tuple):
-            return ""
-        host, port = address[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return peer_address_of(self._transport)
 
     def descriptor(self) -> int:
         """Return the number of the socket's file descriptor; -1 if there is none."""
@@ -367,11 +367,13 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             if not self._session.connection.closed:
                 self._receivers = receivers
 
-    def _message_received(self, message: WebSocketMessage) -> None:
+    def _message_received(self, message: WebSocketMessage | WebSocketPong) -> None:
         session = self._session
         if session is None or session.connection.closed:
             return
-        if message.text:
+        if isinstance(message, WebSocketPong):
+            self._endpoint.ponged(session, message.payload)
+        elif message.text:
             self._receivers.text(session, message.data)
         else:
             self._receivers.binary(session, message.data)

@@ -17,6 +17,7 @@ MASKED: Final = 0x80
 
 _BINARY = 0x82
 _TEXT = 0x81
+_PING = 0x89
 _SHORT = struct.Struct("!BB")
 _MEDIUM = struct.Struct("!BBH")
 _LONG = struct.Struct("!BBQ")
@@ -35,6 +36,9 @@ binary_header: Final = partial(_header, _BINARY, 0)
 
 text_header: Final = partial(_header, _TEXT, 0)
 """Return the header of a text message of so many bytes of UTF-8."""
+
+ping_header: Final = partial(_header, _PING, 0)
+"""Return the header of a ping whose payload has so many bytes."""
 
 masked_header: Final = partial(_header, _BINARY, MASKED)
 """Return the header of a masked binary message of so many bytes, behind which the mask follows."""

@@ -14,7 +14,7 @@ def test_a_core_has_a_sweep_for_each_kind_of_work_that_recurs() -> None:
     pauses = [sweep.pause_s() for sweep in core.sweeps]
     assert pauses == pytest.approx(
         [
-            core.heartbeat.sweep_interval_s,
+            core.heartbeat.tick_s,
             core.settings.consumer_sweep_interval_s,
             core.workflows.pause_s,
             1.0,

@@ -19,7 +19,7 @@ class MemoryTransport:
         closed: code and reason, once the core has closed it.
         late: what was written after that: a breach of RFC 6455.
         reading: whether the gateway reads from the peer.
-        pings: how often the peer was probed.
+        pings: payloads of the pings that the peer has got and not answered.
         lost: the peer is being lost, as yet untold: writing past the transport's guard raises.
     """
 
@@ -32,7 +32,7 @@ class MemoryTransport:
         self.closed: tuple[int, str] | None = None
         self.late: list[bytes] = []
         self.reading = True
-        self.pings = 0
+        self.pings: list[bytes] = []
         self.lost = False
         self.writes: list[bytes] = []
 
@@ -55,8 +55,8 @@ class MemoryTransport:
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         self.write(b"".join(buffers))
 
-    def ping(self) -> None:
-        self.pings += 1
+    def ping(self, payload: bytes) -> None:
+        self.pings.append(payload)
 
     def pause_reading(self) -> None:
         assert self.reading

@@ -6,6 +6,7 @@ import tracemalloc
 import weakref
 
 import pytest
+from websockets.http11 import Request
 from websockets.protocol import State
 
 from gateway.server.library import Library, WebSocketMessage
@@ -24,7 +25,7 @@ def opened(subprotocol: str = "frys.v1") -> Library:
         b"Sec-WebSocket-Protocol: " + subprotocol.encode() + b"\r\n\r\n"
     )
     (request,) = library.received()
-    assert not isinstance(request, WebSocketMessage)
+    assert isinstance(request, Request)
     library.send_response(library.accept(request))
     library.data_to_send()
     return library

@@ -389,14 +389,22 @@ def test_a_probe_is_a_websocket_ping_and_its_pong_a_sign_of_life() -> None:
     socket.push(masked(BINARY, HELLO))
     socket.frames()
     (session,) = list(server.world.core.pool)
-    session.connection.transport.ping()
+    heartbeat = server.world.core.heartbeat
+    while not session.asked_ns:
+        server.world.clock.advance(heartbeat.tick_s)
+        for _ in heartbeat.sweep():
+            pass
     (frame,) = socket.frames()
-    assert frame.opcode == PING
+    assert (frame.opcode, len(frame.data)) == (PING, 8)
     session.heard = False
+    server.world.clock.advance(0.25)
     socket.push(masked(10, bytes(frame.data)))
     assert session.heard
+    measured = session.connection.round_trip
+    assert measured is not None
+    assert measured.smoothed_s == pytest.approx(0.25)
     socket.push(masked(CLOSE, b"\x03\xe8"))
-    session.connection.transport.ping()
+    session.connection.transport.ping(b"there?")
     assert all(frame.opcode == CLOSE for frame in socket.frames())
 
 
@@ -462,7 +470,7 @@ def test_bytes_for_a_socket_that_is_being_lost_are_ignored() -> None:
     socket.transport.aborted = True
     socket.websocket.write(b"late")
     socket.websocket.writelines([b"la", b"te"])
-    socket.websocket.ping()
+    socket.websocket.ping(b"")
     assert not socket.transport.sent
     socket.vanish()
     assert len(server.world.core.pool) == 0
@@ -766,9 +774,12 @@ def test_bytes_before_hello_do_not_keep_a_connection() -> None:
     socket = server.socket()
     heartbeat = server.world.core.heartbeat
     slow = masked(BINARY, HELLO)
-    for at in range(10):
+    for at in range(12):
         socket.push(slow[at : at + 1])
-        heartbeat.sweep()
+        for _ in range(10):
+            server.world.clock.advance(heartbeat.tick_s)
+            for _ in heartbeat.sweep():
+                pass
     assert close_code(socket) == Code.HANDSHAKE_TIMEOUT
 
 

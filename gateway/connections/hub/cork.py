@@ -59,9 +59,9 @@ class Cork:
         for data in buffers:
             self.write(data)
 
-    def ping(self) -> None:
+    def ping(self, payload: bytes) -> None:
         """Make the peer's transport show a sign of life."""
-        self._transport.ping()
+        self._transport.ping(payload)
 
     def pause_reading(self) -> None:
         """Take nothing from the peer."""

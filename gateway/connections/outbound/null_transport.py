@@ -23,7 +23,7 @@ class _NullTransport:
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         """Do nothing."""
 
-    def ping(self) -> None:
+    def ping(self, payload: bytes) -> None:
         """Do nothing."""
 
     def pause_reading(self) -> None:

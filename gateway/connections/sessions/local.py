@@ -261,8 +261,9 @@ class LocalConnection:
             callback()
 
     def show_life(self) -> None:
-        """Answer a probe of the heartbeat: code in the same process is alive, however long it sends nothing."""
+        """Answer a ping of the heartbeat: code in the same process is alive, however long it sends nothing."""
         self._session.heard = True
+        self._session.asked_ns = 0
 
     def _add_alias(self, wanted: _Wanted) -> OpenAlias:
         """Add an alias for a stream: a new one, or one of many that was opened earlier and is not in use."""
@@ -348,7 +349,7 @@ class _MemoryTransport:
         """Hand buffers to the connection as one message."""
         self._connection.received(b"".join(buffers))
 
-    def ping(self) -> None:
+    def ping(self, payload: bytes) -> None:
         """Show life at once."""
         self._connection.show_life()
 

@@ -164,11 +164,17 @@ class Session:
     state: State = field(default=State.GREETING, init=False)
     """State of the protocol (spec section 3); without meaning once the connection is closed."""
     heard: bool = field(default=True, init=False)
-    """Whether any byte came from the client since the last heartbeat sweep: a large message may take longer."""
+    """Whether any byte came from the client since the heartbeat's last look: a large message may take longer."""
     unreadable: int = field(default=0, init=False)
     """Messages in a row that could not be read: their type does not exist, or a field is wrong."""
-    silent_sweeps: int = field(default=0, init=False)
-    """Heartbeat sweeps since anything came."""
+    alive_tick: int = field(default=0, init=False)
+    """Tick of the heartbeat at which the last sign of life was found; before HELLO, that of the connection."""
+    asked_ns: int = field(default=0, init=False)
+    """Departure of the heartbeat's ping that is not answered yet, negative if bytes waited in front of it; 0: none."""
+    calm: int = field(default=0, init=False)
+    """Number of times by which the time between two pings of the heartbeat has been doubled."""
+    looks_left: int = field(default=1, init=False)
+    """Looks of the heartbeat until its next ping."""
     bindings: dict[int, AliasBinding] = field(default_factory=dict, init=False)
     """Bindings of the client's aliases, by alias."""
     subscriptions: dict[int, Pattern] = field(default_factory=dict, init=False)

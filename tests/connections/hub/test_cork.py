@@ -55,8 +55,8 @@ def test_who_still_has_it_writes_straight_to_the_transport() -> None:
     cork.pause_reading()
     assert not peer.transport.is_reading()
     cork.resume_reading()
-    cork.ping()
-    assert (peer.transport.pings, peer.transport.reading) == (1, True)
+    cork.ping(b"there?")
+    assert (peer.transport.pings, peer.transport.reading) == ([b"there?"], True)
     assert (cork.peer_address(), cork.waiting_bytes()) == ("192.0.2.7:4711", 0)
 
 

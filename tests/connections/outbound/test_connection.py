@@ -116,7 +116,7 @@ def test_a_closed_connection_takes_everything_and_sends_nothing() -> None:
     connection.pause_writing()
     peer.session.refuse(RequestRefused(Code.INTERNAL, "late"))
     connection.resume_writing()
-    connection.transport.ping()
+    connection.transport.ping(b"")
     connection.transport.writelines([b"late"])
     assert not peer.transport.writes
     assert not peer.transport.late

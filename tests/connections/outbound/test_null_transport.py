@@ -10,7 +10,7 @@ def test_it_takes_everything_and_holds_nothing() -> None:
     transport: Transport = NULL_TRANSPORT
     transport.write(b"late")
     transport.writelines([b"too", b"late"])
-    transport.ping()
+    transport.ping(b"")
     transport.pause_reading()
     transport.resume_reading()
     transport.close(1000, "again")

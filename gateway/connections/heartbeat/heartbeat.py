@@ -1,0 +1,167 @@
+"""Heartbeat: asks connections for signs of life, measures their round trips, and closes silent ones (spec section 9).
+
+The gateway pings by WebSocket pings: the network layer of a browser answers them, also for a page whose timers are
+throttled, and every WebSocket library does, whatever its subprotocol. A look at a connection costs 1 us, a ping and its
+answer 20 us; only connections that are due are looked at.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.connections.heartbeat.pace import HeartbeatSettings, calm_after, less_calm, ping_interval_s
+from gateway.connections.heartbeat.timer_wheel import TimerWheel
+from gateway.connections.ports import Clock
+from gateway.connections.sessions.pool import Pool
+from gateway.connections.sessions.session import Session
+from gateway.errors import Code, ProtocolViolation
+from gateway.ids import PeerId
+from gateway.protocol.state import State
+
+PATIENCE: Final = 2.5
+"""Heartbeat intervals of silence after which a connection is closed (spec section 9)."""
+ASK_AFTER: Final = 1.25
+"""Heartbeat intervals of silence after which a client is asked: one that pings by itself has done so before."""
+LOOKS: Final = 2
+"""Looks at a connection in an interval, at least: so a silent one is closed within another half of it."""
+FIRST_LOOK_S: Final = 5.0
+"""Time within which a new connection is looked at, and its round trip measured."""
+
+TICK_S: Final = 0.1
+TICKS_A_TIME: Final = 16
+"""Ticks in the shortest time of the settings, at least."""
+SHORTEST_TICK_S: Final = 0.005
+WHEEL_TICKS: Final = 1024
+MAX_TICKS_A_SWEEP: Final = 5
+"""Ticks that pass in one sweep, at most. One that comes later finds a gateway that was held up or suspended, and heard
+nobody meanwhile."""
+LOOKS_A_STEP: Final = 32
+"""Looks after which the loop has a chance: half a millisecond if all of them ping."""
+
+_PAYLOAD = struct.Struct("!q")
+
+
+class Heartbeat:
+    """Looks at all connections, each in its turn.
+
+    Args:
+        pool: the connections.
+        clock: time.
+        interval_s: time between two pings of a client.
+        hello_timeout_s: time within which a connection must send HELLO.
+        settings: bounds on the time between two pings of the gateway.
+
+    Attributes:
+        tick_s: time between two sweeps.
+    """
+
+    def __init__(
+        self, pool: Pool, clock: Clock, interval_s: float, hello_timeout_s: float, settings: HeartbeatSettings
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._interval_s = interval_s
+        self._settings = settings
+        shortest_s = min(interval_s, hello_timeout_s, settings.min_ping_interval_s)
+        self.tick_s = max(min(TICK_S, shortest_s / TICKS_A_TIME), SHORTEST_TICK_S)
+        self._patience = round(PATIENCE * interval_s / self.tick_s)
+        self._ask_after = round(ASK_AFTER * interval_s / self.tick_s)
+        self._greeting = round(hello_timeout_s / self.tick_s) + 1
+        self._longest_look = max(1, min(round(interval_s / LOOKS / self.tick_s), WHEEL_TICKS - 1))
+        self._first_look = min(round(FIRST_LOOK_S / self.tick_s), self._longest_look, self._greeting)
+        self._wheel: TimerWheel[PeerId] = TimerWheel(WHEEL_TICKS)
+        self._tick = 0
+        self._swept_s = clock.monotonic_s()
+        self._due_s = 0.0
+        """Time that has passed and is not of a tick yet."""
+
+    def __len__(self) -> int:
+        """Return the number of connections that are still to be looked at, with those that are gone since."""
+        return len(self._wheel)
+
+    def add(self, session: Session) -> None:
+        """Look at a new connection from now on."""
+        session.alive_tick = self._tick
+        self._wheel.add(session.peer.id, 1, self._first_look)
+
+    def sweep(self) -> Iterator[None]:
+        """Look at the connections that are due; to be called every :attr:`tick_s`. Yields now and then, for the loop.
+
+        A sweep that comes very late lets less time pass: the gateway has heard nobody meanwhile.
+        """
+        now_s = self._clock.monotonic_s()
+        self._due_s += min(now_s - self._swept_s, MAX_TICKS_A_SWEEP * self.tick_s)
+        self._swept_s = now_s
+        looks = 0
+        while self._due_s >= self.tick_s:
+            self._due_s -= self.tick_s
+            self._tick += 1
+            for peer in self._wheel.turn():
+                session = self._pool.get(peer)
+                if session is not None and not session.connection.closed:
+                    self._look(session)
+                looks += 1
+                if looks % LOOKS_A_STEP == 0:
+                    yield
+
+    def answered(self, session: Session, payload: bytes) -> None:
+        """Take the answer of a client's transport to a ping; one that answers none of the gateway's is ignored.
+
+        The round trip is the time from writing the ping to handling its answer. It contains what the systems of both
+        sides have queued, and delays of the gateway's own loop. A ping that had bytes of the gateway's own in front of
+        it measures none.
+        """
+        asked_ns = session.asked_ns
+        if not asked_ns or payload != _PAYLOAD.pack(asked_ns):
+            return
+        session.asked_ns = 0
+        if asked_ns > 0:
+            connection = session.connection
+            round_trip_ns = self._clock.time_ns() - asked_ns
+            session.calm = calm_after(session.calm, round_trip_ns / 1e9, connection.round_trip)
+            connection.sample_round_trip(round_trip_ns)
+        session.looks_left = -(-self._interval_of(session) // self._look_ticks_of(session))
+
+    def _look(self, session: Session) -> None:
+        """Look at a connection: close it, ask it, or leave it alone, and look again later."""
+        tick = self._tick
+        if session.state is State.GREETING:
+            left = self._greeting - (tick - session.alive_tick)
+            if left <= 0:
+                session.fail(ProtocolViolation(Code.HANDSHAKE_TIMEOUT, "no HELLO in time"))
+            else:
+                left = min(left, WHEEL_TICKS - 1)
+                self._wheel.add(session.peer.id, left, left)
+            return
+        if session.heard:
+            session.heard = False
+            session.alive_tick = tick
+        silent = tick - session.alive_tick
+        if silent >= self._patience:
+            problem = f"nothing was received for {PATIENCE} heartbeat intervals"
+            session.fail(ProtocolViolation(Code.HEARTBEAT_TIMEOUT, problem))
+            return
+        session.looks_left -= 1
+        if session.asked_ns:
+            session.calm = less_calm(session.calm)
+        elif silent >= self._ask_after or session.looks_left <= 0:
+            self._ask(session)
+        latest = min(self._look_ticks_of(session), self._patience - silent)
+        self._wheel.add(session.peer.id, (latest + 1) // 2, latest)
+
+    def _ask(self, session: Session) -> None:
+        transport = session.connection.transport
+        now_ns = self._clock.time_ns()
+        session.asked_ns = -now_ns if transport.waiting_bytes() else now_ns
+        transport.ping(_PAYLOAD.pack(session.asked_ns))
+
+    def _interval_of(self, session: Session) -> int:
+        """Return the ticks between two pings of a connection."""
+        client_type = session.peer.client_type
+        return max(1, round(ping_interval_s(client_type, session.calm, self._interval_s, self._settings) / self.tick_s))
+
+    def _look_ticks_of(self, session: Session) -> int:
+        """Return the most ticks between two looks at a connection."""
+        return min(self._longest_look, self._interval_of(session))

@@ -1,0 +1,55 @@
+"""Timer wheel: entries that come due at some tick, for any number of them without a timer or an object for each.
+
+Pure: the caller lets the ticks pass. An entry takes 8 bytes beside itself. It stays until its tick: the caller knows
+whether an entry that is due still matters.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class TimerWheel(Generic[T]):
+    """Entries by the tick at which they come due.
+
+    Args:
+        ticks: number of ticks that can be told apart: an entry comes due before so many have passed.
+    """
+
+    def __init__(self, ticks: int) -> None:
+        self._slots: list[list[T]] = [[] for _ in range(ticks)]
+        self._now = 0
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, entry: T, earliest: int, latest: int) -> None:
+        """Have an entry come due between two ticks: at the latest one, unless many come due then.
+
+        However the entries are added, by far the most that come due at one tick are one more than all entries divided
+        by the ticks of such a span: those that come together are spread over it.
+
+        Args:
+            entry: what :meth:`turn` returns.
+            earliest: number of ticks from now, at least 1.
+            latest: the same, not below ``earliest``, and below the number of ticks of the wheel.
+        """
+        slots, size, now = self._slots, len(self._slots), self._now
+        slot = slots[(now + latest) % size]
+        if len(slot) > self._count // (latest - earliest + 1):
+            span = [slots[(now + tick) % size] for tick in range(latest, earliest - 1, -1)]
+            slot = min(span, key=len)
+        slot.append(entry)
+        self._count += 1
+
+    def turn(self) -> list[T]:
+        """Let a tick pass; return the entries that are due, which the wheel forgets."""
+        self._now = (self._now + 1) % len(self._slots)
+        due = self._slots[self._now]
+        if due:
+            self._slots[self._now] = []
+            self._count -= len(due)
+        return due
