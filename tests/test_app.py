@@ -17,7 +17,7 @@ import pytest
 from gateway.app import Gateway, boot_id
 from gateway.client import connect
 from gateway.config import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import CannotListen, ConnectionFailed, StoreFailed
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability

@@ -22,7 +22,7 @@ from gateway.config import Settings
 from gateway.config.bounds import check_settings
 from gateway.config.file import settings_of
 from gateway.config.tables import write_table
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.ids import StreamName
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import compile_pattern

@@ -24,7 +24,7 @@ from gateway.app import Gateway
 from gateway.client import Client, Inbox, Message, Subscription, View, connect
 from gateway.config import Settings
 from gateway.config.settings import MEMORY
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import InvalidArgument, StoreFailed
 from gateway.ids import StreamName
 from gateway.protocol.messages import Kind

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway.config.settings import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import InvalidArgument
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gateway.config.settings import Settings
 from gateway.config.tables import UnknownKey, hints_of, read_table, write_table
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import InvalidArgument, RequestRefused
 from gateway.protocol.names import Pattern, compile_pattern, is_address
 from gateway.streams.rules import StreamConfig, StreamRules
@@ -37,7 +37,7 @@ def read_settings(path: Path) -> Settings:
 def settings_of(tables: Mapping[str, Any], where: str) -> Settings:
     """Return the settings that parsed TOML holds, as :func:`read_settings` does.
 
-    The fields of :class:`~gateway.connections.core.CoreSettings` stand beside those of
+    The fields of :class:`~gateway.connections.core_settings.CoreSettings` stand beside those of
     :class:`~gateway.config.settings.Settings`; its groups are tables. Call
     :func:`~gateway.config.bounds.check_settings` to check that the values fit together.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.connections.collaboration.workflows import Workflows
@@ -12,12 +11,11 @@ from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetters
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
 from gateway.connections.consumers.prepared_deliveries import KeptForms
-from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.connections.deletions import Deletions
 from gateway.connections.dispatcher import Dispatcher, drained
 from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.heartbeat.heartbeat import Heartbeat
-from gateway.connections.heartbeat.pace import HeartbeatSettings
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.commit_gate import CommitGate
@@ -29,9 +27,8 @@ from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, SubscribedStreams
 from gateway.connections.outbound.formats import Format
-from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.peer import Peer
-from gateway.connections.overload.overload import SWEEP_INTERVAL_S, Overload, OverloadSettings
+from gateway.connections.overload.overload import SWEEP_INTERVAL_S, Overload
 from gateway.connections.ports import (
     Admission,
     Authorizer,
@@ -47,7 +44,6 @@ from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.connections.sessions.grant import TypeAuthorizer
 from gateway.connections.sessions.greeting import Greeter
 from gateway.connections.sessions.notices import Notices
-from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.connections.sliced_workers import SlicedWorkers
@@ -55,19 +51,16 @@ from gateway.connections.slices import Slices
 from gateway.connections.subscribe_handler import SubscribeHandler
 from gateway.connections.subscribe_parts import SubscribeParts
 from gateway.connections.sweeps import Sweep
-from gateway.connections.validation import check_positive
 from gateway.connections.viewing.context import ViewContext
 from gateway.errors import Code, PeerError, ProtocolViolation
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
-from gateway.protocol.limits import Limits
 from gateway.protocol.messages import GoAway
 from gateway.protocol.negotiation import PATCH, Capabilities
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import Opcode
 from gateway.streams.large import TransferNumbers
 from gateway.streams.producers import Producers
-from gateway.streams.rules import StreamRules
-from gateway.streams.stream_registry import HISTORY_TOTAL_BYTES, StreamRegistry
+from gateway.streams.stream_registry import StreamRegistry
 
 AGE_INTERVAL_S: Final = 1.0
 """Interval at which messages that are too old are dropped."""
@@ -76,50 +69,6 @@ LOST_BACKLOG_BYTES: Final = 64 * 1024 * 1024
 """Input of all lost connections together that is still handled; what is lost with more is not."""
 LOST_BACKLOG_S: Final = 10.0
 """Longest time after the loss of a connection in which its input is still handled."""
-
-
-@dataclass(frozen=True, slots=True)
-class CoreSettings:
-    """Settings of the core.
-
-    Raises:
-        InvalidArgument: a value is out of range.
-    """
-
-    limits: Limits = field(default_factory=Limits)
-    """Bounds on messages and requests of clients."""
-    delivery: DeliverySettings = field(default_factory=DeliverySettings)
-    """Bounds on the memory held for receivers that do not keep up."""
-    requests: RequestSettings = field(default_factory=RequestSettings)
-    """Bounds on the group requests that are kept for another member."""
-    consumers: ConsumerSettings = field(default_factory=ConsumerSettings)
-    """Service of receivers that acknowledge."""
-    max_connections: int = 50_000
-    """Connections at once; one more is closed with ``TOO_MANY_CONNECTIONS``."""
-    heartbeat_interval_s: float = 20.0
-    """Time between two pings of a client."""
-    heartbeat: HeartbeatSettings = field(default_factory=HeartbeatSettings)
-    """Bounds on the time between two pings of the gateway."""
-    hello_timeout_s: float = 10.0
-    """Time within which a connection must send HELLO."""
-    transfer_timeout_s: float = 60.0
-    """Time for which nothing may come of a large message, whether its connection stands or is lost."""
-    history_total_bytes: int = HISTORY_TOTAL_BYTES
-    """Bytes that the histories of all streams may hold together; past it the largest are trimmed."""
-    overload: OverloadSettings = field(default_factory=OverloadSettings)
-    """Limit of memory, from which measures against overload are taken."""
-    rules: StreamRules = field(default_factory=StreamRules)
-    """Configuration of streams by pattern."""
-
-    def __post_init__(self) -> None:
-        check_positive(self, "heartbeat_interval_s", "hello_timeout_s", "transfer_timeout_s")
-
-    @property
-    def consumer_sweep_interval_s(self) -> float:
-        """Interval of the checks of deadlines and time-outs of consumers: short enough for every stream."""
-        consumers = self.consumers
-        every = [consumers, *[consumers.of(config) for _, config in self.rules.rules]]
-        return min([settings.sweep_interval_s for settings in every])
 
 
 class Core:

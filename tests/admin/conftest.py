@@ -9,7 +9,7 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.config import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.protocol.limits import Limits
 from gateway.testing import running_gateway
 from tests.admin.files import CHUNK_BYTES

@@ -16,7 +16,7 @@ from gateway.app import Gateway
 from gateway.cli.trial import try_settings
 from gateway.config import Settings
 from gateway.config.file import settings_of
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import InvalidArgument, StoreFailed
 from gateway.protocol.limits import Limits
 from gateway.streams.sqlite.file_format import APPLICATION_ID, FORMAT_VERSION

@@ -16,7 +16,7 @@ import pytest_asyncio
 from gateway.app import Gateway
 from gateway.client import Client, ClientState, Inbox, RecordBatch, ReplyStream, Subscription, connect, sync
 from gateway.config.settings import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import (
     CapacityError,
     Code,

@@ -9,7 +9,7 @@ import pytest
 from gateway.config import Settings
 from gateway.config.bounds import FRAME_ROOM_BYTES, check_settings
 from gateway.config.file import settings_of
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import InvalidArgument
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits

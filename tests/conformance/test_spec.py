@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.sessions.credit_window import WINDOW_BYTES, WINDOW_MESSAGES
 from gateway.connections.sessions.outstanding_requests import MAX_RELEASED, REQUEST_BYTES, RequestSettings

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import numpy.typing as npt
 
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.core import Core, CoreSettings
+from gateway.connections.core import Core
+from gateway.connections.core_settings import CoreSettings
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import BinaryFormat

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.connections.core import Core, CoreSettings
+from gateway.connections.core import Core
+from gateway.connections.core_settings import CoreSettings
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import Grant

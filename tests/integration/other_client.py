@@ -15,7 +15,7 @@ from gateway.app import Gateway
 from gateway.client import Client, Inbox, Message, RequestFailed, connect
 from gateway.config import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.testing import running_gateway
 from tests.client.waiting import until
 from tests.collector import collector_off

@@ -15,7 +15,7 @@ from gateway.client import Backoff, Client, Subscription, View, connect
 from gateway.client.messages.message_run import MessageRun
 from gateway.client.subscribing.subscription_core import SubscriptionCore
 from gateway.config import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.snapshots import connection_snapshot
 from gateway.protocol.names import compile_pattern

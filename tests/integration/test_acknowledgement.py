@@ -15,7 +15,7 @@ from gateway.app import Gateway
 from gateway.client import Backoff, Client, Credits, Gap, Message, Notice, connect
 from gateway.config import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, Subscribe

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from gateway.app import Gateway
 from gateway.config import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.protocol.data import write_data

@@ -10,7 +10,7 @@ import pytest
 from gateway.client import View, connect
 from gateway.config import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.limits import Limits
 from gateway.testing import running_gateway

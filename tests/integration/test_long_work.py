@@ -19,7 +19,7 @@ from gateway.config import Settings
 from gateway.connections.consumers.consumer import Consumer
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.connections.outbound.connection import Connection
 from gateway.errors import Code
 from gateway.ids import ClientId

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.client import Backoff, Client, Subscription, connect
 from gateway.config import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.protocol.limits import Limits
 from gateway.protocol.wire import MIN_CHUNK_BYTES
 from gateway.testing import running_gateway

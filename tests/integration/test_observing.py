@@ -18,7 +18,7 @@ from gateway.client.options import Backoff
 from gateway.config.settings import Settings
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import Code, InvalidArgument, UsageError
 from gateway.protocol.messages import Credits
 from gateway.testing.running import running_gateway

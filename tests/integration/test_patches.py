@@ -18,7 +18,7 @@ from gateway.app import Gateway
 from gateway.client import Client, Message, connect
 from gateway.client.sync import connect as connect_blocking
 from gateway.config import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.protocol.durability import Durability
 from gateway.protocol.names import compile_pattern

@@ -37,7 +37,7 @@ from gateway.client import Backoff, Client, Gap, Message, Subscription, connect
 from gateway.client.transmission_result import TransmissionResult
 from gateway.config import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.ids import ClientId
 from tests.integration.peer import until
 from tests.integration.proxy import CuttingProxy, Way, cutting_proxy

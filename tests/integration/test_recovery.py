@@ -13,7 +13,7 @@ import pytest_asyncio
 from gateway.app import Gateway
 from gateway.client import Backoff, Gap, Subscription, connect, sync
 from gateway.config import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import Code, InvalidArgument
 from gateway.protocol.names import compile_pattern
 from gateway.streams.history import HistoryLimits

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.client import Client, Message, connect
 from gateway.config import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import Code, RequestRefused
 from gateway.testing import running_gateway, running_gateway_process
 

@@ -14,7 +14,7 @@ from gateway.app import Gateway
 from gateway.client import Backoff, Client, Message, Notice, Subscription, connect
 from gateway.config import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import Code
 from gateway.protocol.names import compile_pattern
 from gateway.testing import running_gateway

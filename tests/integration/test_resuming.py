@@ -16,7 +16,7 @@ from gateway.client import Backoff, Client, connect
 from gateway.client.connecting import Connecting
 from gateway.client.subscribing.subscription import Subscription
 from gateway.config import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.protocol.names import compile_pattern
 from gateway.streams.history import HistoryLimits
 from gateway.streams.rules import StreamConfig, StreamRules

@@ -13,7 +13,7 @@ from gateway.app import Gateway
 from gateway.client import Backoff, Client, RequestRefused, connect
 from gateway.client.sending import alias
 from gateway.config import Settings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import Code
 from gateway.protocol.limits import Limits
 from gateway.testing import running_gateway

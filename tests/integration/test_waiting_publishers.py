@@ -18,7 +18,7 @@ import pytest
 from gateway.client import Client, connect
 from gateway.config import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.testing import running_gateway, running_gateway_process
 

@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from gateway.connections.core import Core, CoreSettings
+from gateway.connections.core import Core
+from gateway.connections.core_settings import CoreSettings
 from gateway.protocol.wire import SUBPROTOCOL_JSON
 from gateway.security.allow_all import AllowAll
 from gateway.server.listener import Listener

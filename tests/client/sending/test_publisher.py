@@ -19,7 +19,7 @@ from gateway.client.session.session import Session
 from gateway.client.transmission_result import TransmissionResult
 from gateway.config.settings import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.core import CoreSettings
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import Code, RequestRefused, RequestTimeout, UsageError
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.durability import Durability

@@ -8,7 +8,8 @@ import numpy as np
 import orjson
 import pytest
 
-from gateway.connections.core import Core, CoreSettings
+from gateway.connections.core import Core
+from gateway.connections.core_settings import CoreSettings
 from gateway.errors import Code
 from gateway.protocol.messages import Kind, Open, StreamInfo
 from gateway.protocol.names import compile_pattern

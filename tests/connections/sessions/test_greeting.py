@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.connections.core import Core, CoreSettings
+from gateway.connections.core import Core
+from gateway.connections.core_settings import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import Grant
 from gateway.connections.sessions.local import LocalConnection
