@@ -228,6 +228,9 @@ REACHED_BY = {
     "requests that the admin port answers at once": (
         "admin/test_request_limit.py:test_past_the_limit_only_probes_are_answered"
     ),
+    "counters of streams, for lists that are sorted by a rate": (
+        "admin/test_stream_rates.py:test_two_looks_are_kept_however_many_there_have_been"
+    ),
     "uploads to the admin port": "admin/test_upload.py:test_more_uploads_than_the_gateway_takes",
     "head of an HTTP request, and trailers of its body": "admin/test_http_connection.py:test_a_head_that_is_too_long",
     "lines that one place in the code logs, all of the gateway": (

@@ -19,6 +19,7 @@ from gateway.admin.metrics import Metrics
 from gateway.admin.openapi import show_document
 from gateway.admin.overload import OverloadReport
 from gateway.admin.start_page import show_page
+from gateway.admin.summary import Summary
 from gateway.admin.upload import FileUpload
 from gateway.connections.core import Core
 from gateway.errors import ConnectionClosed, PeerError
@@ -47,6 +48,7 @@ def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = ID
             Route("/readyz", health.ready),
             Route("/metrics", metrics.show),
             Route("/api/v1/openapi.json", show_document),
+            Route("/api/v1/summary", Summary(core, metrics).show),
             Route("/api/v1/connections", catalogue.connections),
             Route("/api/v1/overload", OverloadReport(core).show),
             Route("/api/v1/streams", catalogue.streams),

@@ -1,21 +1,23 @@
-"""Catalogue of the admin port: lists of streams, connections and workflows, page by page."""
+"""Catalogue of the admin port: lists of streams, connections and workflows, page by page or the largest first."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.admin.query import check_names, integer_of
+from gateway.admin.query import check_names, integer_of, order_of
+from gateway.admin.steps import largest, taken
+from gateway.admin.stream_rates import Rates, StreamRates
 from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.core import Core
+from gateway.connections.overload.queues import queued_bytes_of
 from gateway.connections.sessions.session import Session
 from gateway.connections.snapshots import (
-    STEP,
     ConnectionSnapshot,
     StreamSnapshot,
     WorkflowSnapshot,
@@ -24,7 +26,7 @@ from gateway.connections.snapshots import (
     workflow_snapshot,
 )
 from gateway.protocol.dtypes import dtype_name
-from gateway.protocol.names import compile_pattern
+from gateway.protocol.names import Pattern, compile_pattern
 from gateway.protocol.state import State
 from gateway.streams.stream import Stream
 
@@ -37,9 +39,26 @@ WRITE_STEP: Final = 32
 """Items of a page that are written in one turn, in some 0.5 ms."""
 EVERY_STREAM: Final = "**"
 
+MAX_EDGES: Final = 1000
+"""Edges of a workflow in a list: more than any has."""
+STREAM_ORDERS: Final[dict[str, Callable[[Stream], float]]] = {
+    "messages_per_s": lambda stream: stream.next_offset,
+    "bytes_per_s": lambda stream: stream.published_bytes,
+}
+"""Rates by which streams are sorted, and the totals that stand for them as long as they are not known."""
+CONNECTION_ORDERS: Final[dict[str, Callable[[Session], float]]] = {
+    "waiting_bytes": lambda session: queued_bytes_of(session.connection)
+}
+WORKFLOW_ORDERS: Final[dict[str, Callable[[Workflow], float]]] = {
+    "messages_per_s": lambda workflow: workflow.graph.messages_per_s,
+    "bytes_per_s": lambda workflow: workflow.graph.bytes_per_s,
+}
+
 
 class Catalogue:
-    """Lists of streams, connections and workflows, cut into pages by their numbers, which never change.
+    """Lists of streams, connections and workflows.
+
+    A list is cut into pages by numbers that never change, or has the largest by a number that does: ``sort``.
 
     Args:
         core: the gateway.
@@ -49,18 +68,24 @@ class Catalogue:
     def __init__(self, core: Core, in_turn: asyncio.Lock) -> None:
         self._core = core
         self._in_turn = in_turn
+        self._rates = StreamRates(core.clock)
 
     async def streams(self, request: Request) -> Response:
         """Return up to ``limit`` streams whose name matches ``pattern``, in the order of their ids, after id ``after``.
 
+        The parameter ``sort`` asks for those of the highest rates instead.
+
         Raises:
             RequestRefused: ``INVALID_REQUEST``, ``INVALID_NAME``.
         """
-        check_names(request, "pattern", "after", "limit")
+        check_names(request, "pattern", "sort", "after", "limit")
         pattern = compile_pattern(request.query_params.get("pattern", EVERY_STREAM))
+        order = order_of(request, STREAM_ORDERS)
         after, limit = _page_of(request)
         async with self._in_turn:
-            found, last = await _take(
+            if order is not None:
+                return await self._busiest(pattern, order, limit)
+            found, last = await taken(
                 self._core.streams, limit, lambda stream: stream.id > after and pattern.matches(stream.name)
             )
             following = None if last else found[-1].id
@@ -69,61 +94,82 @@ class Catalogue:
     async def connections(self, request: Request) -> Response:
         """Return up to ``limit`` connections that have sent HELLO, in the order of their peers, after peer ``after``.
 
+        The parameter ``sort`` asks for those with the most bytes that wait instead.
+
         Raises:
             RequestRefused: ``INVALID_REQUEST``.
         """
-        check_names(request, "after", "limit")
+        check_names(request, "sort", "after", "limit")
+        order = order_of(request, CONNECTION_ORDERS)
         after, limit = _page_of(request)
 
         def is_wanted(session: Session) -> bool:
             return session.peer.id > after and (session.state is not State.GREETING or session.connection.closed)
 
         async with self._in_turn:
-            found, last = await _take(self._core.pool, limit, is_wanted)
-            following = None if last else found[-1].peer.id
+            if order is not None:
+                greeted = (session if is_wanted(session) else None for session in self._core.pool)
+                found, following = await largest(greeted, limit, CONNECTION_ORDERS[order]), None
+            else:
+                found, last = await taken(self._core.pool, limit, is_wanted)
+                following = None if last else found[-1].peer.id
             return await _answer("connections", found, lambda each: _fields(connection_snapshot(each)), following)
 
     async def workflows(self, request: Request) -> Response:
         """Return up to ``limit`` workflows with their graphs, in the order of their ids, after id ``after``.
 
+        Each has up to ``edges`` edges. The parameter ``sort`` asks for the busiest instead.
+
         Raises:
             RequestRefused: ``INVALID_REQUEST``.
         """
-        check_names(request, "name", "after", "limit")
+        check_names(request, "name", "edges", "sort", "after", "limit")
         name = request.query_params.get("name")
+        edges = integer_of(request, "edges", MAX_EDGES, most=MAX_EDGES)
+        order = order_of(request, WORKFLOW_ORDERS)
         after, limit = _page_of(request)
+
+        def fields_of(workflow: Workflow) -> dict[str, Any]:
+            snapshot = workflow_snapshot(self._core, workflow)
+            heaviest = [_rounded(edge._asdict()) for edge in snapshot.edges[:edges]]
+            return _rounded(_fields(snapshot)) | {"edges": heaviest}
+
         async with self._in_turn:
-            found, last = await _take(
-                self._core.workflows, limit, lambda each: each.id > after and name in {None, each.name}
-            )
-            following = None if last else found[-1].id
+            if order is not None:
+                named = (each if name in {None, each.name} else None for each in list(self._core.workflows))
+                found, following = await largest(named, limit, WORKFLOW_ORDERS[order]), None
+            else:
+                found, last = await taken(
+                    self._core.workflows, limit, lambda each: each.id > after and name in {None, each.name}
+                )
+                following = None if last else found[-1].id
             # One at a time: a workflow may have hundreds of edges.
-            return await _answer("workflows", found, self._workflow, following, together=1)
+            return await _answer("workflows", found, fields_of, following, together=1)
 
-    def _workflow(self, workflow: Workflow) -> dict[str, Any]:
-        snapshot = workflow_snapshot(self._core, workflow)
-        return _rounded(_fields(snapshot)) | {"edges": [_rounded(edge._asdict()) for edge in snapshot.edges]}
+    async def _busiest(self, pattern: Pattern, order: str, limit: int) -> Response:
+        """Return the streams of the highest rates; by their totals while there are no rates."""
+        look = self._rates.look()
 
-    def _stream(self, stream: Stream) -> dict[str, Any] | None:
-        return None if stream.ended else _stream(stream_snapshot(self._core, stream))
+        def rated() -> Iterator[tuple[Stream, Rates | None] | None]:
+            for stream in list(self._core.streams):
+                rates = look.rates_of(stream)
+                yield (stream, rates) if pattern.matches(stream.name) else None
+
+        def number_of(each: tuple[Stream, Rates | None]) -> float:
+            stream, rates = each
+            return STREAM_ORDERS[order](stream) if rates is None else getattr(rates, order)
+
+        found = await largest(rated(), limit, number_of)
+        self._rates.keep(look)
+        return await _answer("streams", found, lambda each: self._stream(*each), None)
+
+    def _stream(self, stream: Stream, rates: Rates | None = None) -> dict[str, Any] | None:
+        return None if stream.ended else _stream(stream_snapshot(self._core, stream), rates)
 
 
 def _page_of(request: Request) -> tuple[int, int]:
     after = integer_of(request, "after", 0, most=_MAX_NUMBER)
     return after, integer_of(request, "limit", PAGE, least=1, most=MAX_PAGE)
-
-
-async def _take(items: Iterable[T], limit: int, is_wanted: Callable[[T], bool]) -> tuple[list[T], bool]:
-    """Return the first ``limit`` wanted items, and whether no more follow; let the loop turn in between."""
-    found: list[T] = []
-    for index, item in enumerate(list(items), start=1):
-        if is_wanted(item):
-            if len(found) == limit:
-                return found, False
-            found.append(item)
-        if not index % STEP:
-            await asyncio.sleep(0)
-    return found, True
 
 
 async def _answer(
@@ -153,13 +199,14 @@ async def _answer(
     return Response(body.encode(), media_type="application/json")
 
 
-def _stream(stream: StreamSnapshot) -> dict[str, Any]:
+def _stream(stream: StreamSnapshot, rates: Rates | None) -> dict[str, Any]:
     newest = None
     if stream.newest is not None:
         newest = [
             {"name": spec.name, "dtype": dtype_name(spec.dtype), "shape": list(spec.shape)} for spec in stream.newest
         ]
-    return _fields(stream) | {"newest": newest}
+    measured = dict.fromkeys(Rates._fields) if rates is None else _rounded(rates._asdict())
+    return _fields(stream) | {"newest": newest} | measured
 
 
 def _rounded(fields: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ A label has a handful of values, never a stream or a client: a gateway has 100 0
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterator
-from typing import Final, TypeVar
+from collections.abc import Iterator
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily as Counter
@@ -19,25 +19,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import __version__
+from gateway.admin.steps import in_steps
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
 from gateway.connections.overload.overload import OverloadSnapshot
 from gateway.connections.snapshots import CoreSnapshot, core_snapshot
 
-T = TypeVar("T")
-
 LAG_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-
-
-async def in_steps(steps: Generator[None, None, T]) -> T:
-    """Return the result of a generator that yields wherever the loop may turn."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        await asyncio.sleep(0)
 
 
 class CoreCollector(Collector):

@@ -1,17 +1,32 @@
-"""OpenAPI 3.1 document of the admin port, written by hand: the promises of a route are decided, not derived."""
+"""OpenAPI 3.1 document of the admin port, written by hand: the promises of a route are decided, not derived.
+
+But for the summary, which promises the fields of its snapshot.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+import enum
+import types
+from collections.abc import Collection, Mapping
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from gateway import __version__
-from gateway.admin.catalogue import MAX_PAGE, PAGE
+from gateway.admin.catalogue import (
+    CONNECTION_ORDERS,
+    MAX_EDGES,
+    MAX_PAGE,
+    PAGE,
+    STREAM_ORDERS,
+    WORKFLOW_ORDERS,
+)
+from gateway.admin.summary import json_of
 from gateway.connections.collaboration.graph import Via
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.overload.stage import Stage
+from gateway.connections.snapshots import CoreSnapshot
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
@@ -22,6 +37,7 @@ _INTEGER: Final[Node] = {"type": "integer", "minimum": 0}
 _NUMBER: Final[Node] = {"type": "number", "minimum": 0}
 _TEXT: Final[Node] = {"type": "string"}
 _STAGE: Final[Node] = {"type": "string", "enum": [stage.label for stage in Stage]}
+_SCALARS: Final[Mapping[Any, Node]] = {int: {"type": "integer"}, float: _NUMBER, bool: {"type": "boolean"}, str: _TEXT}
 _NPY: Final[Node] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
@@ -49,6 +65,27 @@ def _get(operation: str, summary: str, content: Node, *parameters: Node, failure
     responses = {"200": {"description": "OK", "content": content}, **_failures(*failures)}
     found: Node = {"operationId": operation, "summary": summary, "responses": responses}
     return {"get": found | ({"parameters": list(parameters)} if parameters else {})}
+
+
+def _schema_of(kind: Any) -> Node:
+    """Return the schema of a snapshot, or of a field of one, by its type."""
+    if get_origin(kind) is Mapping:
+        return {"type": "object", "additionalProperties": _schema_of(get_args(kind)[1])}
+    if isinstance(kind, types.UnionType):
+        first, _ = get_args(kind)  # the other one is None
+        schema = _schema_of(first)
+        return schema | {"type": [schema["type"], "null"]}
+    if isinstance(kind, enum.EnumType):
+        members: Mapping[str, enum.Enum] = kind.__members__
+        return {"type": "string", "enum": [json_of(member) for member in members.values()]}
+    if kind in _SCALARS:
+        return _SCALARS[kind]
+    return _object(**{name: _schema_of(each) for name, each in get_type_hints(kind).items()})
+
+
+def _order(orders: Collection[str], first: str) -> Node:
+    description = f"List of the largest by this number, the largest first, without further pages; {first}."
+    return _query("sort", description, {"type": "string", "enum": list(orders)})
 
 
 _PAGING: Final = (
@@ -145,6 +182,12 @@ _DELETE_STREAM: Final[Node] = {
     },
 }
 
+_RATE: Final[Node] = {
+    "type": ["number", "null"],
+    "description": "Rate since an earlier list that was sorted by a rate, 0.5 to 60 s ago, whoever has asked for that; "
+    "null: there was none, or this list is not sorted by a rate.",
+}
+
 _SCHEMAS: Final[Node] = {
     "Kind": {"type": "string", "enum": [kind.value for kind in Kind]},
     "Durability": {"type": "string", "enum": [durability.value for durability in Durability]},
@@ -177,6 +220,8 @@ _SCHEMAS: Final[Node] = {
             "items": _ref("Tensor"),
             "description": "Tensors of the newest message; null: the stream is empty, or not of kind `state`.",
         },
+        messages_per_s=_RATE,
+        bytes_per_s=_RATE,
     ),
     "Connection": _object(
         peer=_INTEGER,
@@ -246,6 +291,11 @@ _SCHEMAS: Final[Node] = {
             ),
         },
     ),
+    "Summary": _object(
+        version=_TEXT,
+        time_s=_NUMBER | {"description": "Time of the gateway's clock, for the rates at which counters grow."},
+        **_schema_of(CoreSnapshot)["properties"],
+    ),
     "Failure": _object(
         code=_INTEGER | {"description": "Code of section 12.1 of the protocol; below 1000: an HTTP status."},
         error=_TEXT | {"description": "Name of the code."},
@@ -264,10 +314,12 @@ DOCUMENT: Final[Node] = {
         ),
         "/metrics": _get("getMetrics", "Metrics for Prometheus", {"text/plain": {"schema": _TEXT}}),
         "/api/v1/openapi.json": _get("getDocument", "This document", _json({"type": "object"})),
+        "/api/v1/summary": _get("getSummary", "Numbers of the whole gateway", _json(_ref("Summary")), failures=(400,)),
         "/api/v1/connections": _get(
             "listConnections",
             "List of the connections",
             _json(_object(connections={"type": "array", "items": _ref("Connection")}, next=_NEXT)),
+            _order(CONNECTION_ORDERS, "absent: in the order of their numbers"),
             *_PAGING,
             failures=(400,),
         ),
@@ -279,6 +331,7 @@ DOCUMENT: Final[Node] = {
             _query(
                 "pattern", "Pattern of stream names, as in SUBSCRIBE; absent: all streams.", _TEXT | {"default": "**"}
             ),
+            _order(STREAM_ORDERS, "while rates are not known, by the totals"),
             *_PAGING,
             failures=(400,),
         ),
@@ -287,6 +340,12 @@ DOCUMENT: Final[Node] = {
             "List of the workflows with their collaboration graphs",
             _json(_object(workflows={"type": "array", "items": _ref("Workflow")}, next=_NEXT)),
             _query("name", "Name of the only workflow that is wanted.", _TEXT),
+            _query(
+                "edges",
+                "Most edges of each workflow, the heaviest.",
+                {"type": "integer", "minimum": 0, "maximum": MAX_EDGES, "default": MAX_EDGES},
+            ),
+            _order(WORKFLOW_ORDERS, "absent: in the order of their numbers"),
             *_PAGING,
             failures=(400,),
         ),

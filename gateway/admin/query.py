@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -74,10 +75,29 @@ def durability_of(request: Request) -> Durability | None:
     return _choice_of(request, "durability", Durability)
 
 
+def order_of(request: Request, orders: Collection[str]) -> str | None:
+    """Return the parameter ``sort``, or ``None`` if it is absent: the list is then in the order of its numbers.
+
+    Args:
+        request: the request.
+        orders: values that it may have.
+
+    Raises:
+        RequestRefused: ``INVALID_REQUEST``: there is no such order, or ``after`` stands beside it, which is for pages.
+    """
+    order = _one_of(request, "sort", orders)
+    if order is not None and "after" in request.query_params:
+        raise RequestRefused(Code.INVALID_REQUEST, "sort and after: a list that is sorted has no further page")
+    return order
+
+
 def _choice_of(request: Request, name: str, choices: type[Choice]) -> Choice | None:
+    text = _one_of(request, name, list(choices))
+    return None if text is None else choices(text)
+
+
+def _one_of(request: Request, name: str, known: Collection[str]) -> str | None:
     text = request.query_params.get(name)
-    if text is None:
-        return None
-    if text not in list(choices):
-        raise RequestRefused(Code.INVALID_REQUEST, f"{name}={text[:40]!r} is not one of {', '.join(choices)}")
-    return choices(text)
+    if text is not None and text not in known:
+        raise RequestRefused(Code.INVALID_REQUEST, f"{name}={text[:40]!r} is not one of {', '.join(known)}")
+    return text

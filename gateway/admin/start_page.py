@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 from gateway import __version__
 
 LINKS: Final = (
+    ("/api/v1/summary", "summary"),
     ("/api/v1/streams", "streams"),
     ("/api/v1/connections", "connections"),
     ("/api/v1/workflows", "workflows"),

@@ -49,6 +49,8 @@ async def test_streams_and_what_they_hold(gateway: Gateway, http: httpx.AsyncCli
             {"name": "w", "dtype": "float32", "shape": [2, 3]},
             {"name": "b", "dtype": "float64", "shape": []},
         ],
+        "messages_per_s": None,
+        "bytes_per_s": None,
     }
     assert (second["kind"], second["newest"], second["published_bytes"]) == ("event", None, 8 * CHUNK_BYTES)
     assert answer["next"] is None
@@ -136,6 +138,100 @@ async def test_pages_of_workflows_join_to_the_whole() -> None:
     found = first["workflows"] + second["workflows"]
     assert [each["name"] for each in found] == [f"wf-{number}" for number in range(5)]
     assert second["next"] is None
+
+
+async def names(client: httpx.AsyncClient, path: str, **parameters: object) -> list[str]:
+    answer = await client.get(f"/api/v1/{path}", params=parameters)  # type: ignore[arg-type]
+    assert answer.json()["next"] is None
+    return [each.get("name", each.get("client_id")) for each in answer.json()[path]]
+
+
+async def test_the_busiest_streams_by_what_they_do_now() -> None:
+    world = World()
+    publisher = world.publisher("wf/old", "wf/small", "wf/large", "other/large")
+    for _ in range(1000):
+        publisher.publish(0, b"long ago")
+    publisher.publish(3, bytes(5000))
+    async with client_of(world) as client:
+        assert await names(client, "streams", sort="messages_per_s", limit=2) == ["wf/old", "other/large"]
+        world.clock.advance(2.0)
+        for _ in range(10):
+            publisher.publish(1, b"small")
+        publisher.publish(2, bytes(4000))
+        answer = (await client.get("/api/v1/streams?sort=messages_per_s&limit=3")).json()["streams"]
+        assert [(each["name"], each["messages_per_s"]) for each in answer] == [
+            ("wf/small", 5.0),
+            ("wf/large", 0.5),
+            ("wf/old", 0.0),
+        ]
+        assert answer[1]["bytes_per_s"] > 2000
+        assert await names(client, "streams", sort="bytes_per_s", pattern="wf/*") == ["wf/large", "wf/small", "wf/old"]
+        assert (await client.get("/api/v1/streams")).json()["streams"][0]["messages_per_s"] is None
+
+
+async def test_streams_that_end_meanwhile_are_no_others() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", "wf/b", "wf/c")
+    async with client_of(world) as client:
+        await client.get("/api/v1/streams?sort=bytes_per_s")
+        (stream,) = [stream for stream in world.core.streams if stream.name == "wf/a"]
+        world.core.hub.end(stream, EndReason.DELETED)
+        publisher.open(0, "wf/a", Kind.EVENT)
+        world.clock.advance(1.0)
+        publisher.publish(0, b"new")
+        publisher.publish(2, b"more")
+        publisher.publish(2, b"more")
+        answer = (await client.get("/api/v1/streams?sort=messages_per_s")).json()["streams"]
+    assert [(each["name"], each["messages_per_s"]) for each in answer] == [
+        ("wf/c", pytest.approx(2.0)),
+        ("wf/a", pytest.approx(1.0)),
+        ("wf/b", 0.0),
+    ]
+
+
+async def test_the_connections_that_read_least_come_first() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    slow = [world.subscriber("wf/a", name) for name in ("reads", "stuck", "late")]
+    world.stranger()
+    slow[1].transport.fill_up()
+    publisher.publish(0, bytes(5000))
+    world.settle()
+    slow[2].transport.fill_up()
+    publisher.publish(0, bytes(5000))
+    world.settle()
+    async with client_of(world) as client:
+        assert await names(client, "connections", sort="waiting_bytes", limit=2) == ["stuck", "late"]
+        assert await names(client, "connections", sort="waiting_bytes") == ["stuck", "late", "publisher", "reads"]
+
+
+async def test_the_busiest_workflows_without_their_edges() -> None:
+    world = World()
+    publisher = world.publisher("calm/a", "busy/a", "large/a")
+    world.subscriber("**", "one")
+    publisher.publish(0, b"1")
+    publisher.send(publisher.batch(1, [b"1"] * 100))
+    publisher.publish(2, bytes(9000))
+    sweep(world)
+    async with client_of(world) as client:
+        assert await names(client, "workflows", sort="messages_per_s", limit=1) == ["busy"]
+        assert (await names(client, "workflows", sort="bytes_per_s"))[0] == "large"
+        assert await names(client, "workflows", sort="bytes_per_s", name="calm") == ["calm"]
+        (found,) = (await client.get("/api/v1/workflows?name=busy&edges=0")).json()["workflows"]
+        assert (found["clients"], found["edges"]) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [("sort=size", "is not one of"), ("sort=", "is not one of"), ("sort={}&after=1", "sort and after")],
+)
+@pytest.mark.parametrize(
+    ("path", "order"), [("streams", "bytes_per_s"), ("connections", "waiting_bytes"), ("workflows", "bytes_per_s")]
+)
+async def test_an_order_that_is_none(path: str, order: str, query: str, words: str) -> None:
+    async with client_of(World()) as client:
+        response = await client.get(f"/api/v1/{path}?{query.format(order)}")
+        assert words in failure_of(response, Code.INVALID_REQUEST, 400)
 
 
 def client_of(world: World) -> httpx.AsyncClient:

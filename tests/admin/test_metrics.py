@@ -11,7 +11,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.admin.application import make_application
-from gateway.admin.metrics import CoreCollector, Metrics, in_steps
+from gateway.admin.metrics import CoreCollector, Metrics
+from gateway.admin.steps import in_steps
 from gateway.app import Gateway
 from gateway.client import connect
 from gateway.connections.collaboration.pattern import GraphPattern

@@ -93,7 +93,7 @@ def test_the_document_is_well_formed() -> None:
     for reference in references(DOCUMENT):
         assert resolve(reference)
     ids = [operation["operationId"] for _, _, operation, _ in operations()]
-    assert len(ids) == len(set(ids)) == 12
+    assert len(ids) == len(set(ids)) == 13
     for path, _, operation, parameters in operations():
         assert path.startswith("/")
         in_path = {parameter["name"] for parameter in parameters if parameter["in"] == "path"}
@@ -124,7 +124,8 @@ def test_a_status_that_it_promises_can_happen() -> None:
 
 
 @pytest.mark.parametrize(
-    "operation", ["getState", "publish", "deleteStream", "listStreams", "listConnections", "listWorkflows"]
+    "operation",
+    ["getState", "publish", "deleteStream", "getSummary", "listStreams", "listConnections", "listWorkflows"],
 )
 async def test_it_has_all_parameters_that_an_operation_takes(http: httpx.AsyncClient, operation: str) -> None:
     """Another one is refused, by a message that names those of the document."""
@@ -153,11 +154,15 @@ async def test_answers_keep_to_it(gateway: Gateway, http: httpx.AsyncClient) -> 
         while not len(gateway.core.workflows):
             gateway.core.workflows.begin_sweep()
             await asyncio.sleep(0)
-        for path in ("/healthz", "/readyz", *lists, "/api/v1/openapi.json"):
+        for path in ("/healthz", "/readyz", *lists, "/api/v1/summary", "/api/v1/openapi.json"):
             check_answer(await http.get(path), path)
         assert (await http.get("/api/v1/workflows")).json()["workflows"][0]["edges"]
         for path in lists:
             check_answer(await http.get(f"{path}?limit=x"), path)
+        for path, order in zip(lists, ("bytes_per_s", "waiting_bytes", "messages_per_s"), strict=True):
+            answer = await http.get(f"{path}?sort={order}")
+            assert answer.status_code == 200
+            check_answer(answer, path)
     one = "/api/v1/streams/{name}"
     for name in ("none", "wf/none", "wf/b"):
         check_answer(await http.get(f"/api/v1/streams/{name}"), one)
