@@ -134,6 +134,25 @@ REACHED_BY = {
     "withdrawn requests that a replier may still reply to": (
         "connections/sessions/test_outstanding_requests.py:test_as_many_late_replies_are_forgiven_as_may_be_outstanding"
     ),
+    "scopes that a connection attends": (
+        "connections/presence/test_presence.py:test_a_connection_attends_so_many_scopes"
+    ),
+    "members of a scope; members and watchers of all scopes": (
+        "connections/presence/test_presence.py:test_all_scopes_have_so_many_members_and_watchers_together"
+    ),
+    "metadata, and awareness, of a member": (
+        "connections/presence/test_presence.py:test_metadata_and_awareness_have_a_bound"
+    ),
+    "metadata and awareness of all members, all of the gateway": (
+        "connections/presence/test_presence.py:test_all_members_have_so_much_metadata_and_awareness"
+    ),
+    "frames about members that a watcher has not read": (
+        "connections/presence/test_roster_news.py:"
+        "test_a_watcher_that_does_not_read_has_one_frame_waiting_and_gets_the_newest_when_it_does"
+    ),
+    "departures that watchers of a scope have not been told": (
+        "connections/presence/test_roster_news.py:test_a_watcher_behind_very_many_ends_gets_the_roster_anew"
+    ),
     "`agent` of a client": ("protocol/test_session_body.py:test_of_the_agent_of_a_client_the_beginning_is_kept"),
     "aliases, subscriptions, requests": (
         "connections/test_subscribe_handler.py:test_too_many_aliases_and_subscriptions"

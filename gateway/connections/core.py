@@ -39,6 +39,7 @@ from gateway.connections.ports import (
     Threads,
     Transport,
 )
+from gateway.connections.presence.presence import Presence
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.connections.sessions.grant import TypeAuthorizer
@@ -89,6 +90,7 @@ class Core:
         input_budget: time of a turn for fresh input.
         dead_letters: messages that no consumer has processed, on their way to the streams of dead letters.
         producers: publishes of each producer that have been accepted.
+        presence: members of workflows and streams.
         workflows: collaboration graphs.
         overload: pressure on the gateway, and the stage of measures against it.
         sweeps: work that recurs, for the server to repeat.
@@ -190,6 +192,7 @@ class Core:
             clock,
             self.slices,
         )
+        self.presence = Presence(settings.presence, clock, self.slices)
         self._deletions = Deletions(self.hub, self.streams, self.gate)
         self._greeter = Greeter(
             Capabilities(codecs=CODEC_NAMES, filters=(*FILTER_NAMES, PATCH), limits=limits),
@@ -203,6 +206,7 @@ class Core:
             Sweep(lambda: self.heartbeat.tick_s, self.heartbeat.sweep),
             Sweep(lambda: settings.consumer_sweep_interval_s, self.sweep_consumers),
             Sweep(lambda: self.workflows.pause_s, self.workflows.begin_sweep),
+            self.presence.sweep,
             Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
             Sweep(lambda: SWEEP_INTERVAL_S, self.overload.sweep),
         )
@@ -213,6 +217,7 @@ class Core:
             self.hub,
             self._subscriptions,
             self._deletions,
+            self.presence,
             self._greeter,
             clock,
             self.input_budget,
@@ -258,6 +263,7 @@ class Core:
         """
         if session.lost or self.pool.get(session.peer.id) is not session:
             return
+        self.presence.drop(session)
         backlog = session.pending
         if backlog is None or session.connection.closed:
             self._remove(session)

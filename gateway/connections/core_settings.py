@@ -8,6 +8,7 @@ from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.heartbeat.pace import HeartbeatSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.overload.overload import OverloadSettings
+from gateway.connections.presence.settings import PresenceSettings
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.validation import check_positive
 from gateway.protocol.limits import Limits
@@ -31,6 +32,8 @@ class CoreSettings:
     """Bounds on the group requests that are kept for another member."""
     consumers: ConsumerSettings = field(default_factory=ConsumerSettings)
     """Service of receivers that acknowledge."""
+    presence: PresenceSettings = field(default_factory=PresenceSettings)
+    """Times and bounds of presence."""
     max_connections: int = 50_000
     """Connections at once; one more is closed with ``TOO_MANY_CONNECTIONS``."""
     heartbeat_interval_s: float = 20.0

@@ -19,6 +19,7 @@ from gateway.connections.inbound.router import InboundMessage, Router
 from gateway.connections.input_budget import InputBudget
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock
+from gateway.connections.presence.presence import Presence
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.greeting import Greeter
 from gateway.connections.sessions.session import Session
@@ -38,6 +39,7 @@ from gateway.protocol.messages import (
     Subscribe,
     Unsubscribe,
 )
+from gateway.protocol.presence import Attend, Awareness
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Abort, Cancel, Conflated, Credit, Done, End, InProgress, Ping, Pong
 from gateway.protocol.state import Role, advance
@@ -69,6 +71,7 @@ class Dispatcher:
         hub: DONE, IN_PROGRESS and REFRESH.
         subscriptions: OPEN, SUBSCRIBE and related requests.
         deletions: DELETE.
+        presence: ATTEND and AWARENESS.
         greeter: HELLO.
         clock: for the times in PONG, and for those of steps.
         budget: time of a turn for fresh input.
@@ -83,6 +86,7 @@ class Dispatcher:
         hub: Hub,
         subscriptions: SubscribeHandler,
         deletions: Deletions,
+        presence: Presence,
         greeter: Greeter,
         clock: Clock,
         budget: InputBudget,
@@ -94,6 +98,7 @@ class Dispatcher:
         self._hub = hub
         self._subscriptions = subscriptions
         self._deletions = deletions
+        self._presence = presence
         self._greeter = greeter
         self._clock = clock
         self._budget = budget
@@ -282,9 +287,9 @@ class Dispatcher:
                 raise AssertionError(f"opcode {opcode:#04x} passed the state table and nobody handles it")
 
     def _answer(self, session: Session, message: SessionMessage) -> None:
-        if isinstance(message, Subscribe | Account | Refresh) and session.lost:
+        if isinstance(message, Subscribe | Account | Refresh | Attend | Awareness) and session.lost:
             return  # nobody but the client would have anything of it
-        answers = {}
+        answers: dict[str, int | str | None] = {}
         try:
             match message:
                 case Hello():
@@ -302,6 +307,12 @@ class Dispatcher:
                 case Delete():
                     answers = {"request": message.request}
                     self._deletions.delete(session, message)
+                case Attend():
+                    answers = {"request": message.request}
+                    self._presence.attend(session, message)
+                case Awareness():
+                    answers = {"stream": message.scope}
+                    self._presence.show(session, message)
                 case Authenticate():
                     answers = {"request": message.request}
                     self._subscriptions.authenticate(session, message)

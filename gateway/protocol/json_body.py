@@ -174,6 +174,14 @@ class JsonBody:
             raise self._wrong(name, "an object", value)
         return JsonBody(f"{self._what}.{name}", value)
 
+    def objects(self, name: str) -> tuple[JsonBody, ...]:
+        """Return a list of objects."""
+        values = self._list(name)
+        for value in values:
+            if not isinstance(value, dict):
+                raise self._wrong(name, "a list of objects", value)
+        return tuple([JsonBody(f"{self._what}.{name}", value) for value in values])
+
     def mapping_or_none(self, name: str) -> dict[str, Any] | None:
         """Return the object in a field as a dict, or None if it is absent."""
         return self.nested(name)._fields if name in self else None

@@ -32,6 +32,7 @@ _ID_STANDS_FOR: Final = {
     Opcode.UNSUBSCRIBE: ("request",),
     Opcode.DELETE: ("request",),
     Opcode.ACCOUNT: ("request",),
+    Opcode.ATTEND: ("request",),
 }
 
 

@@ -1,7 +1,6 @@
 """Messages with a JSON body: hello, subscriptions, errors and so on (spec sections 3, 4, 7 and 12.2).
 
-Field names are those of the JSON. Binary frames and the JSON subprotocol share these classes;
-:mod:`gateway.protocol.session_body` reads and writes them.
+Field names are those of the JSON, which :mod:`gateway.protocol.session_body` reads and writes for both subprotocols.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
 from gateway.protocol.json_body import BodyRefused
 from gateway.protocol.limits import Limits
+from gateway.protocol.presence import PresenceMessage
 from gateway.protocol.wire import Opcode
 
 BEGINNING = "beginning"
@@ -81,8 +81,7 @@ class Hello:
     filters: tuple[str, ...] = ()
     max_message_bytes: int | None = None
     instance: int | None = None
-    """Number that the client has drawn at random for its lifetime: the same after a reconnect, another after a restart
-    of its program."""
+    """Number that the client's program has drawn at random: the same after a reconnect, another after a restart."""
     generation: int | None = None
     """Generation that an earlier WELCOME has told the client; absent: it has not been connected before."""
 
@@ -397,4 +396,5 @@ SessionMessage = (
     | Refresh
     | Notice
     | Account
+    | PresenceMessage
 )

@@ -29,6 +29,7 @@ DEAD_LETTER_ENDING: Final = ".dead"
 _SEGMENT = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+"
 """Segment of a name: not ``.`` nor ``..``, which clients of HTTP take out of a path before they send it."""
 _STREAM_NAME = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})+")
+_WORKFLOW = re.compile(_SEGMENT)
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENDING = r"(?:\.[A-Za-z0-9._-]+)?"
 """Ending of the names that a wildcard matches, such as ``.dead`` in ``*.dead``."""
@@ -90,6 +91,24 @@ def check_published_name(name: str) -> StreamName:
         problem = f"{name} is a stream of dead letters, to which only the gateway publishes"
         raise RequestRefused(Code.FORBIDDEN, f"{problem}: use a name without that ending")
     return stream
+
+
+def check_scope(name: str) -> str:
+    """Check the scope of presence: a workflow, or a stream (spec section 16).
+
+    Raises:
+        RequestRefused: ``INVALID_NAME``.
+        InvalidArgument: no string.
+    """
+    check_type("scope", name, str, "a scope is a string, '<workflow>' or '<workflow>/<name>'")
+    if not is_stream_name(name) and not (len(name) <= MAX_STREAM_NAME_BYTES and _WORKFLOW.fullmatch(name)):
+        raise _invalid("scope", name, "a workflow, or a stream '<workflow>/<name>'")
+    return name
+
+
+def streams_of(scope: str) -> str:
+    """Return the pattern of the streams of a scope, by which permissions are asked."""
+    return scope if "/" in scope else f"{scope}/**"
 
 
 def check_client_id(client_id: str) -> ClientId:

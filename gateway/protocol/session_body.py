@@ -44,6 +44,7 @@ from gateway.protocol.messages import (
     WelcomeLimits,
 )
 from gateway.protocol.names import check_client_id
+from gateway.protocol.presence import read_attend, read_attending, read_awareness, read_members
 from gateway.protocol.wire import FRAME_START, PADDING, Buffer, Opcode
 
 # Numbers by which the sender of a message recognizes the answer.
@@ -371,4 +372,8 @@ _READERS: Final[dict[int, Callable[[JsonBody], SessionMessage]]] = {
     Opcode.ACCOUNT: lambda body: Account(
         _request(body), _subscription(body), _read_counts(body, "streams"), body.boolean_or_none("more")
     ),
+    Opcode.ATTEND: read_attend,
+    Opcode.ATTENDING: read_attending,
+    Opcode.AWARENESS: read_awareness,
+    Opcode.MEMBERS: read_members,
 }

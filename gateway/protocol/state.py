@@ -67,6 +67,8 @@ SENT_BY: Final[Mapping[Role, frozenset[Opcode]]] = {
         Opcode.IN_PROGRESS,
         Opcode.CONFLATED,
         Opcode.DELETE,
+        Opcode.ATTEND,
+        Opcode.AWARENESS,
     },
     Role.SERVER: SENT_BY_BOTH
     | {
@@ -83,6 +85,8 @@ SENT_BY: Final[Mapping[Role, frozenset[Opcode]]] = {
         Opcode.RESUME,
         Opcode.REPLAY,
         Opcode.DELETED,
+        Opcode.ATTENDING,
+        Opcode.MEMBERS,
     },
 }
 """All opcodes that each role sends in any state (spec section 2)."""

@@ -55,9 +55,13 @@ class Opcode(enum.IntEnum):
     CONFLATED = 0x25
     DELETE = 0x26
     DELETED = 0x27
+    ATTEND = 0x28
+    ATTENDING = 0x29
+    AWARENESS = 0x2A
+    MEMBERS = 0x2B
 
 
-JSON_OPCODES: Final = frozenset(op for op in Opcode if op < Opcode.MESSAGE or op in (Opcode.DELETE, Opcode.DELETED))
+JSON_OPCODES: Final = frozenset(op for op in Opcode if op < Opcode.MESSAGE or Opcode.DELETE <= op <= Opcode.MEMBERS)
 DATA_OPCODES: Final = frozenset({Opcode.MESSAGE, Opcode.BATCH, Opcode.REQUEST, Opcode.REPLY})
 
 # Flags of data frames and chunks (spec sections 5 and 6.2). Plain ints: they are tested once per frame.

@@ -673,6 +673,41 @@ DELIVERY: Final = (
         "Another program has the client_id",
         text(0x0B, '{"code":4204,"error":"SUPERSEDED","message":"client_id worker belongs to another client"}'),
     ),
+    Definition(
+        "attend",
+        "16.1",
+        "A client joins a workflow and watches its members",
+        text(0x28, '{"request":4,"scope":"wf-42","metadata":{"role":"trainer"},"watch":"members"}'),
+    ),
+    Definition("attend-left", "16.1", "The client leaves", text(0x28, '{"request":5,"scope":"wf-42"}')),
+    Definition("attending", "16.1", "The answer", text(0x29, '{"request":4,"scope":"wf-42","count":17}')),
+    Definition(
+        "awareness", "16.3", "A cursor", text(0x2A, '{"scope":"wf-42","state":{"cursor":[3,4],"selected":"loss"}}')
+    ),
+    Definition("awareness-ended", "16.3", "No state any more", text(0x2A, '{"scope":"wf-42"}')),
+    Definition(
+        "members",
+        "16.2",
+        "A member joins, another one moves its cursor, a third one leaves",
+        text(
+            0x2B,
+            '{"scope":"wf-42","count":2,"members":[{"client_id":"planner","client_type":"agent","peer":18,'
+            f'"generation":{T0 // 1000},"metadata":{{"role":"planner"}}}}],'
+            '"awareness":{"trainer":{"cursor":[3,4]}},"left":["old"]}',
+        ),
+    ),
+    Definition(
+        "members-roster",
+        "16.2",
+        "The first part of a roster; one state has ended",
+        text(
+            0x2B,
+            '{"scope":"wf-42/loss","count":400,"members":[{"client_id":"trainer","client_type":"agent","peer":17,'
+            f'"generation":{T0 // 1000},"metadata":{{}}}}],'
+            '"awareness":{"trainer":null},"roster":true,"more":true}',
+        ),
+    ),
+    Definition("members-count", "16.2", "The number of members", text(0x2B, '{"scope":"wf-42","count":3}')),
 )
 
 GOOD: Final = (*SESSION, *MESSAGES, *LARGE, *SIGNALS, *(_dtype(*row) for row in DTYPES), *CHAINS, *DELIVERY)

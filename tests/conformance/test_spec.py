@@ -14,6 +14,7 @@ import pytest
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core_settings import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.connections.presence.settings import PresenceSettings
 from gateway.connections.sessions.credit_window import WINDOW_BYTES, WINDOW_MESSAGES
 from gateway.connections.sessions.outstanding_requests import MAX_RELEASED, REQUEST_BYTES, RequestSettings
 from gateway.connections.sessions.session import MAX_UNREADABLE
@@ -25,6 +26,7 @@ from gateway.protocol.json_size import MAX_BODY_BYTES, MAX_CONTAINERS, MAX_OPEN_
 from gateway.protocol.limits import Limits
 from gateway.protocol.long_text import MAX_JSON_BYTES
 from gateway.protocol.messages import ClientType, Kind, SessionMessage
+from gateway.protocol.presence import MAX_AWARENESS_BYTES, MAX_METADATA_BYTES
 from gateway.protocol.session_body import fields_of, parse_session
 from gateway.protocol.state import SENT_BY, Role
 from gateway.protocol.transfers import Chunk
@@ -134,7 +136,7 @@ def test_every_code_that_the_page_names_exists() -> None:
 
 
 def test_limits() -> None:
-    limits, requests, consumers = Limits(), RequestSettings(), ConsumerSettings()
+    limits, requests, consumers, presence = Limits(), RequestSettings(), ConsumerSettings(), PresenceSettings()
     expected = {
         "max_frame_bytes": limits.max_frame_bytes,
         "messages in a row that cannot be read": MAX_UNREADABLE,
@@ -176,6 +178,12 @@ def test_limits() -> None:
         "max_hold_s": int(consumers.max_hold_s),
         "limit_bytes": consumers.limit_bytes,
         "dead_letter_bytes": consumers.dead_letter_bytes,
+        "scopes that a connection attends": presence.max_scopes,
+        "members of a scope": presence.max_members,
+        "members and watchers of all scopes": presence.max_places,
+        "metadata of a member": MAX_METADATA_BYTES,
+        "awareness of a member": MAX_AWARENESS_BYTES,
+        "metadata and awareness of all members": presence.max_bytes,
         "max_event_hold_s": int(DeliverySettings().max_event_hold_s),
     }
     units = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -198,6 +206,13 @@ def test_limits() -> None:
         "max_all_unfinished_bytes",
         "max_connection_view_bytes",
     }
+
+
+def test_times_of_presence() -> None:
+    presence = PresenceSettings()
+    assert f"`grace_s` ({presence.grace_s:g} s)" in SECTIONS["16.1"]
+    assert f"`flush_window_s`, {1000 * presence.flush_window_s:g} ms" in SECTIONS["16.2"]
+    assert f"`awareness_ttl_s` ({presence.awareness_ttl_s:g} s)" in SECTIONS["16.3"]
 
 
 def test_numbers_of_credits() -> None:

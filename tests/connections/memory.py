@@ -7,6 +7,7 @@ import itertools
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.overload.overload import OverloadSettings
 from gateway.connections.ports import DeliveryPolicy, DurableStore, EncodingOutcome, Memory, Sample, Steps
+from gateway.connections.presence.settings import PresenceSettings
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.sliced_workers import taken_at_once
 from gateway.connections.slices import SLICE_S
@@ -181,9 +183,17 @@ class FixedPolicy:
 class Peer:
     """A client of ``frys.v1`` on a memory transport."""
 
-    def __init__(self, world: World, client_id: str, codecs: Sequence[str], instance: int | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        client_id: str,
+        codecs: Sequence[str],
+        instance: int | None = None,
+        generation: int | None = None,
+    ) -> None:
         self._world = world
         self._instance = instance
+        self._generation = generation
         self.client_id = client_id
         self.transport = MemoryTransport()
         self.session = world.core.connect(self.transport, world.binary)
@@ -231,7 +241,8 @@ class Peer:
         codecs = tuple(name for name in self._codecs if name in CODEC_NAMES)
         filters = tuple(name for name in self._codecs if name in (*FILTER_NAMES, PATCH))
         client_id = ClientId(self.client_id)
-        self.say(Hello((1,), ClientType.AGENT, client_id, codecs=codecs, filters=filters, instance=self._instance))
+        introduction = Hello((1,), ClientType.AGENT, client_id, codecs=codecs, filters=filters)
+        self.say(replace(introduction, instance=self._instance, generation=self._generation))
 
     def open(self, alias: int, stream: str, kind: Kind | None = None) -> None:
         """Open an alias."""
@@ -429,6 +440,7 @@ class World:
         keyframe_every: of states.
         consumers: how receivers that acknowledge are served.
         rules: configuration of some streams, by pattern; it goes before that of all.
+        presence: times and bounds of members.
     """
 
     def __init__(
@@ -446,6 +458,7 @@ class World:
         overload: OverloadSettings | None = None,
         memory: Memory | None = None,
         rules: Sequence[tuple[str, StreamConfig]] = (),
+        presence: PresenceSettings | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.workers = StepWorkers()
@@ -459,6 +472,7 @@ class World:
             rules=StreamRules(every_rule),
             consumers=consumers or ConsumerSettings(),
             overload=overload or OverloadSettings(),
+            presence=presence or PresenceSettings(),
         )
         policy = policy or FixedPolicy()
         self.core = Core(settings, self.clock, self.workers, policy, AllowAll(), store, memory=memory)
@@ -471,9 +485,15 @@ class World:
         names = itertools.chain((client_id,), (f"{client_id}-{number}" for number in itertools.count(2)))
         return next(name for name in names if self.core.pool.newest_of(name) is None)
 
-    def peer(self, client_id: str = "", codecs: Sequence[str] = (), instance: int | None = None) -> Peer:
+    def peer(
+        self,
+        client_id: str = "",
+        codecs: Sequence[str] = (),
+        instance: int | None = None,
+        generation: int | None = None,
+    ) -> Peer:
         """A client that has said HELLO; its log is empty."""
-        peer = Peer(self, client_id or self.free_name("peer"), codecs, instance)
+        peer = Peer(self, client_id or self.free_name("peer"), codecs, instance, generation)
         self._peers.append(peer)
         peer.hello()
         peer.forget()

@@ -53,6 +53,7 @@ from gateway.protocol.messages import (
     Welcome,
     WelcomeLimits,
 )
+from gateway.protocol.presence import Attend, Attending, Awareness, Members, PresentMember, Watching
 from gateway.protocol.signals import Cancel, Ping, Pong
 from gateway.protocol.wire import JSON_OPCODES, Opcode
 
@@ -77,6 +78,10 @@ MESSAGES: list[SessionMessage] = [
     Deleted(5, ("run-1/loss",), more=True),
     Notice("wf-42/tasks", 3, 3, 5218, "late", "worker"),
     Account(9, 1, {"wf-42/loss": Counts(1, 2, 3, 4, 5)}),
+    Attend(4, "wf-42", {"role": "trainer"}, Watching.MEMBERS),
+    Attending(4, "wf-42", 17),
+    Awareness("wf-42", {"cursor": [1, 2]}),
+    Members("wf-42", 1, (PresentMember("a", "agent", 17, 5, {}),), {"a": None}, ("b",), roster=True),
 ]
 
 
@@ -88,7 +93,10 @@ def test_session_messages_are_those_of_binary(message: SessionMessage) -> None:
     assert (fields["id"], fields["timestamp"], fields["headers"]) == (9, 1.5, None)
 
 
-@pytest.mark.parametrize("message_type", ["authenticate", "open", "subscribe", "unsubscribe", "delete", "account"])
+TYPES_WITH_ID = ["authenticate", "open", "subscribe", "unsubscribe", "delete", "account", "attend"]
+
+
+@pytest.mark.parametrize("message_type", TYPES_WITH_ID)
 @pytest.mark.parametrize(
     ("identity", "problem"),
     [
@@ -100,7 +108,7 @@ def test_session_messages_are_those_of_binary(message: SessionMessage) -> None:
 def test_an_id_that_stands_for_a_field_is_refused_by_its_name(
     message_type: str, identity: dict[str, object], problem: str
 ) -> None:
-    payload = {"pattern": "a/b", "stream": "a/b", "token": "t"}
+    payload = {"pattern": "a/b", "stream": "a/b", "token": "t", "scope": "a"}
     with pytest.raises(BodyRefused) as refused:
         parse_text(orjson.dumps({"message_type": message_type, "payload": payload, **identity}))
     assert refused.value.message == f"{message_type}: field 'id' {problem}"

@@ -45,6 +45,7 @@ from gateway.protocol.messages import (
     Welcome,
     WelcomeLimits,
 )
+from gateway.protocol.presence import Attend, Attending, Awareness, Members, PresentMember, Watching
 from gateway.protocol.session_body import (
     MAX_AGENT_CHARS,
     fields_of,
@@ -127,6 +128,21 @@ MESSAGES: list[SessionMessage] = [
     Account(9, 1, {"wf/a": Counts(120, 0, 4, 16)}),
     Account(9, 1, {"wf/a": Counts(120, 0, 4, 16, 0, 7)}, more=True),
     Subscribe(2, 1, "wf-42/*", {"wf-42/a": (1, 2)}, account={"wf-42/a": Counts(3)}, more=True),
+    Attend(2, "wf-42"),
+    Attend(2, "wf-42/loss", {"role": "trainer"}, Watching.COUNT),
+    Attending(2, "wf-42", 17),
+    Awareness("wf-42", {"cursor": [1, 2]}),
+    Awareness("wf-42"),
+    Members("wf-42", 17),
+    Members(
+        "wf-42",
+        2,
+        (PresentMember("a", "agent", 17, 2**53 - 1, {"x": {"y": 1}}), PresentMember("b", "extension", 0, 0, {})),
+        {"a": {"cursor": 1}, "b": None},
+        ("c",),
+        roster=True,
+        more=False,
+    ),
 ]
 
 

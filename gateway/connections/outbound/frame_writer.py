@@ -133,6 +133,11 @@ class FrameWriter:
         """Whether an announcement may be sent that could wait: few answers and control messages do."""
         return not self.paused or self._urgent_bytes <= self.settings.urgent_limit_bytes // 8
 
+    @property
+    def answers_wait(self) -> bool:
+        """Whether answers or control messages wait for the transport to drain."""
+        return self.paused and self._urgent_bytes > 0
+
     def close(self, code: int, reason: str) -> None:
         """Close the connection; a second call does nothing."""
         if not self.closed:
