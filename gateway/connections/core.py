@@ -163,9 +163,8 @@ class Core:
         self._partial_uploads = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
         closing = StreamClosing(self.gate, self._partial_uploads, self.producers, self.pool)
         self.hub = Hub(self.streams, views, consumers, closing, self.slices)
-        self.heartbeat = Heartbeat(
-            self.pool, clock, settings.heartbeat_interval_s, settings.hello_timeout_s, settings.heartbeat
-        )
+        times = settings.heartbeat_interval_s, settings.hello_timeout_s
+        self.heartbeat = Heartbeat(self.pool, clock, *times, settings.heartbeat, self.disconnect)
         self._subscribed = SubscribedStreams(limits)
         self.draining = False
         self.conflated_messages = 0

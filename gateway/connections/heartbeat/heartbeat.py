@@ -8,9 +8,10 @@ answer 20 us; only connections that are due are looked at.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from gateway.connections.heartbeat.deaf_watch import DeafWatch
 from gateway.connections.heartbeat.pace import HeartbeatSettings, calm_after, less_calm, ping_interval_s
 from gateway.connections.heartbeat.timer_wheel import TimerWheel
 from gateway.connections.ports import Clock
@@ -52,18 +53,27 @@ class Heartbeat:
         interval_s: time between two pings of a client.
         hello_timeout_s: time within which a connection must send HELLO.
         settings: bounds on the time between two pings of the gateway.
+        lost: called with a session whose client is given up: its transport may wait long for an answer to the close.
 
     Attributes:
-        tick_s: time between two sweeps.
+        tick: number of ticks that have passed; none pass while the gateway is held up.
+        tick_s: length of a tick, and time between two sweeps.
     """
 
     def __init__(
-        self, pool: Pool, clock: Clock, interval_s: float, hello_timeout_s: float, settings: HeartbeatSettings
+        self,
+        pool: Pool,
+        clock: Clock,
+        interval_s: float,
+        hello_timeout_s: float,
+        settings: HeartbeatSettings,
+        lost: Callable[[Session], object],
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._interval_s = interval_s
         self._settings = settings
+        self._lost = lost
         shortest_s = min(interval_s, hello_timeout_s, settings.min_ping_interval_s)
         self.tick_s = max(min(TICK_S, shortest_s / TICKS_A_TIME), SHORTEST_TICK_S)
         self._patience = round(PATIENCE * interval_s / self.tick_s)
@@ -71,8 +81,9 @@ class Heartbeat:
         self._greeting = round(hello_timeout_s / self.tick_s) + 1
         self._longest_look = max(1, min(round(interval_s / LOOKS / self.tick_s), WHEEL_TICKS - 1))
         self._first_look = min(round(FIRST_LOOK_S / self.tick_s), self._longest_look, self._greeting)
+        self._deaf = DeafWatch(self._patience)
         self._wheel: TimerWheel[PeerId] = TimerWheel(WHEEL_TICKS)
-        self._tick = 0
+        self.tick = 0
         self._swept_s = clock.monotonic_s()
         self._due_s = 0.0
         """Time that has passed and is not of a tick yet."""
@@ -83,7 +94,7 @@ class Heartbeat:
 
     def add(self, session: Session) -> None:
         """Look at a new connection from now on."""
-        session.alive_tick = self._tick
+        session.alive_tick = self.tick
         self._wheel.add(session.peer.id, 1, self._first_look)
 
     def sweep(self) -> Iterator[None]:
@@ -97,10 +108,12 @@ class Heartbeat:
         looks = 0
         while self._due_s >= self.tick_s:
             self._due_s -= self.tick_s
-            self._tick += 1
+            self.tick += 1
             for peer in self._wheel.turn():
                 session = self._pool.get(peer)
-                if session is not None and not session.connection.closed:
+                if session is None or session.connection.closed:
+                    self._deaf.forget(peer)
+                else:
                     self._look(session)
                 looks += 1
                 if looks % LOOKS_A_STEP == 0:
@@ -126,7 +139,7 @@ class Heartbeat:
 
     def _look(self, session: Session) -> None:
         """Look at a connection: close it, ask it, or leave it alone, and look again later."""
-        tick = self._tick
+        tick = self.tick
         if session.state is State.GREETING:
             left = self._greeting - (tick - session.alive_tick)
             if left <= 0:
@@ -140,13 +153,15 @@ class Heartbeat:
             session.alive_tick = tick
         silent = tick - session.alive_tick
         if silent >= self._patience:
-            problem = f"nothing was received for {PATIENCE} heartbeat intervals"
-            session.fail(ProtocolViolation(Code.HEARTBEAT_TIMEOUT, problem))
+            self._give_up(session, f"nothing was received for {PATIENCE} heartbeat intervals")
+            return
+        if self._deaf.is_deaf(session, tick):
+            self._give_up(session, f"PINGs that were read have not been answered for {PATIENCE} heartbeat intervals")
             return
         session.looks_left -= 1
         if session.asked_ns:
             session.calm = less_calm(session.calm)
-        elif silent >= self._ask_after or session.looks_left <= 0:
+        elif silent >= self._ask_after or session.looks_left <= 0 or self._deaf.wants_ping(session):
             self._ask(session)
         latest = min(self._look_ticks_of(session), self._patience - silent)
         self._wheel.add(session.peer.id, (latest + 1) // 2, latest)
@@ -156,6 +171,12 @@ class Heartbeat:
         now_ns = self._clock.time_ns()
         session.asked_ns = -now_ns if transport.waiting_bytes() else now_ns
         transport.ping(_PAYLOAD.pack(session.asked_ns))
+        self._deaf.asked(session)
+
+    def _give_up(self, session: Session, problem: str) -> None:
+        session.fail(ProtocolViolation(Code.HEARTBEAT_TIMEOUT, problem))
+        self._deaf.forget(session.peer.id)
+        self._lost(session)
 
     def _interval_of(self, session: Session) -> int:
         """Return the ticks between two pings of a connection."""

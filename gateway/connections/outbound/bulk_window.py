@@ -73,6 +73,11 @@ class BulkWindow:
     _goodputs: deque[float] = field(default_factory=partial(deque, maxlen=GOODPUT_SAMPLES))
 
     @property
+    def unanswered(self) -> bool:
+        """Whether a PING is under way."""
+        return bool(self._marks)
+
+    @property
     def open(self) -> bool:
         """Whether another chunk may be sent; always if no answer is awaited, because no answer would open it again.
 

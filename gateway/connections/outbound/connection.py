@@ -21,7 +21,7 @@ from gateway.connections.ports import Clock, Transport
 from gateway.connections.slices import Slices, let_go
 from gateway.errors import Code
 from gateway.protocol.messages import Error, Kind, StreamInfo
-from gateway.protocol.signals import Abort, Gap, Ping, Pong, Replay
+from gateway.protocol.signals import Abort, Gap, Pong, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import Newest, Patch
@@ -77,15 +77,12 @@ class Connection(FrameWriter):
         memberships: by source, the delivery class or the consumer that serves it.
         outbox: messages that wait; made when the client falls behind for the first time.
         lagging: everything for the client goes through the outbox.
-        answered_ns: departure of the newest PING that the client has answered, by the clock of :meth:`probe`.
     """
 
     __slots__ = (
         "_keyframes",
         "_lag_changes",
-        "_probe_ns",
         "_slices",
-        "answered_ns",
         "codecs",
         "lagging",
         "max_message_bytes",
@@ -116,9 +113,6 @@ class Connection(FrameWriter):
         self.memberships: dict[Source, Membership] = {}
         self.outbox: Outbox | None = None
         self.lagging = False
-        self.answered_ns = 0
-        self._probe_ns: int | None = None
-        """Departure of the probe that was sent in this turn of the loop."""
 
     @property
     def class_key(self) -> ClassKey:
@@ -313,24 +307,6 @@ class Connection(FrameWriter):
         for transfer in self.fall_behind().end(source, info):
             self.send(Abort(transfer, Code.STREAM_ENDED))
         self.drain()
-
-    def probe(self) -> int:
-        """Ask the client by PING for the messages that it still has.
-
-        One PING serves all that ask in one turn of the loop: the client reports on all its streams each time.
-
-        Returns:
-            Time that :attr:`answered_ns` has reached when the client has answered.
-        """
-        probe_ns = self._probe_ns
-        if probe_ns is None:
-            probe_ns = self._probe_ns = self._clock.time_ns()
-            self._clock.call_soon(self._end_probe)
-            self.send(Ping(probe_ns, report=True))
-        return probe_ns
-
-    def _end_probe(self) -> None:
-        self._probe_ns = None
 
     def answered(self, pong: Pong) -> None:
         """Open the bulk window further: the client has read everything up to a PING of ours."""

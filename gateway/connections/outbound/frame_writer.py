@@ -62,6 +62,7 @@ class FrameWriter:
     Attributes:
         announcements: streams that the client is about to receive; ``None``: there are none.
         accounts: messages, gaps and replays that were sent, by stream and subscription.
+        answered_ns: departure of the newest PING that the client has answered, by the clock of :meth:`probe`.
         bulk_window: flow control of bulk; made when the first chunk is sent.
         reading: back-pressure on the client.
         paused: the transport holds more than high water.
@@ -70,10 +71,13 @@ class FrameWriter:
 
     __slots__ = (
         "_clock",
+        "_is_probed",
+        "_probed_ns",
         "_round_trip",
         "_urgent_bytes",
         "accounts",
         "announcements",
+        "answered_ns",
         "bulk_window",
         "closed",
         "format",
@@ -100,7 +104,12 @@ class FrameWriter:
         self.reading = ReadingHolds(transport)
         self.paused = False
         self.closed = False
+        self.answered_ns = 0
         self._clock = clock
+        self._probed_ns = 0
+        """Departure of the newest probe."""
+        self._is_probed = False
+        """Whether it was sent in this turn of the loop."""
         self._urgent_bytes = 0
         self._round_trip = NO_ROUND_TRIP
 
@@ -206,6 +215,32 @@ class FrameWriter:
             buffers = [*buffers, self.format.signal(Ping(now_ns))]
         self.transport.writelines(buffers)
         return window.open
+
+    def probe(self) -> int:
+        """Ask the client by PING for the messages that it still has.
+
+        One PING serves all that ask in one turn of the loop: the client reports on all its streams each time.
+
+        Returns:
+            Time that :attr:`answered_ns` has reached when the client has answered.
+        """
+        if not self._is_probed:
+            self._is_probed = True
+            self._probed_ns = self._clock.time_ns()
+            self._clock.call_soon(self._end_probe)
+            if data := self.format.signal(Ping(self._probed_ns, report=True)):
+                self.send_urgent(data)
+        return self._probed_ns
+
+    def _end_probe(self) -> None:
+        self._is_probed = False
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the client has still to answer a PING."""
+        if not self.format.answers_pings:
+            return False
+        return self._probed_ns > self.answered_ns or (self.bulk_window is not None and self.bulk_window.unanswered)
 
     @property
     def bulk_open(self) -> bool:

@@ -30,7 +30,12 @@ class Hall:
     def __init__(self, interval_s: float = 20.0, hello_timeout_s: float = 10.0, connections: int = 100) -> None:
         self.world = World(max_connections=connections)
         self.heartbeat = Heartbeat(
-            self.world.core.pool, self.world.clock, interval_s, hello_timeout_s, HeartbeatSettings()
+            self.world.core.pool,
+            self.world.clock,
+            interval_s,
+            hello_timeout_s,
+            HeartbeatSettings(),
+            self.world.core.disconnect,
         )
         self.round_trip_s = 0.002
         self.answering: list[Peer] = []
@@ -100,6 +105,7 @@ def test_a_silent_client_is_asked_once_and_then_closed_within_the_bound(
     assert len(peer.transport.pings) == 1
     assert peer.close_code() == Code.HEARTBEAT_TIMEOUT
     assert peer.read().codes == [Code.HEARTBEAT_TIMEOUT]
+    assert len(hall.world.core.pool) == 0
 
 
 @pytest.mark.parametrize(("interval_s", "hello_timeout_s"), INTERVALS)
@@ -351,6 +357,30 @@ def test_connections_that_are_gone_are_forgotten_at_their_next_turn() -> None:
     hall.answering.clear()
     hall.pass_time(10.1)
     assert len(hall.heartbeat) == 0
+
+
+def test_a_client_that_answers_websocket_pings_and_no_ping_is_closed() -> None:
+    hall = Hall()
+    peer = hall.peer(answers=True)
+    hall.pass_time(30.0)
+    peer.session.connection.probe()
+    hall.pass_time(PATIENCE * 20.0)
+    assert peer.close_code() is None
+    hall.pass_time(1.6 * 20.0)
+    assert peer.close_code() == Code.HEARTBEAT_TIMEOUT
+    error = peer.read().errors[-1]
+    assert error.message == "PINGs that were read have not been answered for 2.5 heartbeat intervals"
+
+
+def test_a_client_that_does_not_read_but_pings_is_not_closed_for_pings_that_it_has_not_read() -> None:
+    hall = Hall()
+    peer = hall.peer()
+    peer.session.connection.probe()
+    for _ in range(600):
+        hall.pass_time(1.0)
+        peer.session.heard = True
+    assert peer.close_code() is None
+    assert len(peer.transport.pings) == 1
 
 
 def test_a_closed_connection_is_left_alone() -> None:
