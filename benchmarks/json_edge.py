@@ -23,6 +23,7 @@ import numpy as np
 
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.sliced_workers import taken_at_once
+from gateway.connections.socket_counts import NO_SOCKET_COUNTS, SocketCounts
 from gateway.connections.text.renderer import TextRenderer
 from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.frames import iter_frames
@@ -78,6 +79,10 @@ class Sink:
     def waiting_bytes(self) -> int:
         """Return 0."""
         return 0
+
+    def socket_counts(self) -> SocketCounts:
+        """Return nothing: there is no socket."""
+        return NO_SOCKET_COUNTS
 
     def peer_address(self) -> str:
         """Return nothing: there is no socket."""

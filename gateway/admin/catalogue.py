@@ -15,6 +15,7 @@ from gateway.admin.steps import largest, taken
 from gateway.admin.stream_rates import Rates, StreamRates
 from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.core import Core
+from gateway.connections.outbound.link_reading import LinkSnapshot
 from gateway.connections.overload.queues import queued_bytes_of
 from gateway.connections.sessions.session import Session
 from gateway.connections.snapshots import (
@@ -26,6 +27,7 @@ from gateway.connections.snapshots import (
     workflow_snapshot,
 )
 from gateway.protocol.dtypes import dtype_name
+from gateway.protocol.link_quality import LinkQuality
 from gateway.protocol.names import Pattern, compile_pattern
 from gateway.protocol.state import State
 from gateway.streams.stream import Stream
@@ -113,7 +115,7 @@ class Catalogue:
             else:
                 found, last = await taken(self._core.pool, limit, is_wanted)
                 following = None if last else found[-1].peer.id
-            return await _answer("connections", found, lambda each: _fields(connection_snapshot(each)), following)
+            return await _answer("connections", found, _connection, following)
 
     async def workflows(self, request: Request) -> Response:
         """Return up to ``limit`` workflows with their graphs, in the order of their ids, after id ``after``.
@@ -209,11 +211,25 @@ def _stream(stream: StreamSnapshot, rates: Rates | None) -> dict[str, Any]:
     return _fields(stream) | {"newest": newest} | measured
 
 
+def _connection(session: Session) -> dict[str, Any]:
+    snapshot = connection_snapshot(session)
+    return _fields(snapshot) | {"link": _link(snapshot.link)}
+
+
+def _link(link: LinkSnapshot) -> dict[str, Any]:
+    """Return the measured values of a link beside its score."""
+    fields = _fields(link.quality) | _fields(link)
+    del fields["quality"]
+    return fields | {"tcp": None if link.tcp is None else link.tcp._asdict()}
+
+
 def _rounded(fields: dict[str, Any]) -> dict[str, Any]:
     """Return fields whose fractions have as many digits as say something."""
     return {name: round(value, 3) if isinstance(value, float) else value for name, value in fields.items()}
 
 
-def _fields(snapshot: StreamSnapshot | ConnectionSnapshot | WorkflowSnapshot) -> dict[str, Any]:
+def _fields(
+    snapshot: StreamSnapshot | ConnectionSnapshot | WorkflowSnapshot | LinkSnapshot | LinkQuality,
+) -> dict[str, Any]:
     """Return the fields of a snapshot under their names, which are those of the JSON."""
     return {name: getattr(snapshot, name) for name in snapshot.__slots__}

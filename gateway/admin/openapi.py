@@ -25,8 +25,10 @@ from gateway.admin.catalogue import (
 from gateway.admin.summary import json_of
 from gateway.connections.collaboration.graph import Via
 from gateway.connections.collaboration.pattern import GraphPattern
+from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.overload.stage import Stage
 from gateway.connections.snapshots import CoreSnapshot
+from gateway.connections.socket_counts import TcpInfo
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
@@ -35,6 +37,8 @@ Node = dict[str, Any]
 
 _INTEGER: Final[Node] = {"type": "integer", "minimum": 0}
 _NUMBER: Final[Node] = {"type": "number", "minimum": 0}
+_MEASURED: Final[Node] = {"type": ["number", "null"]}
+"""A value that is null as long as it is not known."""
 _TEXT: Final[Node] = {"type": "string"}
 _STAGE: Final[Node] = {"type": "string", "enum": [stage.label for stage in Stage]}
 _SCALARS: Final[Mapping[Any, Node]] = {int: {"type": "integer"}, float: _NUMBER, bool: {"type": "boolean"}, str: _TEXT}
@@ -242,6 +246,26 @@ _SCHEMAS: Final[Node] = {
         conflated=_INTEGER,
         client_conflated=_INTEGER | {"description": "States that were delivered and not read: its program is slow."},
         dropped=_INTEGER,
+        link=_ref("Link"),
+    ),
+    "Link": _object(
+        score=_NUMBER | {"description": "Quality of the link, 0 to 1, by the formula of the protocol."},
+        bottleneck={"type": "string", "enum": [bottleneck.value for bottleneck in Bottleneck]},
+        rtt_s=_MEASURED,
+        smallest_rtt_s=_MEASURED,
+        jitter_s=_MEASURED,
+        goodput_bytes_per_s=_MEASURED,
+        queue_delay_s=_MEASURED,
+        gap_share=_MEASURED,
+        conflated_share=_MEASURED,
+        decode_s_per_byte=_MEASURED | {"description": "As the client has reported; null: it has not."},
+        unread_s=_MEASURED | {"description": "Age of the oldest message that its program has not taken."},
+        unread_bytes=_INTEGER,
+        tcp={
+            "type": ["object", "null"],
+            "properties": dict.fromkeys(TcpInfo._fields, _NUMBER) | {"application_limited": {"type": "boolean"}},
+            "description": "Counters of the operating system; null: the connection has kept up, or there are none.",
+        },
     ),
     "Edge": _object(
         source=_TEXT | {"description": "`client_id` of the sender."},

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gateway.ids import Epoch, Offset
 from gateway.protocol.durability import Durability
+from gateway.protocol.link_quality import LinkQuality, quality_score
 
 GOODPUT_FROM_BYTES: Final = 64 * 1024
 """Smaller publishes measure the round trip, not the goodput (spec section 15)."""
@@ -30,17 +30,25 @@ class TransmissionResult(NamedTuple):
     latency_s: float
     """Time from the call of ``publish`` to the acknowledgement."""
     quality_score: float
-    """0 to 1: the time this would have taken on the link at its best, over the time it took (spec section 15)."""
+    """Quality of the link as this publish has found it, 0 to 1 (spec section 15)."""
     durability: Durability
     """Failure that the message survives: ``memory`` none, ``os`` of the gateway, ``fsync`` of the machine."""
 
 
-@dataclass(slots=True, eq=False)
-class LinkQuality:
-    """Best goodput that one connection has shown so far (spec section 15)."""
+class PublishScores:
+    """Scores of the publishes of one connection, by the best that the connection has shown so far (spec section 15).
 
-    goodput_bytes_per_s: float = 0.0
-    """0 before a publish of 64 KiB or more was acknowledged."""
+    Attributes:
+        goodput_bytes_per_s: highest goodput; 0 before a publish of 64 KiB or more was acknowledged.
+    """
+
+    __slots__ = ("_delay_s", "_rtt_s", "goodput_bytes_per_s")
+
+    def __init__(self) -> None:
+        self.goodput_bytes_per_s = 0.0
+        self._rtt_s = -1.0
+        self._delay_s = 0.0
+        """Delay on the link at its best, with that round trip and that goodput."""
 
     def score(self, bytes_transmitted: int, latency_s: float, rtt_s: float) -> float:
         """Take one publish into account and score it.
@@ -53,11 +61,21 @@ class LinkQuality:
         Returns:
             A number from 0 to 1.
         """
-        if latency_s <= 0:
-            return 1.0
-        if bytes_transmitted >= GOODPUT_FROM_BYTES:
-            self.goodput_bytes_per_s = max(self.goodput_bytes_per_s, bytes_transmitted / latency_s)
-        best_s = rtt_s
-        if self.goodput_bytes_per_s:
-            best_s += bytes_transmitted / self.goodput_bytes_per_s
-        return min(1.0, best_s / latency_s)
+        if (
+            bytes_transmitted >= GOODPUT_FROM_BYTES
+            and latency_s > 0
+            and bytes_transmitted > self.goodput_bytes_per_s * latency_s
+        ):
+            self.goodput_bytes_per_s = bytes_transmitted / latency_s
+            self._rtt_s = -1.0
+        if bytes_transmitted >= GOODPUT_FROM_BYTES and latency_s > 0:
+            goodput = bytes_transmitted / latency_s
+            if goodput > self.goodput_bytes_per_s:
+                self.goodput_bytes_per_s = goodput
+                self._rtt_s = -1.0
+        goodput = self.goodput_bytes_per_s
+        if rtt_s != self._rtt_s:
+            self._rtt_s = rtt_s
+            self._delay_s = LinkQuality(rtt_s=rtt_s, goodput_bytes_per_s=goodput or None).delay_s
+        queued_s = latency_s - rtt_s - (bytes_transmitted / goodput if goodput else 0.0)
+        return quality_score(self._delay_s + queued_s if queued_s > 0 else self._delay_s)

@@ -24,9 +24,11 @@ from gateway.connections.inbound.router import Router
 from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.input_budget import InputBudget
 from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.links.links import SAMPLE_S, Links
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, SubscribedStreams
 from gateway.connections.outbound.formats import Format
+from gateway.connections.outbound.link_reading import read_counts
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.overload.overload import SWEEP_INTERVAL_S, Overload
 from gateway.connections.ports import (
@@ -93,6 +95,7 @@ class Core:
         presence: members of workflows and streams.
         workflows: collaboration graphs.
         overload: pressure on the gateway, and the stage of measures against it.
+        links: measured connections.
         sweeps: work that recurs, for the server to repeat.
         conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
         client_conflated_messages: messages that newer ones replaced in the libraries of clients that are gone.
@@ -176,6 +179,7 @@ class Core:
             limits, self._partial_uploads, self.gate, transfers, self.merger, self.streams.expansion
         )
         self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._uploads, clock)
+        self.links: Links[Connection] = Links(self.lag_changes, read_counts, clock)
         self.workflows = Workflows(self.pool, self.streams, self.hub, self._requests.groups, clock, self.slices)
         self.overload = Overload(settings.overload, memory, self.lag_changes, self._other_bytes, clock)
         self._subscriptions = SubscribeHandler(
@@ -206,6 +210,7 @@ class Core:
             Sweep(lambda: settings.consumer_sweep_interval_s, self.sweep_consumers),
             Sweep(lambda: self.workflows.pause_s, self.workflows.begin_sweep),
             self.presence.sweep,
+            Sweep(lambda: SAMPLE_S, self.links.sweep),
             Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
             Sweep(lambda: SWEEP_INTERVAL_S, self.overload.sweep),
         )
@@ -218,6 +223,7 @@ class Core:
             self._deletions,
             self.presence,
             self._greeter,
+            self.links,
             clock,
             self.input_budget,
             self.hub.fanouts.flusher,

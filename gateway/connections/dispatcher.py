@@ -17,6 +17,7 @@ from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.router import InboundMessage, Router
 from gateway.connections.input_budget import InputBudget
+from gateway.connections.links.links import Links
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock
 from gateway.connections.presence.presence import Presence
@@ -41,7 +42,7 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.presence import Attend, Awareness
 from gateway.protocol.session_body import parse_session
-from gateway.protocol.signals import Abort, Cancel, Conflated, Credit, Done, End, InProgress, Ping, Pong
+from gateway.protocol.signals import Abort, Cancel, Conflated, Credit, Done, End, InProgress, Ping, Pong, ReceiverReport
 from gateway.protocol.state import Role, advance
 from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
 
@@ -73,6 +74,7 @@ class Dispatcher:
         deletions: DELETE.
         presence: ATTEND and AWARENESS.
         greeter: HELLO.
+        links: reports of receivers.
         clock: for the times in PONG, and for those of steps.
         budget: time of a turn for fresh input.
         flusher: deliveries that messages have brought about, and that wait for the end of the turn.
@@ -88,6 +90,7 @@ class Dispatcher:
         deletions: Deletions,
         presence: Presence,
         greeter: Greeter,
+        links: Links[Connection],
         clock: Clock,
         budget: InputBudget,
         flusher: Flusher,
@@ -100,6 +103,7 @@ class Dispatcher:
         self._deletions = deletions
         self._presence = presence
         self._greeter = greeter
+        self._links = links
         self._clock = clock
         self._budget = budget
         self._flusher = flusher
@@ -270,6 +274,8 @@ class Dispatcher:
                 self._hub.in_progress(session, InProgress.parse(incoming.data, frame))
             case Opcode.CONFLATED:
                 connection.accounts.conflated_by_client(Conflated.parse(incoming.data, frame))
+            case Opcode.REPORT:
+                self._links.report(connection, ReceiverReport.parse(incoming.data, frame))
             case Opcode.CREDIT:
                 self._subscriptions.add_credit(session, Credit.parse(incoming.data, frame))
             case opcode if opcode in JSON_OPCODES:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from gateway.connections.socket_counts import SocketCounts
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.messages import ClientType
@@ -65,6 +66,9 @@ class Transport(Protocol):
 
     def waiting_bytes(self) -> int:
         """Return the bytes that were written and not yet taken by the operating system."""
+
+    def socket_counts(self) -> SocketCounts:
+        """Return the counts of the socket; costs some microseconds."""
 
     def peer_address(self) -> str:
         """Return the address of the peer, for people; empty if it has none."""

@@ -18,6 +18,7 @@ from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
 from gateway.connections.hub.stats import KindStats, ViewStats
+from gateway.connections.outbound.link_reading import LinkSnapshot, link_snapshot
 from gateway.connections.overload.overload import OverloadSnapshot
 from gateway.connections.overload.queues import queued_bytes_of
 from gateway.connections.sessions.session import Session
@@ -65,6 +66,7 @@ class ConnectionSnapshot:
     client_conflated: int
     """Versions of states that its library has conflated, because its program is slow."""
     dropped: int
+    link: LinkSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,7 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         conflated=0 if outbox is None else outbox.conflated,
         client_conflated=connection.accounts.client_conflated,
         dropped=0 if outbox is None else outbox.dropped,
+        link=link_snapshot(connection),
     )
 
 

@@ -32,6 +32,7 @@ from gateway.protocol.wire import (
     PING_REPORT,
     PONG_FRAME,
     RANGE_FRAME,
+    REPORT_FRAME,
     RESUME_FRAME,
     Buffer,
     Opcode,
@@ -211,6 +212,20 @@ class Conflated(Signal):
     stream: int
     count: int
     """Number of these messages since the last such frame."""
+
+
+@_signal(Opcode.REPORT, REPORT_FRAME)
+class ReceiverReport(Signal):
+    """Cost of what the receiver has got, and messages that wait for its program (spec section 7.10)."""
+
+    decoded_bytes: int
+    """Bytes of payloads, decoded, that the receiver has decoded since its last report."""
+    decode_ns: int
+    """Time that this took, in all threads together."""
+    unread_bytes: int
+    """Received bytes that the program has not taken yet."""
+    unread_ns: int
+    """Age of the oldest message among them; 0 if there is none."""
 
 
 @_signal(Opcode.ABORT, ABORT_FRAME)

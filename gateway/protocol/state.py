@@ -66,6 +66,7 @@ SENT_BY: Final[Mapping[Role, frozenset[Opcode]]] = {
         Opcode.DONE,
         Opcode.IN_PROGRESS,
         Opcode.CONFLATED,
+        Opcode.REPORT,
         Opcode.DELETE,
         Opcode.ATTEND,
         Opcode.AWARENESS,

@@ -59,6 +59,7 @@ class Opcode(enum.IntEnum):
     ATTENDING = 0x29
     AWARENESS = 0x2A
     MEMBERS = 0x2B
+    REPORT = 0x2C
 
 
 JSON_OPCODES: Final = frozenset(op for op in Opcode if op < Opcode.MESSAGE or Opcode.DELETE <= op <= Opcode.MEMBERS)
@@ -136,6 +137,9 @@ IN_PROGRESS_FRAME: Final = struct.Struct("<IBBHI4xQQ")
 
 CONFLATED_FRAME: Final = struct.Struct("<IBBHI4xQ")
 """frame start, stream, four reserved bytes, count (spec section 7.9)."""
+
+REPORT_FRAME: Final = struct.Struct("<IBBHQQQQ")
+"""frame start, decoded_bytes, decode_ns, unread_bytes, unread_ns (spec section 7.10)."""
 
 CREDIT_FRAME: Final = struct.Struct("<IBBHIIQ")
 """frame start, subscription, messages, bytes (spec section 7.5)."""

@@ -6,7 +6,6 @@ A connection has no task, queue or coroutine: bytes come in, the core is called,
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -18,12 +17,13 @@ from websockets.protocol import State as WebSocketState
 from gateway.connections.input_budget import InputBudget
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices
+from gateway.connections.socket_counts import SocketCounts
 from gateway.protocol.wire import Buffer
 from gateway.server.library import NO_WEBSOCKET, Library, WebSocketMessage, WebSocketPong
 from gateway.server.peer_address import peer_address_of
 from gateway.server.receivers import NO_RECEIVERS, Receivers
 from gateway.server.request_head import MAX_HEAD_BYTES, RequestHead
-from gateway.server.write_limits import FIRST, bound_unsent, limits_of
+from gateway.server.write_limits import FIRST, DrainMeter, socket_counts_of
 from gateway.websocket.frame_reader import Foreign, FrameReader
 from gateway.websocket.headers import ping_header
 from gateway.websocket.read_memory import ReadMemory
@@ -71,14 +71,13 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "_drain_meter",
         "_endpoint",
         "_full_reads",
         "_head",
         "_is_ending",
-        "_limits",
         "_loop",
         "_offered_bytes",
-        "_paused",
         "_protocol",
         "_reader",
         "_reading_paused",
@@ -99,9 +98,8 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._offered_bytes = 0
         self._full_reads = 0
         self._reading_paused = False
-        self._limits = FIRST
-        self._paused: tuple[float, int]
-        """Time at which writing was paused, and bytes that waited then."""
+        self._drain_meter: DrainMeter | None = None
+        """Made when writing is paused for the first time."""
         self._is_ending = False
         """Whether the socket is aborted soon, as a Close was sent or received."""
         self._head: RequestHead | None = RequestHead()
@@ -164,21 +162,18 @@ class WebSocketConnection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Tell the connection that more than high water waits to be sent."""
-        self._paused = time.monotonic(), self.waiting_bytes()
+        self._drain_meter = self._drain_meter or DrainMeter(self._transport)
+        self._drain_meter.pause()
         if self._session is not None:
             self._session.connection.pause_writing()
 
     def resume_writing(self) -> None:
         """Tell the connection that less than low water waits to be sent, and set both by the rate of the peer."""
-        since_s, waiting_bytes = self._paused
-        limits = limits_of(waiting_bytes - self.waiting_bytes(), time.monotonic() - since_s)
+        assert self._drain_meter is not None
+        limits = self._drain_meter.resume()
         if self._session is not None:
             self._session.connection.resume_writing()
-        if limits.unsent_bytes != self._limits.unsent_bytes and not self._transport.is_closing():
-            bound_unsent(self._transport.get_extra_info("socket"), limits.unsent_bytes)
-        self._limits = limits
-        # Last, because the loop may find that more waits than the new high water.
-        self._transport.set_write_buffer_limits(limits.high_bytes, limits.low_bytes)
+        self._drain_meter.set(limits)  # last: it may pause writing again
 
     # Called by the core: the Transport port.
 
@@ -228,6 +223,10 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     def waiting_bytes(self) -> int:
         """Return the bytes that are written and not yet taken by the operating system."""
         return self._transport.get_write_buffer_size()
+
+    def socket_counts(self) -> SocketCounts:
+        """Return the counts of the socket."""
+        return socket_counts_of(self._transport, self._drain_meter)
 
     def peer_address(self) -> str:
         """Return the address of the peer, as ``host:port``; empty if the socket is closed already."""

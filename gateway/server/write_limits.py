@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
+
+from gateway.connections.socket_counts import SocketCounts
+from gateway.server.tcp_info import read_tcp_info
 
 HELD_S: Final = 0.1
 """Time in which a peer reads the bytes that wait for it in this process at high water. Messages that would wait longer
@@ -61,3 +67,57 @@ def bound_unsent(tcp_socket: BoundedSocket | None, nbytes: int) -> None:
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if option is not None and tcp_socket is not None and tcp_socket.fileno() >= 0:
         tcp_socket.setsockopt(socket.IPPROTO_TCP, option, nbytes)
+
+
+class DrainMeter:
+    """Rate at which one peer reads, measured whenever so much waits for it that writing is paused; and its limits.
+
+    With the bound on unsent bytes it is the rate of the line or of the reader, whichever is slower: the system takes no
+    more than it sends. Only in the first pause its buffer may take a part without sending it.
+
+    Args:
+        transport: the transport of the loop.
+        now_s: clock that nobody sets.
+
+    Attributes:
+        bytes_per_s: rate in the last pause; 0 before the end of the first.
+    """
+
+    __slots__ = ("_limits", "_now_s", "_paused_bytes", "_paused_s", "_transport", "bytes_per_s")
+
+    def __init__(self, transport: asyncio.Transport, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._transport = transport
+        self._now_s = now_s
+        self._limits = FIRST
+        self._paused_s = 0.0
+        self._paused_bytes = 0
+        self.bytes_per_s = 0.0
+
+    def pause(self) -> None:
+        """Take note that writing is paused."""
+        self._paused_bytes, self._paused_s = self._transport.get_write_buffer_size(), self._now_s()
+
+    def resume(self) -> WriteLimits:
+        """Take note that writing goes on, and return the limits that are to be set."""
+        drained_bytes = self._paused_bytes - self._transport.get_write_buffer_size()
+        elapsed_s = self._now_s() - self._paused_s
+        self.bytes_per_s = max(0, drained_bytes) / max(elapsed_s, 1e-6)
+        return limits_of(drained_bytes, elapsed_s)
+
+    def set(self, limits: WriteLimits) -> None:
+        """Set the limits of the transport; the loop may find that more waits than the new high water."""
+        if limits.unsent_bytes != self._limits.unsent_bytes and not self._transport.is_closing():
+            bound_unsent(self._transport.get_extra_info("socket"), limits.unsent_bytes)
+        self._limits = limits
+        self._transport.set_write_buffer_limits(limits.high_bytes, limits.low_bytes)
+
+
+def socket_counts_of(transport: asyncio.Transport, meter: DrainMeter | None) -> SocketCounts:
+    """Return the counts of the socket of a transport.
+
+    Args:
+        transport: the transport of the loop.
+        meter: rate at which its peer reads; ``None``: writing has never been paused.
+    """
+    tcp = read_tcp_info(transport.get_extra_info("socket"))
+    return SocketCounts(0.0 if meter is None else meter.bytes_per_s, tcp)

@@ -62,6 +62,9 @@ async def test_connections_that_have_greeted(gateway: Gateway, http: httpx.Async
     (connection,) = answer["connections"]
     assert connection.pop("agent").startswith("frys-python/")
     assert abs(connection.pop("generation") / 1e6 - time.time()) < 3600
+    link = connection.pop("link")
+    assert (link["bottleneck"], link["queue_delay_s"], link["tcp"]) == ("none", None, None)
+    assert 0 < link["score"] <= 1
     assert connection == {
         "peer": 1,
         "client_id": "panel",

@@ -183,6 +183,7 @@ BAD: Final = (
     ),
     bad("done-short", "7.4", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x20, bytes(16))),
     bad("conflated-short", "7.9", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x25, bytes(8))),
+    bad("report-short", "7.10", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x2C, bytes(24))),
     bad("in-progress-short", "7.8", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x24, bytes(16))),
     bad(
         "two-deltas",

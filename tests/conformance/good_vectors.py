@@ -708,6 +708,12 @@ DELIVERY: Final = (
         ),
     ),
     Definition("members-count", "16.2", "The number of members", text(0x2B, '{"scope":"wf-42","count":3}')),
+    Definition(
+        "report",
+        "7.10",
+        "8 MiB were decoded in 125 ms, and 1 MiB is unread for 2 s",
+        frame(0x2C, struct.pack("<QQQQ", 8 << 20, 125_000_000, 1 << 20, 2_000_000_000)),
+    ),
 )
 
 GOOD: Final = (*SESSION, *MESSAGES, *LARGE, *SIGNALS, *(_dtype(*row) for row in DTYPES), *CHAINS, *DELIVERY)

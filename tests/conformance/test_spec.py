@@ -303,6 +303,7 @@ TYPES = {
         pytest.param("7.5", wire.CREDIT_FRAME, id="credit"),
         pytest.param("7.8", wire.IN_PROGRESS_FRAME, id="in progress"),
         pytest.param("7.9", wire.CONFLATED_FRAME, id="conflated"),
+        pytest.param("7.10", wire.REPORT_FRAME, id="report"),
         pytest.param("8.1", wire.CANCEL_FRAME, id="cancel"),
         pytest.param("10.1", wire.ENCODING_BLOCK, id="encoding block"),
     ],
@@ -352,6 +353,7 @@ def test_message_types_of_the_json_subprotocol() -> None:
         Opcode.DONE,
         Opcode.IN_PROGRESS,
         Opcode.CONFLATED,
+        Opcode.REPORT,
     }
     expected = [opcode.name.lower() for opcode in Opcode if opcode not in in_binary_only]
     assert re.findall(r"`([a-z_]+)`", row["meaning"]) == expected

@@ -36,6 +36,7 @@ from gateway.protocol.signals import (
     InProgress,
     Ping,
     Pong,
+    ReceiverReport,
     Replay,
     Resume,
     Signal,
@@ -82,11 +83,29 @@ LONG_FIELDS: Final = frozenset(
         "payload_bytes",
         "correlation",
         "nbytes",
+        "decode_ns",
+        "unread_bytes",
+        "unread_ns",
     }
 )
 SIGNALS: Final[dict[int, type[Signal]]] = {
     signal.opcode: signal
-    for signal in (Ack, Gap, End, Abort, Ping, Pong, Resume, Replay, Done, InProgress, Conflated, Credit, Cancel)
+    for signal in (
+        Ack,
+        Gap,
+        End,
+        Abort,
+        Ping,
+        Pong,
+        Resume,
+        Replay,
+        Done,
+        InProgress,
+        Conflated,
+        ReceiverReport,
+        Credit,
+        Cancel,
+    )
 }
 
 

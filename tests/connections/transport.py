@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.connections.sessions.session import Session
+from gateway.connections.socket_counts import NO_SOCKET_COUNTS, SocketCounts
 from gateway.protocol.wire import Buffer
 
 
@@ -20,6 +21,7 @@ class MemoryTransport:
         late: what was written after that: a breach of RFC 6455.
         reading: whether the gateway reads from the peer.
         pings: payloads of the pings that the peer has got and not answered.
+        counts: what there would be to tell of the socket.
         lost: the peer is being lost, as yet untold: writing past the transport's guard raises.
     """
 
@@ -33,6 +35,7 @@ class MemoryTransport:
         self.late: list[bytes] = []
         self.reading = True
         self.pings: list[bytes] = []
+        self.counts = NO_SOCKET_COUNTS
         self.lost = False
         self.writes: list[bytes] = []
 
@@ -75,6 +78,9 @@ class MemoryTransport:
 
     def waiting_bytes(self) -> int:
         return self.waiting
+
+    def socket_counts(self) -> SocketCounts:
+        return self.counts
 
     def is_reading(self) -> bool:
         """Whether the gateway reads from the peer; a method, because calls change it behind a type checker's back."""

@@ -1,5 +1,6 @@
 """Invariant: the faster a peer reads, the more may wait for it, and what waits for a slow one can be passed."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.client import connect
+from gateway.connections.socket_counts import NO_SOCKET_COUNTS
 from gateway.server.write_limits import (
     FIRST,
     MAX_HIGH_BYTES,
     MIN_HIGH_BYTES,
     SLOW_UNSENT_BYTES,
+    DrainMeter,
     bound_unsent,
     limits_of,
+    socket_counts_of,
 )
 from gateway.testing import running_gateway
 from tests.integration.peer import raw_peer
@@ -50,6 +54,47 @@ def test_a_peer_at_two_megabits_has_a_fraction_of_a_second_and_one_at_a_gigabit_
     slow, fast = limits_of(250_000, 1.0), limits_of(125_000_000, 1.0)
     assert slow.high_bytes + slow.unsent_bytes < 100_000
     assert fast == (MAX_HIGH_BYTES, MAX_HIGH_BYTES // 4, 0)
+
+
+class StubTransport(asyncio.Transport):
+    """A transport of which so much waits.
+
+    Attributes:
+        waiting: bytes that wait.
+        marks: high and low water, as they were set last.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = 0
+        self.marks: tuple[int | None, int | None] = (None, None)
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.marks = (high, low)
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def test_a_pause_measures_the_rate_and_sets_the_limits_by_it() -> None:
+    transport, times = StubTransport(), [0.0]
+    meter = DrainMeter(transport, lambda: times[-1])
+    rates = [meter.bytes_per_s]
+    for drained_bytes, seconds in ((200_000, 0.8), (200_000, 0.001), (0, 5.0)):
+        transport.waiting = 250_000
+        meter.pause()
+        transport.waiting -= drained_bytes
+        times.append(times[-1] + seconds)
+        limits = meter.resume()
+        meter.set(limits)
+        assert transport.marks == (limits.high_bytes, limits.low_bytes)
+        rates.append(meter.bytes_per_s)
+    assert rates == [0.0, pytest.approx(250_000), pytest.approx(2e8), 0.0]
+    assert socket_counts_of(transport, meter) == (0.0, None)
+    assert socket_counts_of(transport, None) == NO_SOCKET_COUNTS
 
 
 @pytest.fixture

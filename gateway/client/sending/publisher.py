@@ -229,7 +229,7 @@ class Publisher:
         """Give the results of publishes to those who wait for them."""
         now_s = time.perf_counter()
         epoch = Epoch((alias.info.epoch if alias.info is not None else None) or 0)
-        session, quality = self._context.session, self._context.quality
+        session, scores = self._context.session, self._context.scores
         rtt_s = ((session.clock.rtt_ns if session is not None else None) or 0) / 1e9
         first = ack.offset - ack.sequence  # offset of sequence 0
         for publish in publishes:
@@ -245,7 +245,7 @@ class Publisher:
                     frame_bytes,
                     publish.content.payload_bytes / sent_bytes if sent_bytes else 1.0,
                     latency_s,
-                    quality.score(frame_bytes, latency_s, rtt_s),
+                    scores.score(frame_bytes, latency_s, rtt_s),
                     ack.durability,
                 )
             )

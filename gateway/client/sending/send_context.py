@@ -24,7 +24,7 @@ from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.outage import Outage
 from gateway.client.session.session import Session
 from gateway.client.time_limit import TimeLimit
-from gateway.client.transmission_result import LinkQuality
+from gateway.client.transmission_result import PublishScores
 from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, RequestTimeout, UsageError
 from gateway.protocol.arguments import check_timeout
 from gateway.protocol.frames import bytes_of
@@ -49,7 +49,7 @@ class SendContext:
         outage: time without a session.
         clock: clock of the gateway that was last connected.
         aliases: aliases of the present session.
-        quality: best values of the present session.
+        scores: scores of the publishes of the present session.
         flow: flow control of the socket; it counts the answers that are awaited.
         report: for errors that nobody waits for.
         owner: process and event loop that may use the client.
@@ -67,7 +67,7 @@ class SendContext:
         self.outage = Outage()
         self.clock = GatewayClock()
         self.aliases = Aliases()
-        self.quality = LinkQuality()
+        self.scores = PublishScores()
         self.flow = flow
         self.report = report
         self.owner = owner
@@ -171,7 +171,7 @@ class SendContext:
         self.aliases.limit = MAX_ALIASES if limits.max_aliases is None else limits.max_aliases
         self.max_message_bytes = limits.max_message_bytes
         self.max_batch_bytes = min(limits.max_message_bytes, session.chunk_bytes)
-        self.quality = LinkQuality()
+        self.scores = PublishScores()
         self._changed.set()
 
     def detach(self, reason: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.socket_counts import SocketCounts
 from gateway.protocol.wire import Buffer
 
 CORKED_BYTES: Final = 64 * 1024
@@ -83,6 +84,10 @@ class Cork:
     def waiting_bytes(self) -> int:
         """Return the bytes that are held back, and those that the transport has not sent."""
         return self._size + self._transport.waiting_bytes()
+
+    def socket_counts(self) -> SocketCounts:
+        """Return the counts of the socket."""
+        return self._transport.socket_counts()
 
     def _flush(self) -> None:
         if self._buffers:

@@ -78,6 +78,11 @@ class BulkWindow:
         return bool(self._marks)
 
     @property
+    def answered_bytes(self) -> int:
+        """Bulk that the peer has read, as its answers show."""
+        return self._answered
+
+    @property
     def open(self) -> bool:
         """Whether another chunk may be sent; always if no answer is awaited, because no answer would open it again.
 

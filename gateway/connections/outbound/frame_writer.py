@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.connections.links.link import Link
 from gateway.connections.links.round_trip import NO_ROUND_TRIP, RoundTrip, read_round_trip, sampled
 from gateway.connections.outbound.bulk_window import BULK_WRITE_BYTES, BulkWindow, is_bulk
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
@@ -64,6 +65,8 @@ class FrameWriter:
         accounts: messages, gaps and replays that were sent, by stream and subscription.
         answered_ns: departure of the newest PING that the client has answered, by the clock of :meth:`probe`.
         bulk_window: flow control of bulk; made when the first chunk is sent.
+        lagged_messages: messages that were sent while the client lagged, for its link.
+        link: values that are measured while it lags, or that it reports; ``None``: there are none.
         reading: back-pressure on the client.
         paused: the transport holds more than high water.
         closed: nothing goes to the client any more.
@@ -81,6 +84,8 @@ class FrameWriter:
         "bulk_window",
         "closed",
         "format",
+        "lagged_messages",
+        "link",
         "paused",
         "reading",
         "settings",
@@ -101,6 +106,8 @@ class FrameWriter:
         self.accounts = accounts
         self.announcements: Announcements | None = None
         self.bulk_window: BulkWindow | None = None
+        self.link: Link | None = None
+        self.lagged_messages = 0
         self.reading = ReadingHolds(transport)
         self.paused = False
         self.closed = False
@@ -164,6 +171,7 @@ class FrameWriter:
         """Send runs, in one WebSocket message if the format joins messages."""
         for run in runs:
             self.accounts.messages(run.source.id, run.first, run.count)
+            self.lagged_messages += run.count
         buffers, first = self.format.runs(runs), runs[0]
         if len(runs) == 1 and is_bulk(first.size, first.count):
             self.write_bulk(buffers, first.size)
@@ -196,6 +204,7 @@ class FrameWriter:
         assert form.takes_chunks
         if message.offset is not None:
             self.accounts.messages(message.source.id, message.offset, 1)
+            self.lagged_messages += 1
         self.transport.write(form.end(message))
 
     def write_bulk(self, buffers: Sequence[Buffer], size: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.connections.ports import Transport
+from gateway.connections.socket_counts import NO_SOCKET_COUNTS, SocketCounts
 from gateway.protocol.wire import Buffer
 
 
@@ -42,6 +43,10 @@ class _NullTransport:
     def waiting_bytes(self) -> int:
         """Return 0."""
         return 0
+
+    def socket_counts(self) -> SocketCounts:
+        """Return nothing: there is no socket."""
+        return NO_SOCKET_COUNTS
 
 
 NULL_TRANSPORT: Final[Transport] = _NullTransport()

@@ -15,6 +15,7 @@ from gateway.connections.outbound.formats import BinaryFormat, Format
 from gateway.connections.ports import Clock, Transport
 from gateway.connections.sessions.publication import OpenAlias, Publication, PublishOutcome, PublishReceipt
 from gateway.connections.sessions.session import Session
+from gateway.connections.socket_counts import NO_SOCKET_COUNTS, SocketCounts
 from gateway.errors import Code, ConnectionClosed, RequestRefused
 from gateway.ids import ClientId, Epoch, Offset, PeerId, StreamName
 from gateway.protocol.durability import Durability
@@ -371,3 +372,7 @@ class _MemoryTransport:
     def waiting_bytes(self) -> int:
         """Return 0: memory takes everything at once."""
         return 0
+
+    def socket_counts(self) -> SocketCounts:
+        """Return nothing: there is no socket."""
+        return NO_SOCKET_COUNTS

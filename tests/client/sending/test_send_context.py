@@ -85,9 +85,9 @@ async def test_the_end_is_told_to_all() -> None:
 async def test_a_new_session_has_shown_nothing_yet() -> None:
     out = context()
     out.attach(FakeSession(WELCOME))
-    out.quality.score(1 << 20, 0.1, 0.0)
+    out.scores.score(1 << 20, 0.1, 0.0)
     out.attach(FakeSession(WELCOME))
-    assert out.quality.goodput_bytes_per_s == 0
+    assert out.scores.goodput_bytes_per_s == 0
 
 
 async def test_idle_waits_for_work_and_cancel_ends_it() -> None:

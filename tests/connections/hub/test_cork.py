@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.connections.hub.cork import CORKED_BYTES, Cork
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
+from gateway.connections.socket_counts import NO_SOCKET_COUNTS
 from gateway.protocol.signals import Ping
 from tests.connections.memory import World
 
@@ -58,6 +59,7 @@ def test_who_still_has_it_writes_straight_to_the_transport() -> None:
     cork.ping(b"there?")
     assert (peer.transport.pings, peer.transport.reading) == ([b"there?"], True)
     assert (cork.peer_address(), cork.waiting_bytes()) == ("192.0.2.7:4711", 0)
+    assert cork.socket_counts() is NO_SOCKET_COUNTS
 
 
 def test_a_large_buffer_is_written_as_it_is_behind_what_came_before() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.ports import Transport
+from gateway.connections.socket_counts import NO_SOCKET_COUNTS
 
 
 def test_it_takes_everything_and_holds_nothing() -> None:
@@ -15,3 +16,4 @@ def test_it_takes_everything_and_holds_nothing() -> None:
     transport.resume_reading()
     transport.close(1000, "again")
     assert transport.waiting_bytes() == 0
+    assert transport.socket_counts() is NO_SOCKET_COUNTS

@@ -1,0 +1,94 @@
+"""Links: the sweep over the connections of which there is something to measure.
+
+A connection is sampled while it lags, and for some time after. A sweep costs nothing for the others, however many there
+are.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator
+from typing import Final, Generic, Protocol, TypeVar
+
+from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.links.link import Link, LinkCounts
+from gateway.connections.ports import Clock
+from gateway.protocol.signals import ReceiverReport
+
+SAMPLE_S: Final = 0.5
+"""Time between two samples of a connection that lags."""
+STEP: Final = 32
+"""Connections that are sampled between two chances for the loop, at some 10 us each."""
+MOST_SAMPLED: Final = 2048
+"""Connections that are sampled in a sweep; of more each has its turn."""
+
+
+class Measured(Protocol):
+    """A connection, as far as it is measured."""
+
+    link: Link | None
+    lagging: bool
+    closed: bool
+
+
+C = TypeVar("C", bound=Measured)
+
+
+class Links(Generic[C]):
+    """The measured connections.
+
+    Args:
+        lag_changes: knows the connections that lag.
+        read: reads the counters of one.
+        clock: the time of a sample.
+    """
+
+    def __init__(
+        self,
+        lag_changes: LagChanges[C],
+        read: Callable[[C], LinkCounts],
+        clock: Clock,
+    ) -> None:
+        self._lag_changes = lag_changes
+        self._read = read
+        self._clock = clock
+        # The first of a dict is found behind all that were first before.
+        self._sampled: OrderedDict[C, None] = OrderedDict()
+        """Connections that are sampled; the first one is the next."""
+
+    def __len__(self) -> int:
+        """Return the number of connections that are sampled."""
+        return len(self._sampled)
+
+    def report(self, connection: C, report: ReceiverReport) -> None:
+        """Take a report of a receiver into account."""
+        now_s = self._clock.monotonic_s()
+        if connection.link is None:
+            connection.link = Link(now_s)
+        connection.link.report(report, now_s)
+
+    def sweep(self) -> Generator[None, None, None]:
+        """Sample the connections that lag or have lagged; to be called every :data:`SAMPLE_S`. Yields now and then."""
+        for connection in self._lag_changes.lagging:
+            self._sampled.setdefault(connection)
+        for number in range(1, min(len(self._sampled), MOST_SAMPLED) + 1):
+            connection, _ = self._sampled.popitem(last=False)
+            if self._sample(connection):
+                self._sampled[connection] = None
+            if not number % STEP:
+                yield
+
+    def _sample(self, connection: C) -> bool:
+        """Sample one connection; return whether to go on with it."""
+        if connection.closed:
+            return False
+        now_s = self._clock.monotonic_s()
+        link = connection.link
+        if link is None:
+            link = connection.link = Link(now_s)
+        link.sample(self._read(connection), now_s)
+        if not link.settled(now_s):
+            return True
+        if link.reported_s is None:
+            connection.link = None
+        return False

@@ -1,0 +1,112 @@
+"""Only connections that lag, or have lagged of late, are sampled, some in each sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.links.link import SETTLED_S, Link, LinkCounts
+from gateway.connections.links.links import MOST_SAMPLED, SAMPLE_S, STEP, Links
+from gateway.protocol.signals import ReceiverReport
+from tests.connections.memory import ManualClock
+
+
+@dataclass(eq=False)
+class Line:
+    """A connection, as far as it is measured."""
+
+    link: Link | None = None
+    lagging: bool = False
+    closed: bool = False
+
+
+@dataclass
+class Scene:
+    """Some connections and their sweep.
+
+    Attributes:
+        read: connections whose counters were read.
+    """
+
+    lines: list[Line]
+    clock: ManualClock = field(default_factory=ManualClock)
+    lag_changes: LagChanges[Line] = field(default_factory=LagChanges)
+    read: list[Line] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.links: Links[Line] = Links(self.lag_changes, self._read, self.clock)
+
+    def _read(self, line: Line) -> LinkCounts:
+        self.read.append(line)
+        return LinkCounts(lagging=line.lagging, waiting_bytes=0)
+
+    def change(self, line: Line, *, lagging: bool) -> None:
+        """A connection falls behind or catches up."""
+        line.lagging = lagging
+        self.lag_changes.note(line, lagging=lagging)
+
+    def sweep(self) -> int:
+        """Sweep, and return how often the loop had a chance."""
+        self.read.clear()
+        self.clock.advance(SAMPLE_S)
+        return len(list(self.links.sweep()))
+
+
+def test_a_connection_that_keeps_up_is_not_looked_at() -> None:
+    scene = Scene([Line(), Line()])
+    scene.sweep()
+    assert scene.read == []
+    assert len(scene.links) == 0
+
+
+def test_one_that_lags_is_sampled_until_it_has_kept_up_for_a_while_and_then_forgotten() -> None:
+    scene = Scene([Line(), Line()])
+    line = scene.lines[1]
+    scene.change(line, lagging=True)
+    for _ in range(3):
+        scene.sweep()
+        assert scene.read == [line]
+    scene.change(line, lagging=False)
+    sweeps = 0
+    while line.link is not None:
+        scene.sweep()
+        assert scene.read == [line]
+        sweeps += 1
+    assert SETTLED_S <= sweeps * SAMPLE_S <= SETTLED_S + 2 * SAMPLE_S
+    scene.sweep()
+    assert (scene.read, len(scene.links)) == ([], 0)
+
+
+def test_what_a_receiver_has_reported_stays() -> None:
+    scene = Scene([Line()])
+    (line,) = scene.lines
+    scene.links.report(line, ReceiverReport(10, 10, 7, 0))
+    scene.change(line, lagging=True)
+    scene.sweep()
+    scene.change(line, lagging=False)
+    while len(scene.links):
+        scene.sweep()
+    assert line.link is not None
+    assert line.link.unread_bytes == 7
+
+
+def test_a_closed_one_is_dropped() -> None:
+    scene = Scene([Line()])
+    scene.change(scene.lines[0], lagging=True)
+    scene.sweep()
+    scene.lines[0].closed = True
+    scene.sweep()
+    assert (scene.read, len(scene.links)) == ([], 0)
+
+
+def test_of_very_many_so_many_are_sampled_in_a_sweep_and_each_has_its_turn() -> None:
+    scene = Scene([Line() for _ in range(MOST_SAMPLED * 2)])
+    for line in scene.lines:
+        scene.change(line, lagging=True)
+    turns = scene.sweep()
+    assert turns >= MOST_SAMPLED // STEP
+    first = set(map(id, scene.read))
+    assert len(scene.read) == len(first) == MOST_SAMPLED
+    scene.sweep()
+    assert first.isdisjoint(map(id, scene.read))
+    assert len(scene.links) == len(scene.lines)
