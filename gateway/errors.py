@@ -42,6 +42,7 @@ class Code(enum.IntEnum):
     HANDSHAKE_TIMEOUT = 4002
     RECONNECTED = 4003
     TOO_MANY_CONNECTIONS = 4100
+    ADDRESS_LIMIT = 4101
     MALFORMED_FRAME = 4200
     UNSUPPORTED_VERSION = 4201
     UNEXPECTED_MESSAGE = 4202
@@ -137,12 +138,14 @@ class PeerError(FrysError):
     Attributes:
         code: the wire code, for which :func:`action_of` gives the action.
         message: description of the fault, with the values that caused it.
+        retry_after_s: seconds after which another attempt is welcome; ``None``: the other side did not say.
     """
 
-    def __init__(self, code: Code | int, message: str) -> None:
+    def __init__(self, code: Code | int, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.code = int(code)
         self.message = message
+        self.retry_after_s = retry_after_s
 
     @property
     def action(self) -> Action:

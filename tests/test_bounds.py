@@ -240,7 +240,18 @@ REACHED_BY = {
         "test_the_flows_of_all_workflows_are_bounded_and_give_their_room_back"
     ),
     "streams, all of the gateway": "streams/test_stream_registry.py:test_ids_differ_and_the_number_is_bounded",
-    "connections": ("connections/sessions/test_admission.py:test_connections_past_the_bound_are_told_to_come_later"),
+    "connections": ("connections/admission/test_admission.py:test_connections_past_the_bound_are_told_to_come_later"),
+    "sockets that have not asked for a WebSocket": (
+        "server/test_listener.py:test_of_very_many_half_open_sockets_the_oldest_is_dropped"
+    ),
+    "addresses whose handshakes are counted": (
+        "connections/admission/test_addresses.py:"
+        "test_of_very_many_addresses_the_one_that_was_seen_least_recently_is_forgotten"
+    ),
+    "sockets of one address, if `address_connections` bounds its connections": (
+        "connections/admission/test_admission.py:"
+        "test_one_address_has_so_many_connections_and_no_more_than_twice_as_many_sockets"
+    ),
     "HTTP connections to the admin port": (
         "admin/test_http_connection.py:test_a_client_is_refused_while_there_is_work_on_all_connections"
     ),

@@ -116,6 +116,7 @@ ARGUMENTS: Final[dict[str, object]] = {
     "ExitCode": ExitCode.REFUSED,
     "dict[str, int]": {"request": 7},
     "dict[str, Any]": {"loss": 0.5},
+    "float | None": 2.5,
     "Collection[str]": ("port", "host"),
 }
 """Arguments for the parameters of error classes, by annotation."""

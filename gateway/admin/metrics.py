@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from gateway import __version__
 from gateway.admin.steps import in_steps
+from gateway.connections.admission.stats import AdmissionStats
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
 from gateway.connections.overload.overload import OverloadSnapshot
@@ -49,6 +50,7 @@ class CoreCollector(Collector):
         yield from _consumers(snapshot.consumers)
         yield from _dead_letters(snapshot)
         yield from _overload(snapshot.overload)
+        yield from _admission(snapshot.admission)
         yield Gauge(
             "frys_observers",
             "Receivers that take acknowledged streams without acknowledging, one for each connection and stream.",
@@ -195,6 +197,26 @@ def _dead_letters(snapshot: CoreSnapshot) -> Iterator[Metric]:
         "Messages that are to become dead letters and are not published: on their way, or refused.",
         snapshot.waiting_dead_letters,
     )
+
+
+def _admission(stats: AdmissionStats) -> Iterator[Metric]:
+    admitted = Counter(
+        "frys_admitted_clients",
+        "Clients that were let in, by the type in their URL.",
+        labels=["client_type"],
+    )
+    for client_type, count in stats.admitted.items():
+        admitted.add_metric([client_type], count)
+    yield admitted
+    refused = Counter(
+        "frys_refused_clients",
+        "Clients that were told to return later, before their handshake or at HELLO.",
+        labels=["reason", "client_type"],
+    )
+    for reason, by_type in stats.refused.items():
+        for client_type, count in by_type.items():
+            refused.add_metric([reason, client_type], count)
+    yield refused
 
 
 class Metrics:

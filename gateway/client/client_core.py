@@ -98,7 +98,7 @@ class ClientCore(OpenClient):
     # Opening and closing.
 
     async def open(self, batcher: Batcher) -> None:
-        """Connect for the first time: one attempt.
+        """Connect for the first time: one attempt, unless the gateway asks for another.
 
         Args:
             batcher: holds the messages of ``publish_nowait``.
@@ -112,7 +112,7 @@ class ClientCore(OpenClient):
         self.publisher.collect_from(batcher)
         self.context.owner.tell(batcher)
         try:
-            await self._open_session()
+            await self._reconnector.open(self.options.connect_timeout_s)
             await anext(self._with_loop)
         except BaseException as error:
             self._end(error if isinstance(error, FrysError) else ConnectionFailed("connecting was cancelled"))

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from typing import Final
 
 from gateway.client.options import Backoff
 from gateway.errors import Action
 
+MOST_RETRY_AFTER_S: Final = 120.0
+"""Longest time that a gateway can make a client wait."""
 
-def pause_s(backoff: Backoff, action: Action, attempt: int, draw: Callable[[], float]) -> float:
+
+def pause_s(
+    backoff: Backoff, action: Action, attempt: int, draw: Callable[[], float], retry_after_s: float | None = None
+) -> float:
     """Return the seconds to wait before an attempt.
 
     Full jitter, so that clients which were cut off together come back at different times. The first attempt, number 0,
@@ -21,7 +27,11 @@ def pause_s(backoff: Backoff, action: Action, attempt: int, draw: Callable[[], f
         action: action that the close code asks for.
         attempt: number of attempts that have failed before.
         draw: returns random numbers from 0 up to 1.
+        retry_after_s: time that the gateway has named, which takes the place of all but the least jitter: the gateway
+            gives each client another; ``None``: it has named none.
     """
+    if retry_after_s is not None:
+        return min(retry_after_s, MOST_RETRY_AFTER_S) + draw() * backoff.base_s
     # Past 2**64 the bound has long been the cap; the exponent is bounded so that it stays a float.
     bound_s = min(backoff.cap_s, backoff.base_s * 2.0 ** min(attempt, 64))
     later_s = backoff.later_s if action is Action.RECONNECT_LATER else 0.0

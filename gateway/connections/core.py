@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Generator
 from typing import Final
 
+from gateway.connections.admission.admission import Admission
 from gateway.connections.collaboration.workflows import Workflows
 from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetters
@@ -32,7 +33,6 @@ from gateway.connections.outbound.link_reading import read_counts
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.overload.overload import SWEEP_INTERVAL_S, Overload
 from gateway.connections.ports import (
-    Admission,
     Authorizer,
     Clock,
     DeliveryPolicy,
@@ -43,7 +43,6 @@ from gateway.connections.ports import (
 )
 from gateway.connections.presence.presence import Presence
 from gateway.connections.requests.requests import Requests
-from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.connections.sessions.grant import TypeAuthorizer
 from gateway.connections.sessions.greeting import Greeter
 from gateway.connections.sessions.notices import Notices
@@ -84,10 +83,10 @@ class Core:
         policy: chooses encodings.
         authorizer: authenticates clients.
         store: keeps the streams that outlive the process; absent: there are none.
-        admission: decides about further connections; absent: ``max_connections`` of the settings bounds them.
         memory: memory of the process; absent: it is not known, and does not count as pressure.
 
     Attributes:
+        admission: decides about clients that come.
         slices: long work on the loop's thread.
         input_budget: time of a turn for fresh input.
         dead_letters: messages that no consumer has processed, on their way to the streams of dead letters.
@@ -113,7 +112,6 @@ class Core:
         policy: DeliveryPolicy,
         authorizer: Authorizer,
         store: DurableStore | None = None,
-        admission: Admission | None = None,
         memory: Memory | None = None,
     ) -> None:
         limits, authorizer = settings.limits, TypeAuthorizer(authorizer)
@@ -123,7 +121,7 @@ class Core:
         workers = SlicedWorkers(threads, self.slices)
         self.input_budget = InputBudget(clock)
         self.pool = Pool()
-        self.admission = admission or ConnectionLimit(settings.max_connections)
+        self.admission = Admission(settings.max_connections, settings.admission, self.pool.population)
         transfers = TransferNumbers(secrets.randbelow(2**32))
         self.streams = StreamRegistry(
             limits.max_streams,
@@ -203,6 +201,7 @@ class Core:
             clock,
             settings.heartbeat_interval_s,
             self.pool,
+            self.admission,
             self._part,
         )
         self.sweeps = (
@@ -248,7 +247,7 @@ class Core:
             connection.close(Code.GOING_AWAY, "the gateway is stopping")
             return session
         try:
-            self.admission.check(len(self.pool))
+            self.admission.check_room(clock.monotonic_s())
         except ProtocolViolation as refusal:
             session.fail(refusal)
         else:

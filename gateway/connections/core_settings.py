@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gateway.connections.admission.settings import AdmissionSettings
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.heartbeat.pace import HeartbeatSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
@@ -34,6 +35,8 @@ class CoreSettings:
     """Service of receivers that acknowledge."""
     presence: PresenceSettings = field(default_factory=PresenceSettings)
     """Times and bounds of presence."""
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    """Bounds on the clients that come."""
     max_connections: int = 50_000
     """Connections at once; one more is closed with ``TOO_MANY_CONNECTIONS``."""
     heartbeat_interval_s: float = 20.0

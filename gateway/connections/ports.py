@@ -371,17 +371,3 @@ class SubscriptionListener(Protocol):
                 otherwise it has unsubscribed, its subscriptions have observed only, or its newest connection has
                 subscribed to the same.
         """
-
-
-class Admission(Protocol):
-    """Decision whether the gateway takes in one more connection, made before the connection says anything."""
-
-    def check(self, connections: int) -> None:
-        """Return if the gateway takes one more.
-
-        Args:
-            connections: connections that the gateway has already.
-
-        Raises:
-            ProtocolViolation: the connection is not taken; the code says why, the message when to try again.
-        """

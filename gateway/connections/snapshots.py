@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from gateway.connections.admission.stats import AdmissionStats
 from gateway.connections.collaboration.graph import Edge
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
@@ -164,6 +165,7 @@ class CoreSnapshot:
     """Streams that have ended to make room for others."""
     workflows: WorkflowStats
     overload: OverloadSnapshot
+    admission: AdmissionStats
 
 
 MAX_LISTED_GROUPS: Final = 32
@@ -269,6 +271,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         ended_streams=hub.ended_streams,
         workflows=core.workflows.stats(),
         overload=core.overload.snapshot(),
+        admission=core.admission.stats(),
         **sums,
     )
 

@@ -297,10 +297,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Refusal of a message or request (spec section 12.2). The fields after ``message`` name the refused one.
-
-    ``code`` may be one that this version does not know; ``stream`` is a stream's name.
-    """
+    """Refusal of a message or request, named by the fields after ``message`` (spec section 12.2)."""
 
     opcode: ClassVar = Opcode.ERROR
 
@@ -316,6 +313,7 @@ class Error:
     transfer: int | None = None
     subscription: int | None = None
     peer: int | None = None
+    retry_after_s: float | None = None
 
     @classmethod
     def of(cls, refusal: PeerError, **answers: Any) -> Error:
@@ -327,7 +325,7 @@ class Error:
         """
         if isinstance(refusal, BodyRefused):
             answers = {**refusal.answers, **answers}
-        return cls(refusal.code, name_of(refusal.code), refusal.message, **answers)
+        return cls(refusal.code, name_of(refusal.code), refusal.message, retry_after_s=refusal.retry_after_s, **answers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -341,6 +341,7 @@ def _read_error(body: JsonBody) -> Error:
         transfer=body.integer_or_none("transfer", U32_MAX),
         subscription=body.integer_or_none("subscription", U32_MAX),
         peer=body.integer_or_none("peer", U32_MAX),
+        retry_after_s=body.number_or_none("retry_after_s"),
     )
 
 

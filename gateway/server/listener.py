@@ -18,6 +18,7 @@ from gateway.connections.text.session import TextSession
 from gateway.errors import Code
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
 from gateway.server.descriptors import DescriptorReserve, descriptor_limit
+from gateway.server.door import Door, http_answer
 from gateway.server.loop import sleep
 from gateway.server.loop_lag import watch_loop
 from gateway.server.receivers import Receivers
@@ -34,6 +35,8 @@ DRAIN_POLL_S = 0.02
 CLOSED_A_TURN = 16
 """Sockets that are closed in one turn because their peers send no more: some hundred microseconds. A program that ends
 has thousands of them closed at the same time."""
+MAX_HALF_OPEN = 8192
+"""Accepted sockets that have not asked for a WebSocket: beyond them the oldest is dropped."""
 WATCH_INTERVAL_S = 1.0
 """Longest interval at which late handshakes are dropped, and the clock follows the machine's."""
 
@@ -64,6 +67,7 @@ class Listener:
         self._ended: deque[WebSocketConnection] = deque()
         """Sockets whose peers send no more."""
         self._reserve = DescriptorReserve(descriptor_limit())
+        self.door = Door(core.admission, core.clock)
         self.read_memory = ReadMemory()
         self.max_frame_bytes = core.settings.limits.max_frame_bytes
         self.slices = core.slices
@@ -139,7 +143,15 @@ class Listener:
         if not self._reserve.admits(websocket.descriptor()):
             self._refuse_socket(websocket)
             return
+        if not self.door.enters(websocket, websocket.peer_address()):
+            websocket.abort()
+            return
         self._handshaking[websocket] = self._core.clock.monotonic_s()
+        if len(self._handshaking) > MAX_HALF_OPEN:
+            # A client asks for its WebSocket at once: the one that has been silent for longest is the least likely to.
+            oldest = next(iter(self._handshaking))
+            del self._handshaking[oldest]
+            oldest.abort()
 
     def opened(self, websocket: WebSocketConnection, subprotocol: str) -> tuple[Session, Receivers]:
         """Connect a socket whose handshake is done; return its session and the receivers of its messages."""
@@ -162,6 +174,7 @@ class Listener:
         if not self._open:
             self._all_closed.set()
         self._handshaking.pop(websocket, None)
+        self.door.left(websocket)
         if session is not None:
             self._core.disconnect(session)
 
@@ -175,7 +188,8 @@ class Listener:
                 self._core.clock.call_soon(self._close_ended)
 
     def _refuse_socket(self, websocket: WebSocketConnection) -> None:
-        websocket.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is short of file descriptors: try again later\n")
+        problem = "the gateway is short of file descriptors: try again later\n"
+        websocket.refuse(http_answer(HTTPStatus.SERVICE_UNAVAILABLE, problem))
         self._core.refused_sockets = self._reserve.refused
         line = self._reserve.report(self._core.clock.monotonic_s())
         if line is not None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from gateway.protocol.messages import ClientType
+
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Largest head; browsers send some 500 bytes, and as many again for each kilobyte of cookies."""
 
 _END: Final = b"\r\n\r\n"
 
+_LINE_BYTES: Final = 512
+"""Bytes of the beginning that are looked at: a longer URL names no type of client."""
+_CLIENT_TYPE: Final = re.compile(rb"GET [^ ?#]*\?(?:[^ #]*&)?client_type=([a-z_]{1,32})[ &#]")
+
 _OTHER_METHOD: Final = re.compile(rb"(?!GET )[A-Z]{3,7} ")
 """Beginning of an HTTP request that begins no WebSocket, as a WebSocket is asked for by GET."""
-_METHOD_BYTES: Final = 8
-"""Longest method that HTTP clients use, and a space."""
 
 
 class RequestHead:
@@ -41,9 +45,18 @@ class RequestHead:
         """Whether this is an HTTP request of another method than GET."""
         return _OTHER_METHOD.match(self._start) is not None
 
+    @property
+    def client_type(self) -> ClientType | None:
+        """Type of client that the URL names, as in ``/?client_type=agent``; ``None``: it names none that there is."""
+        named = _CLIENT_TYPE.match(self._start)
+        try:
+            return None if named is None else ClientType(named[1].decode())
+        except ValueError:
+            return None
+
     def take(self, data: bytes) -> int:
         """Return how many of these bytes, which come next, belong to the head."""
-        self._start += data[: _METHOD_BYTES - len(self._start)]
+        self._start += data[: _LINE_BYTES - len(self._start)]
         seen = self._tail + data
         end = seen.find(_END)
         if end < 0:

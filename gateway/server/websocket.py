@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from http import HTTPStatus
 from typing import Protocol, cast
 
 from websockets.http11 import Request
@@ -19,10 +18,11 @@ from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices
 from gateway.connections.socket_counts import SocketCounts
 from gateway.protocol.wire import Buffer
-from gateway.server.library import NO_WEBSOCKET, Library, WebSocketMessage, WebSocketPong
+from gateway.server.door import Door
+from gateway.server.library import Library, WebSocketMessage, WebSocketPong
 from gateway.server.peer_address import peer_address_of
 from gateway.server.receivers import NO_RECEIVERS, Receivers
-from gateway.server.request_head import MAX_HEAD_BYTES, RequestHead
+from gateway.server.request_head import RequestHead
 from gateway.server.write_limits import FIRST, DrainMeter, socket_counts_of
 from gateway.websocket.frame_reader import Foreign, FrameReader
 from gateway.websocket.headers import ping_header
@@ -48,6 +48,9 @@ class Endpoint(Protocol):
 
     def accepted(self, websocket: WebSocketConnection) -> None:
         """Note an accepted socket; its handshake is to come."""
+
+    door: Door
+    """Decision whether a socket that asks for a WebSocket gets one now."""
 
     def opened(self, websocket: WebSocketConnection, subprotocol: str) -> tuple[Session, Receivers]:
         """Return the session of a socket whose handshake is done, and the receivers of its messages."""
@@ -206,8 +209,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     def resume_reading(self) -> None:
         """Read from the socket again."""
         self._reading_paused = False
-        if not self._transport.is_closing() and not self._reader.more:
-            self._transport.resume_reading()
+        self._begin_turn()
 
     def close(self, code: int, reason: str) -> None:
         """Send a close with this code, and ignore all further messages; abort when the peer does not close in time."""
@@ -237,11 +239,11 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         accepted = self._transport.get_extra_info("socket")
         return -1 if accepted is None else int(accepted.fileno())
 
-    def refuse(self, status: HTTPStatus, text: str) -> None:
-        """Answer a handshake that was not read yet with an error, and drop the socket at once."""
-        self._protocol.send_response(self._protocol.reject(status, text))
-        self._flush()
-        self._transport.abort()
+    def refuse(self, answer: bytes) -> None:
+        """Close the socket behind an HTTP answer, which stands in the place of a handshake."""
+        self._head = None
+        self.write(answer)
+        self._transport.close()
 
     # Turns of reading.
 
@@ -312,19 +314,18 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         if head is None:
             return  # the answer was no; bytes that come before the peer notices are discarded
         taken = head.take(bytes(data))
-        if head.too_large and not self._protocol.eof_sent:
-            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head exceeds {MAX_HEAD_BYTES} bytes\n")
-            return
-        if head.complete:
+        if head.complete or head.too_large:
+            answer = self._endpoint.door.refusal(self, head, self.peer_address())
             self._head = None
-            if head.is_of_other_method:
-                self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, NO_WEBSOCKET)
-                return
+            if answer is not None:
+                return self.refuse(answer)
         self._step_library(data[:taken])
-        rest = bytes(data[taken:])
-        if rest and self._session is not None:
-            # The client did not wait for the answer: these are its first messages.
-            self.buffer_updated(self._reader.begin(rest))
+        session, rest = self._session, bytes(data[taken:])
+        if session is not None:
+            session.claimed = head.client_type
+            if rest:
+                # The client did not wait for the answer: these are its first messages.
+                self.buffer_updated(self._reader.begin(rest))
 
     def _step_library(self, data: memoryview) -> bool:
         """Hand bytes to the library, and do what they bring about; return False, because no step is left."""
@@ -361,7 +362,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._flush()
         # The library's parser keeps the request for as long as the connection lives: 2 KB of headers.
         request.headers.clear()
-        if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+        if self._protocol.state is WebSocketState.OPEN:
             self._session, receivers = self._endpoint.opened(self, str(self._protocol.subprotocol))
             if not self._session.connection.closed:
                 self._receivers = receivers

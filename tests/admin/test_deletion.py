@@ -8,10 +8,10 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.client import connect
-from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.errors import Code
 from gateway.ids import StreamName
 from tests.admin.files import failure_of
+from tests.connections.admission.full import full
 
 
 async def test_a_stream_in_use_is_deleted(gateway: Gateway, http: httpx.AsyncClient) -> None:
@@ -45,7 +45,7 @@ async def test_patterns_are_no_names(gateway: Gateway, http: httpx.AsyncClient) 
 async def test_a_gateway_that_is_full_or_stops(gateway: Gateway, http: httpx.AsyncClient) -> None:
     async with connect(gateway.url) as client:
         await client.publish("wf/a", 1)
-    gateway.core.admission = ConnectionLimit(0)
+    gateway.core.admission = full()
     answer = await http.delete("/api/v1/streams/wf/a")
     assert failure_of(answer, Code.TOO_MANY_CONNECTIONS, 503)
     assert gateway.core.streams.get(StreamName("wf/a")) is not None

@@ -26,7 +26,6 @@ from gateway.app import Gateway
 from gateway.client import Message, connect
 from gateway.config import Settings
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
-from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.errors import Code, PeerError
 from gateway.ids import StreamName
 from gateway.protocol.dtypes import DTYPES
@@ -34,6 +33,7 @@ from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.testing import running_gateway, running_gateway_process
 from tests.admin.files import CHUNK_BYTES, Array, failure_of, publish, saved
+from tests.connections.admission.full import full
 
 LARGE = np.random.default_rng(1).random((5, CHUNK_BYTES // 8)) + 1
 MIB = 1024 * 1024
@@ -369,7 +369,7 @@ async def test_a_full_receiver_of_a_collaboration_stream(gateway: Gateway, http:
 
 
 async def test_a_gateway_that_is_full(gateway: Gateway, http: httpx.AsyncClient) -> None:
-    gateway.core.admission = ConnectionLimit(0)
+    gateway.core.admission = full()
     response = await http.put("/api/v1/streams/wf/a", content=saved(LARGE))
     assert "max_connections=0" in failure_of(response, Code.TOO_MANY_CONNECTIONS, 503)
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.client import pauses as pauses_module
 from gateway.client.options import Backoff
-from gateway.client.pauses import Pauses, pause_s
+from gateway.client.pauses import MOST_RETRY_AFTER_S, Pauses, pause_s
 from gateway.errors import Action
 
 BACKOFF = Backoff(base_s=1.0, cap_s=8.0, later_s=5.0)
@@ -86,3 +86,9 @@ async def test_a_pause_lasts_as_long_as_was_drawn(monkeypatch: pytest.MonkeyPatc
     await pauses.wait()
     await pauses.wait()
     assert slept_s == [pytest.approx(3600.0, abs=60.0)]
+
+
+def test_a_time_that_the_gateway_names_counts_with_the_least_jitter_and_within_reason() -> None:
+    assert pause_s(BACKOFF, Action.RECONNECT_LATER, 9, lambda: 0.5, 3.0) == 3.5
+    assert pause_s(BACKOFF, Action.RECONNECT, 0, lambda: 0.0, 0.0) == 0.0
+    assert pause_s(BACKOFF, Action.RECONNECT, 0, lambda: 0.0, 1e9) == MOST_RETRY_AFTER_S

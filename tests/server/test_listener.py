@@ -114,3 +114,30 @@ async def test_a_socket_that_is_no_websocket_in_time_is_dropped() -> None:
     assert await reader.read() == b""
     writer.close()
     await listener.stop("done", 1.0)
+
+
+def test_of_very_many_half_open_sockets_the_oldest_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.server.listener.MAX_HALF_OPEN", 3)
+    server = MemoryServer()
+    silent = [Socket(server) for _ in range(3)]
+    opened = [server.socket() for _ in range(3)]
+    assert [socket.transport.aborted for socket in silent] == [True, False, False]
+    later = [Socket(server) for _ in range(2)]
+    assert [socket.transport.aborted for socket in silent + later] == [True, True, False, False, False]
+    assert not any(socket.transport.aborted for socket in opened)
+    for each in silent + later + opened:
+        each.vanish()
+    assert Socket(server).handshake().transport.aborted is False
+
+
+def test_a_client_that_is_refused_before_its_handshake_is_no_connection() -> None:
+    server = MemoryServer(World(max_connections=1))
+    server.socket()
+    refused = Socket(server)
+    hello = masked(2, b"\x08\0\0\0\x18\0\0\0")
+    refused.push(REQUEST + hello)
+    refused.push(hello * 100)
+    assert refused.transport.closed
+    assert bytes(refused.transport.sent).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert len(server.world.core.pool) == 1
+    refused.vanish()

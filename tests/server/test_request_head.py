@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.protocol.messages import ClientType
 from gateway.server.request_head import MAX_HEAD_BYTES, RequestHead
 
 HEAD = b"GET / HTTP/1.1\r\nHost: \r\n\r X: y\n\r\nZ:\r\n\r\n"
@@ -31,3 +33,28 @@ def test_a_head_without_an_end_grows_too_large() -> None:
     found.append(head.too_large)
     assert found == [False, True]
     assert not head.complete
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (b"/?client_type=agent", ClientType.AGENT),
+        (b"/x/y?client_type=admin_panel&a=b", ClientType.ADMIN_PANEL),
+        (b"/?a=b&client_type=workflow", ClientType.WORKFLOW),
+        (b"/", None),
+        (b"/?client_type=", None),
+        (b"/?client_type=king", None),
+        (b"/?client_type=AGENT", None),
+        (b"/?my_client_type=agent", None),
+        (b"/client_type=agent", None),
+        (b"/?" + b"a" * 500 + b"&client_type=agent", None),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 7, 2000])
+def test_the_url_may_name_the_type_of_the_client(target: bytes, expected: ClientType | None, step: int) -> None:
+    data = b"GET " + target + b" HTTP/1.1\r\nX: y?client_type=extension \r\n\r\n"
+    head = RequestHead()
+    for at in range(0, len(data), step):
+        head.take(data[at : at + step])
+    assert head.complete
+    assert head.client_type is expected

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from gateway import __version__
 from gateway.client.options import Options, Token
+from gateway.client.session.handshake_refusal import SessionRefused
 from gateway.client.session.introduction import Introduction
 from gateway.client.session.reconnect import is_cancelled
-from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session, SessionEvents
 from gateway.client.session.socket import Socket
-from gateway.client.session.socket_opening import open_socket, parse_url
+from gateway.client.session.socket_opening import open_socket, parse_url, with_client_type
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionClosed, ConnectionFailed, RequestTimeout
 from gateway.ids import ClientId
@@ -37,7 +37,7 @@ async def open_session(options: Options, introduction: Introduction, events: Ses
         ConnectionFailed: no server answers, the server is no gateway, or the gateway refuses for now. The message names
             the URL and gives advice.
     """
-    uri = parse_url(options.url)
+    uri = with_client_type(parse_url(options.url), options.client_type)
     hello = Hello(
         versions=(VERSION,),
         client_type=ClientType(options.client_type),
@@ -64,7 +64,8 @@ async def open_session(options: Options, introduction: Introduction, events: Ses
     except ConnectionClosed:
         raise
     except SessionRefused as error:
-        raise SessionRefused(error.code, f"cannot connect to {options.url}: {error}") from error
+        problem = f"cannot connect to {options.url}: {error}"
+        raise SessionRefused(error.code, problem, error.retry_after_s) from error
     except ConnectionFailed as error:
         await _give_up(socket)
         if error.__cause__ is not None:

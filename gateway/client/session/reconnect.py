@@ -11,8 +11,8 @@ from typing import Final
 from gateway.client.options import Backoff
 from gateway.client.pauses import pause_s
 from gateway.client.report import raise_soon
+from gateway.client.session.handshake_refusal import SessionRefused
 from gateway.client.session.outage import Outage
-from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session
 from gateway.client.session.socket import Lost
 from gateway.errors import Action, ConnectionClosed, ConnectionFailed, FrysError, action_of
@@ -37,7 +37,7 @@ def is_cancelled(error: BaseException) -> bool:
 
 
 class Reconnector:
-    """Opening of the next session after one was lost.
+    """Opening of the first session, and of the next one after one was lost.
 
     Args:
         backoff: bounds on the wait between attempts; ``None``: never reconnect.
@@ -66,6 +66,27 @@ class Reconnector:
         self._draw = draw
         self.attempts = 0
 
+    async def open(self, timeout_s: float) -> Session:
+        """Open the first session: one attempt, and another each time that the gateway names a time to return.
+
+        Args:
+            timeout_s: time after which no further attempt is begun.
+
+        Raises:
+            See :func:`gateway.client.session.greeting.open_session`.
+        """
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        while True:
+            try:
+                return await self._open_session()
+            except SessionRefused as refused:
+                if refused.retry_after_s is None or loop.time() + refused.retry_after_s > deadline_s:
+                    raise
+                wait_s = refused.retry_after_s
+                logger.info("connecting: %s", refused)
+            await asyncio.sleep(wait_s)
+
     async def reopen(self, lost: Lost, lived_s: float) -> Session:
         """Try until a session is open, and return it.
 
@@ -84,10 +105,12 @@ class Reconnector:
             raise ConnectionFailed(f"the connection was lost: {lost.reason} (code {lost.code})")
         if lived_s >= backoff.stable_s:
             self.attempts = 0
+        retry_after_s = lost.retry_after_s
         while True:
-            wait_s = pause_s(backoff, action, self.attempts, self._draw)
+            wait_s = pause_s(backoff, action, self.attempts, self._draw, retry_after_s)
             self.attempts += 1
             await asyncio.sleep(wait_s)
+            retry_after_s = None
             try:
                 return await self._attempt()
             except ConnectionClosed as error:
@@ -95,7 +118,7 @@ class Reconnector:
                 if not may_reconnect(action, fresh_token=self._fresh_token):
                     raise
             except SessionRefused as error:
-                action = action_of(error.code)
+                action, retry_after_s = action_of(error.code), error.retry_after_s
                 logger.info("attempt %d to reconnect: %s", self.attempts, error)
             except FrysError as error:
                 action = Action.RECONNECT

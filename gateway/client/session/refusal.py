@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
+from gateway.client.session.handshake_refusal import SessionRefused
 from gateway.client.session.socket import ABNORMAL, Lost
 from gateway.errors import Action, ConnectionClosed, ConnectionFailed, action_of, name_of
-
-
-class SessionRefused(ConnectionFailed):
-    """The gateway refused a session for now.
-
-    Attributes:
-        code: the close code; its range says when to try again.
-    """
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def refusal(lost: Lost) -> ConnectionFailed:
@@ -23,4 +12,4 @@ def refusal(lost: Lost) -> ConnectionFailed:
     if lost.code != ABNORMAL and action_of(lost.code) in (Action.DO_NOT_RECONNECT, Action.REFRESH_TOKEN):
         return ConnectionClosed(lost.code, lost.reason)
     problem = f"the gateway closed the connection: {lost.reason} ({name_of(lost.code)}, code {lost.code})"
-    return SessionRefused(lost.code, problem)
+    return SessionRefused(lost.code, problem, lost.retry_after_s)

@@ -251,7 +251,8 @@ class Session:
         self._state = advance(Role.SERVER, self._state, Event.CLOSE)
         self._heartbeat.stop()
         if self._last_error is not None and self._last_error.code == lost.code:
-            lost = Lost(lost.code, self._last_error.message)  # says more than a close frame has room for
+            # Says more than a close frame has room for.
+            lost = Lost(lost.code, self._last_error.message, self._last_error.retry_after_s)
         self._answers.fail(ConnectionFailed(f"the connection was lost before the answer came ({lost.reason})"))
         self._release_writers()
         if self._welcome.done():

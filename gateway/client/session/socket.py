@@ -12,12 +12,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol, cast
 from weakref import WeakValueDictionary
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import SEND_EOF, State
@@ -26,6 +24,7 @@ from websockets.uri import WebSocketURI
 
 from gateway.client.forking import cut_off
 from gateway.client.owner import tell_of_fork
+from gateway.client.session.handshake_refusal import handshake_error
 from gateway.client.session.tcp_progress import TcpSocket
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, UsageError
@@ -67,6 +66,8 @@ class Lost(NamedTuple):
     code: int
     """The peer's close code, or ours when we closed; 1006 without one."""
     reason: str
+    retry_after_s: float | None = None
+    """Seconds after which the gateway wants the client back; ``None``: it has not said."""
 
 
 class SocketEvents(Protocol):
@@ -351,7 +352,7 @@ class Socket(asyncio.BufferedProtocol):
 
     def _refused(self, error: Exception | None) -> None:
         if not self._opened.done():
-            self._opened.set_exception(_handshake_error(error))
+            self._opened.set_exception(handshake_error(error))
             self._opened.exception()  # connecting may have been cancelled; then asyncio is not to log it
         if self._transport is not None:
             self._transport.abort()
@@ -369,20 +370,6 @@ class Socket(asyncio.BufferedProtocol):
                 self._transport.write(data)
         if self._protocol.state is State.CLOSING and self._deadline is None:
             self._deadline = self._loop.call_later(CLOSE_WITHIN_S, self._transport.abort)
-
-
-def _handshake_error(error: Exception | None) -> ConnectionFailed:
-    if isinstance(error, ConnectionFailed):
-        return error
-    if isinstance(error, InvalidStatus):
-        status = error.response.status_code
-        advice = "are port and path right?" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "try again later"
-        return ConnectionFailed(f"the server answered HTTP {status} instead of a WebSocket: {advice}")
-    if error is None:
-        return ConnectionFailed("the server closed the connection during the handshake: is it a gateway?")
-    failure = ConnectionFailed(f"the WebSocket handshake failed ({error}): is it a gateway?")
-    failure.__cause__ = error
-    return failure
 
 
 def _lost_of(close: Close) -> Lost:

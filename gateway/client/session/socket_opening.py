@@ -7,6 +7,7 @@ import contextlib
 import errno
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror, getaddrinfo, inet_pton
 
 from websockets.exceptions import InvalidURI
@@ -28,6 +29,12 @@ def parse_url(url: str) -> WebSocketURI:
     except (InvalidURI, ValueError) as error:
         reason = error.msg if isinstance(error, InvalidURI) else error  # the text of InvalidURI repeats the URL
         raise InvalidArgument(f"{url!r} is not a gateway's URL such as ws://127.0.0.1:8765 ({reason})") from None
+
+
+def with_client_type(uri: WebSocketURI, client_type: str) -> WebSocketURI:
+    """Return a URL that names the type of the client, so that a gateway knows it before the handshake."""
+    others = [part for part in uri.query.split("&") if part and not part.startswith("client_type=")]
+    return replace(uri, query="&".join([*others, f"client_type={client_type}"]))
 
 
 async def open_socket(

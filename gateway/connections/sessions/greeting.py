@@ -7,13 +7,14 @@ import secrets
 from collections.abc import Callable
 
 from gateway import __version__
+from gateway.connections.admission.admission import Admission, RetryAfter
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Authorizer, Clock
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
-from gateway.protocol.messages import Hello, Welcome, WelcomeLimits
+from gateway.protocol.messages import ClientType, Hello, Welcome, WelcomeLimits
 from gateway.protocol.negotiation import Capabilities, negotiate
 from gateway.protocol.takeover import Claim, Generations, Outcome, decide
 
@@ -29,6 +30,7 @@ class Greeter:
         clock: for the time in WELCOME.
         heartbeat_interval_s: time between two pings of a client.
         pool: connections by client.
+        admission: decides whether there is room for a client of its type.
         part: closes a connection whose ``client_id`` another one has now, and treats it as lost.
 
     Attributes:
@@ -42,6 +44,7 @@ class Greeter:
         clock: Clock,
         heartbeat_interval_s: float,
         pool: Pool,
+        admission: Admission,
         part: Callable[[Session, ProtocolViolation], object],
     ) -> None:
         self._capabilities = capabilities
@@ -49,6 +52,7 @@ class Greeter:
         self._clock = clock
         self._heartbeat_interval_s = heartbeat_interval_s
         self._pool = pool
+        self._admission = admission
         self._part = part
         self._generations = Generations()
         self.superseded_connections = 0
@@ -67,6 +71,7 @@ class Greeter:
             grant = self._authorizer.authenticate(client_id, hello.client_type, hello.token, now_s)
         except RequestRefused as refusal:
             raise ProtocolViolation(Code.UNAUTHENTICATED, refusal.message) from None
+        self._check_room(session, client_id, hello.client_type, now_s)
         generation = self._take_over(session, client_id, hello)
         session.grant = grant
         peer = Peer(
@@ -99,6 +104,21 @@ class Greeter:
                 generation=generation,
             )
         )
+
+    def _check_room(self, session: Session, client_id: ClientId, client_type: ClientType, now_s: float) -> None:
+        """Check that there is room for the client, or that it was claimed: what was kept for others is not for it.
+
+        Raises:
+            ProtocolViolation: ``TOO_MANY_CONNECTIONS``, or ``BAD_HELLO`` if the URL has another type than HELLO.
+        """
+        if session.claimed not in (None, client_type):
+            problem = f"HELLO has client_type {client_type}, and the URL has client_type={session.claimed}"
+            raise ProtocolViolation(Code.BAD_HELLO, problem)
+        holder = self._pool.newest_of(client_id)
+        replaces = holder is not None and holder.peer.client_type is client_type
+        decision = self._admission.decide_hello(client_type, now_s, replaces=replaces or session.buries)
+        if isinstance(decision, RetryAfter):
+            raise decision.violation()
 
     def _take_over(self, newcomer: Session, client_id: ClientId, hello: Hello) -> int:
         """Close the connection that has a ``client_id``, and return the generation of the client that gets it.

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.connections.admission.population import Population
 from gateway.connections.sessions.session import Session
 from gateway.ids import ClientId, PeerId
 
 
 class Pool:
-    """The gateway's connections, with an index by client and one of open inboxes."""
+    """The gateway's connections, with an index by client and one of open inboxes.
+
+    Attributes:
+        population: their numbers.
+    """
 
     def __init__(self) -> None:
+        self.population = Population()
         self._sessions: dict[PeerId, Session] = {}
         self._inboxes: dict[ClientId, Session] = {}
         self._by_client: dict[ClientId, Session] = {}
@@ -32,11 +38,14 @@ class Pool:
 
     def add(self, session: Session) -> None:
         """Add a connection."""
+        self.population.connections += 1
         self._sessions[session.peer.id] = session
 
     def remove(self, session: Session) -> None:
         """Remove a connection; one that is not here is ignored."""
-        self._sessions.pop(session.peer.id, None)
+        if self._sessions.pop(session.peer.id, None) is not None:
+            self.population.connections -= 1
+            self.population.by_type[session.peer.client_type] -= session.introduced
         self.close_inbox(session)
         client_id = session.peer.client_id
         if self._by_client.get(client_id) is session:
@@ -48,6 +57,8 @@ class Pool:
 
     def introduce(self, session: Session) -> None:
         """Enter a connection under its client, which HELLO has named: an earlier one may still be on its way out."""
+        self.population.by_type[session.peer.client_type] += not session.introduced
+        session.introduced = True
         self._by_client[session.peer.client_id] = session
 
     def newest_of(self, client_id: str) -> Session | None:

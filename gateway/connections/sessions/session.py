@@ -18,7 +18,7 @@ from gateway.connections.sessions.outstanding_requests import ConnectionRequests
 from gateway.connections.slices import Slices
 from gateway.errors import Code, PeerError, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
-from gateway.protocol.messages import Error
+from gateway.protocol.messages import ClientType, Error
 from gateway.protocol.names import Pattern
 from gateway.protocol.schema import Schema
 from gateway.protocol.state import State
@@ -161,6 +161,10 @@ class Session:
     """Permissions of the client; nothing is permitted before HELLO has been answered."""
     buries: bool = field(default=False, init=False)
     """Whether it is the gateway's own, which publishes dead letters; no other session may."""
+    claimed: ClientType | None = field(default=None, init=False)
+    """Type that the client has claimed before its handshake; ``None``: it has claimed none."""
+    introduced: bool = field(default=False, init=False)
+    """Whether the client has said HELLO, and counts as one of its type."""
     state: State = field(default=State.GREETING, init=False)
     """State of the protocol (spec section 3); without meaning once the connection is closed."""
     heard: bool = field(default=True, init=False)

@@ -8,8 +8,8 @@ import pytest
 from gateway.app import Gateway
 from gateway.client.options import Options, Token
 from gateway.client.session.greeting import open_session
+from gateway.client.session.handshake_refusal import SessionRefused
 from gateway.client.session.introduction import Introduction
-from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Handlers, Session
 from gateway.client.session.socket import Lost
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, InvalidArgument, RequestTimeout, UsageError

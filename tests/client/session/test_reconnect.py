@@ -6,9 +6,9 @@ import logging
 import pytest
 
 from gateway.client.options import Backoff
+from gateway.client.session.handshake_refusal import SessionRefused
 from gateway.client.session.outage import Outage
 from gateway.client.session.reconnect import Reconnector, may_reconnect
-from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session
 from gateway.client.session.socket import Lost
 from gateway.errors import Action, Code, ConnectionClosed, ConnectionFailed, UsageError
@@ -134,3 +134,39 @@ async def test_cancelling_ends_it() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.fixture
+def slept_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The times that were slept, in no time."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("gateway.client.session.reconnect.asyncio.sleep", sleep)
+    return slept
+
+
+def test_a_time_that_the_gateway_names_takes_the_place_of_the_pause(slept_s: list[float]) -> None:
+    refused = SessionRefused(Code.TOO_MANY_CONNECTIONS, "full", 7.0)
+    attempts = Attempts(refused, ConnectionFailed("no route"), None)
+    patient = Reconnector(Backoff(), Outage(), fresh_token=False, open_session=attempts, draw=lambda: 0.5)
+    asyncio.run(patient.reopen(Lost(Code.TOO_MANY_CONNECTIONS, "shed", 3.0), lived_s=10.0))
+    assert slept_s == [3.125, 7.125, 0.5]
+
+
+def test_the_first_session_is_asked_for_again_when_the_gateway_says_so(slept_s: list[float]) -> None:
+    refused = SessionRefused(Code.TOO_MANY_CONNECTIONS, "full", 2.0)
+    attempts = Attempts(refused, refused, None)
+    assert asyncio.run(reconnector(attempts).open(10.0)) is attempts.session
+    assert slept_s == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("failure", [SessionRefused(4100, "full", 11.0), SessionRefused(4100, "full"), OSError("no")])
+def test_the_first_session_fails_at_once_if_the_gateway_wants_no_attempt_in_time(
+    failure: Exception, slept_s: list[float]
+) -> None:
+    with pytest.raises(type(failure), match=str(failure)):
+        asyncio.run(reconnector(Attempts(failure)).open(10.0))
+    assert not slept_s

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.client.session.refusal import SessionRefused, refusal
+from gateway.client.session.handshake_refusal import SessionRefused
+from gateway.client.session.refusal import refusal
 from gateway.client.session.socket import ABNORMAL, Lost
 from gateway.errors import Code, ConnectionClosed
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.client.session.handshake_refusal import SessionRefused
 from gateway.client.session.heartbeat import FIRST_PINGS
 from gateway.client.session.outgoing_frames import CORKED_BYTES
-from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Handlers, Session
 from gateway.client.session.socket import Lost
 from gateway.client.session.socket_opening import open_socket, parse_url
@@ -280,7 +280,7 @@ async def test_the_reason_of_an_error_before_the_close_is_told(scripted: Scripte
     async with running(scripted) as (_, owner, peer):
         peer.send(Error(Code.SLOW_CONSUMER, "SLOW_CONSUMER", "x" * 300))
         peer.close(Code.SLOW_CONSUMER, "x" * 100)
-        assert await owner.lost == (Code.SLOW_CONSUMER, "x" * 300)
+        assert await owner.lost == Lost(Code.SLOW_CONSUMER, "x" * 300)
 
 
 async def test_go_away_is_noticed(scripted: ScriptedGateway) -> None:

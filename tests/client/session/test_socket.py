@@ -101,7 +101,7 @@ async def test_what_is_sent_arrives_in_order(scripted: ScriptedGateway) -> None:
 async def test_a_close_of_the_other_side_is_told_with_its_code(scripted: ScriptedGateway) -> None:
     async with opened(scripted) as (socket, owner, peer):
         peer.close(4100, "full")
-        assert await owner.lost == (4100, "full")
+        assert await owner.lost == Lost(4100, "full")
         assert not socket.open
 
 
@@ -109,7 +109,7 @@ async def test_our_own_close_is_told_as_such(scripted: ScriptedGateway) -> None:
     async with opened(scripted) as (socket, owner, peer):
         socket.close(Code.MALFORMED_FRAME, "what was that")
         socket.send([b"dropped"], 7)
-        assert await owner.lost == (4200, "what was that")
+        assert await owner.lost == Lost(4200, "what was that")
         assert (await peer.gone).code == 4200
 
 
@@ -183,7 +183,7 @@ async def test_a_side_that_does_not_answer_the_close_is_cut_off(scripted: Script
         peer.pause_reading()
         socket.close(1000, "bye")
         await socket.wait_closed(0)
-        assert await owner.lost == (1000, "bye")
+        assert await owner.lost == Lost(1000, "bye")
 
 
 async def test_a_side_that_answers_the_close_while_the_loop_is_held_up_is_not_cut_off(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.client.session.socket_opening import open_socket, parse_url
+from gateway.client.session.socket_opening import open_socket, parse_url, with_client_type
 from gateway.errors import ConnectionFailed, InvalidArgument
 from tests.client.scripted_gateway import ScriptedGateway
 from tests.client.session.test_socket import Owner
@@ -79,3 +79,15 @@ def test_a_url_that_is_none_is_refused_once(url: str, reason: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         parse_url(url)
     assert str(refused.value) == f"{url!r} is not a gateway's URL such as ws://127.0.0.1:8765 ({reason})"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("ws://host", "/?client_type=agent"),
+        ("ws://host/x?a=b", "/x?a=b&client_type=agent"),
+        ("ws://host/?client_type=workflow&a=b", "/?a=b&client_type=agent"),
+    ],
+)
+def test_the_url_names_the_type_of_the_client(url: str, expected: str) -> None:
+    assert with_client_type(parse_url(url), "agent").resource_name == expected

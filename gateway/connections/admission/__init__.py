@@ -1,0 +1,1 @@
+"""Admission: which further clients the gateway takes now, and when the others are to return."""
