@@ -41,7 +41,12 @@ _MEASURED: Final[Node] = {"type": ["number", "null"]}
 """A value that is null as long as it is not known."""
 _TEXT: Final[Node] = {"type": "string"}
 _STAGE: Final[Node] = {"type": "string", "enum": [stage.label for stage in Stage]}
-_SCALARS: Final[Mapping[Any, Node]] = {int: {"type": "integer"}, float: _NUMBER, bool: {"type": "boolean"}, str: _TEXT}
+_SCALARS: Final[Mapping[Any, Node]] = {
+    int: {"type": "integer"},
+    float: _MEASURED,
+    bool: {"type": "boolean"},
+    str: _TEXT,
+}
 _NPY: Final[Node] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +45,7 @@ class Summary:
 
 
 def json_of(value: Any) -> Any:
-    """Return a snapshot as JSON: records and tables are objects, members of an enumeration words."""
+    """Return a snapshot as JSON: records and tables are objects, members of an enumeration words, infinity null."""
     if isinstance(value, enum.Enum):
         return value.value if isinstance(value, str) else value.name.lower()
     if isinstance(value, Mapping):
@@ -53,4 +54,4 @@ def json_of(value: Any) -> Any:
         return {field.name: json_of(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, tuple):
         return {name: json_of(each) for name, each in value._asdict().items()}  # type: ignore[attr-defined]
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

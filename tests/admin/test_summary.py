@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 
 import httpx
 import numpy as np
@@ -59,3 +61,8 @@ def test_it_has_a_field_for_each_of_the_snapshot_and_no_object_of_python() -> No
     assert list(found) == list(snapshot.__dataclass_fields__)
     assert found["connections"][ClientType.AGENT.value] == 1
     assert {type(key) for key in found["connections"]} == {str}
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_a_number_that_json_does_not_have_is_null() -> None:
+    assert json_of({"a": 1.5, "b": math.inf, "c": math.nan}) == {"a": 1.5, "b": None, "c": None}
