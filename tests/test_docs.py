@@ -196,9 +196,12 @@ async def test_the_readme_s_frys_commands_work(tmp_path: Path) -> None:
         for command in commands:
             if command[0] in ("pub", "sub", "rm"):
                 await run("-m", "gateway", *command, "--url", gateway.url, cwd=tmp_path)
+            elif command[0] == "top":
+                shown = await run("-m", "gateway", *command, "--admin", str(gateway.admin_url), cwd=tmp_path)
+                assert "wf-43/weights" in shown
             else:
                 assert await run("-m", "gateway", command[0], "--help", cwd=tmp_path)
-    assert {command[0] for command in commands} == {"serve", "demo", "pub", "sub", "rm"}
+    assert {command[0] for command in commands} == {"serve", "demo", "pub", "sub", "rm", "top"}
     saved = tmp_path / "snapshots" / "wf-43" / "weights@00000000.npy"
     assert relative(ROOT / saved.relative_to(tmp_path)) in README
     assert (np.load(saved) == weights).all()
