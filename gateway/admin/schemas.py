@@ -1,0 +1,210 @@
+"""Schemas of the admin port: the objects in its answers, as its OpenAPI document describes them.
+
+They are written by hand: the promises of an answer are decided, not derived. But for the summary, which promises the
+fields of its snapshot.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+from collections.abc import Mapping
+from typing import Any, Final, get_args, get_origin, get_type_hints
+
+from gateway.admin.summary import json_of
+from gateway.connections.collaboration.graph import Via
+from gateway.connections.collaboration.pattern import GraphPattern
+from gateway.connections.links.bottleneck import Bottleneck
+from gateway.connections.overload.stage import Stage
+from gateway.connections.snapshots import CoreSnapshot
+from gateway.connections.socket_counts import TcpInfo
+from gateway.protocol.durability import Durability
+from gateway.protocol.messages import ClientType, Kind
+from gateway.protocol.state import State
+
+Node = dict[str, Any]
+
+INTEGER: Final[Node] = {"type": "integer", "minimum": 0}
+NUMBER: Final[Node] = {"type": "number", "minimum": 0}
+MEASURED: Final[Node] = {"type": ["number", "null"]}
+"""A value that is null as long as it is not known."""
+TEXT: Final[Node] = {"type": "string"}
+STAGE: Final[Node] = {"type": "string", "enum": [stage.label for stage in Stage]}
+_SCALARS: Final[Mapping[Any, Node]] = {
+    int: {"type": "integer"},
+    float: MEASURED,
+    bool: {"type": "boolean"},
+    str: TEXT,
+}
+
+
+def object_of(**properties: Node) -> Node:
+    """Return the schema of an object that has all of these properties."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def ref_to(name: str) -> Node:
+    """Return a reference to one of :data:`SCHEMAS`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def schema_of(kind: Any) -> Node:
+    """Return the schema of a snapshot, or of a field of one, by its type."""
+    if get_origin(kind) is Mapping:
+        return {"type": "object", "additionalProperties": schema_of(get_args(kind)[1])}
+    if isinstance(kind, types.UnionType):
+        first, _ = get_args(kind)  # the other one is None
+        schema = schema_of(first)
+        return schema | {"type": [schema["type"], "null"]}
+    if isinstance(kind, enum.EnumType):
+        members: Mapping[str, enum.Enum] = kind.__members__
+        return {"type": "string", "enum": [json_of(member) for member in members.values()]}
+    if kind in _SCALARS:
+        return _SCALARS[kind]
+    return object_of(**{name: schema_of(each) for name, each in get_type_hints(kind).items()})
+
+
+_RATE: Final[Node] = {
+    "type": ["number", "null"],
+    "description": "Rate since an earlier list that was sorted by a rate, 0.5 to 60 s ago, whoever has asked for that; "
+    "null: there was none, or this list is not sorted by a rate.",
+}
+
+SCHEMAS: Final[Node] = {
+    "Kind": {"type": "string", "enum": [kind.value for kind in Kind]},
+    "Durability": {"type": "string", "enum": [durability.value for durability in Durability]},
+    "Tensor": object_of(name=TEXT, dtype=TEXT, shape={"type": "array", "items": INTEGER}),
+    "Stream": object_of(
+        id=INTEGER,
+        name=TEXT,
+        kind=ref_to("Kind"),
+        epoch=INTEGER,
+        durability=ref_to("Durability"),
+        first_offset={**INTEGER, "description": "Offset of the oldest message that can be read again."},
+        next_offset=INTEGER,
+        subscribers={
+            **INTEGER,
+            "description": "Connections that receive the stream itself; connected consumers, if it is acknowledged.",
+        },
+        viewers={**INTEGER, "description": "Receivers of views of the stream, counted for each view."},
+        observers={**INTEGER, "description": "Connections that take an acknowledged stream without acknowledging."},
+        consumers={
+            **INTEGER,
+            "description": "Clients, connected or not, for which messages are kept until they acknowledge them.",
+        },
+        pending={
+            **INTEGER,
+            "description": "Messages and record batches not yet acknowledged, counted for each consumer.",
+        },
+        published_bytes=INTEGER,
+        newest={
+            "type": ["array", "null"],
+            "items": ref_to("Tensor"),
+            "description": "Tensors of the newest message; null: the stream is empty, or not of kind `state`.",
+        },
+        messages_per_s=_RATE,
+        bytes_per_s=_RATE,
+    ),
+    "Connection": object_of(
+        peer=INTEGER,
+        client_id=TEXT,
+        client_type={"type": "string", "enum": [client_type.value for client_type in ClientType]},
+        generation=INTEGER | {"description": "Grows with the time at which the program connected first."},
+        agent=TEXT,
+        subprotocol=TEXT,
+        state={"type": "string", "enum": [state.value for state in State]},
+        subscriptions=INTEGER,
+        aliases=INTEGER,
+        transfers=INTEGER,
+        asked=INTEGER | {"description": "Requests of this client that wait for a reply."},
+        owed=INTEGER | {"description": "Requests that wait for a reply of this client."},
+        groups={"type": "array", "items": TEXT},
+        lagging={"type": "boolean"},
+        waiting_bytes=INTEGER,
+        conflated=INTEGER,
+        client_conflated=INTEGER | {"description": "States that were delivered and not read: its program is slow."},
+        dropped=INTEGER,
+        link=ref_to("Link"),
+    ),
+    "Link": object_of(
+        score=NUMBER | {"description": "Quality of the link, 0 to 1, by the formula of the protocol."},
+        bottleneck={"type": "string", "enum": [bottleneck.value for bottleneck in Bottleneck]},
+        rtt_s=MEASURED,
+        smallest_rtt_s=MEASURED,
+        jitter_s=MEASURED,
+        goodput_bytes_per_s=MEASURED,
+        queue_delay_s=MEASURED,
+        gap_share=MEASURED,
+        conflated_share=MEASURED,
+        decode_s_per_byte=MEASURED | {"description": "As the client has reported; null: it has not."},
+        unread_s=MEASURED | {"description": "Age of the oldest message that its program has not taken."},
+        unread_bytes=INTEGER,
+        tcp={
+            "type": ["object", "null"],
+            "properties": dict.fromkeys(TcpInfo._fields, NUMBER) | {"application_limited": {"type": "boolean"}},
+            "description": "Counters of the operating system; null: the connection has kept up, or there are none.",
+        },
+    ),
+    "Edge": object_of(
+        source=TEXT | {"description": "`client_id` of the sender."},
+        target=TEXT | {"description": "`client_id` of the receiver."},
+        via={"type": "string", "enum": [via.value for via in Via]},
+        messages_per_s=NUMBER,
+        bytes_per_s=NUMBER,
+    ),
+    "Workflow": object_of(
+        id=INTEGER,
+        name=TEXT
+        | {
+            "description": "First segment of the names of its streams; of requests between clients that share no "
+            "workflow, their address."
+        },
+        pattern={
+            "type": "string",
+            "enum": [pattern.value for pattern in GraphPattern],
+            "description": "Shape in which messages go between its clients.",
+        },
+        confidence={
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "How clear the pattern is; below 0.5 while another one is ahead that has not stayed so.",
+        },
+        pattern_s=NUMBER | {"description": "Seconds for which it has had the pattern."},
+        messages_per_s=NUMBER | {"description": "Rate of all messages, counted for each receiver; halves in 5 s."},
+        bytes_per_s=NUMBER,
+        clients=INTEGER | {"description": "Clients that have an edge."},
+        edges={
+            "type": "array",
+            "items": ref_to("Edge"),
+            "description": "The heaviest edges, the heaviest first.",
+        },
+    ),
+    "Overload": object_of(
+        stage=STAGE | {"description": "Measures that are taken against overload; `normal`: none."},
+        stage_s=NUMBER | {"description": "Seconds for which the gateway has been in the stage."},
+        reason=TEXT | {"description": "What has led to the stage, in words; empty if there was no other before."},
+        loop_lag_s=NUMBER | {"description": "Lag of the event loop that all of its last measurements show."},
+        resident_bytes=INTEGER | {"description": "Memory of the process; 0: the system does not tell it."},
+        queued_bytes=INTEGER | {"description": "Bytes that wait, counted for each receiver."},
+        memory_limit_bytes={"type": ["integer", "null"], "description": "Limit of the memory; null: there is none."},
+        stages={
+            "type": "array",
+            "items": object_of(
+                stage=STAGE,
+                transitions=INTEGER | {"description": "Number of times that the stage was entered."},
+                seconds=NUMBER | {"description": "Time spent in the stage."},
+            ),
+        },
+    ),
+    "Summary": object_of(
+        version=TEXT,
+        time_s=NUMBER | {"description": "Time of the gateway's clock, for the rates at which counters grow."},
+        **schema_of(CoreSnapshot)["properties"],
+    ),
+    "Failure": object_of(
+        code=INTEGER | {"description": "Code of section 12.1 of the protocol; below 1000: an HTTP status."},
+        error=TEXT | {"description": "Name of the code."},
+        message=TEXT | {"description": "Reason, with the values that caused it."},
+    ),
+}
