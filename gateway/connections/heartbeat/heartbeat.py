@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from gateway.connections.heartbeat.deaf_watch import DeafWatch
-from gateway.connections.heartbeat.pace import HeartbeatSettings, calm_after, less_calm, ping_interval_s
+from gateway.connections.heartbeat.pace import CALM, HeartbeatSettings, calm_after, less_calm, ping_interval_s
 from gateway.connections.heartbeat.timer_wheel import TimerWheel
 from gateway.connections.ports import Clock
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, ProtocolViolation
 from gateway.ids import PeerId
+from gateway.protocol.messages import ClientType
 from gateway.protocol.state import State
 
 PATIENCE: Final = 2.5
@@ -71,8 +72,6 @@ class Heartbeat:
     ) -> None:
         self._pool = pool
         self._clock = clock
-        self._interval_s = interval_s
-        self._settings = settings
         self._lost = lost
         shortest_s = min(interval_s, hello_timeout_s, settings.min_ping_interval_s)
         self.tick_s = max(min(TICK_S, shortest_s / TICKS_A_TIME), SHORTEST_TICK_S)
@@ -81,6 +80,12 @@ class Heartbeat:
         self._greeting = round(hello_timeout_s / self.tick_s) + 1
         self._longest_look = max(1, min(round(interval_s / LOOKS / self.tick_s), WHEEL_TICKS - 1))
         self._first_look = min(round(FIRST_LOOK_S / self.tick_s), self._longest_look, self._greeting)
+        self._intervals = {
+            (client_type, calm): max(1, round(ping_interval_s(client_type, calm, interval_s, settings) / self.tick_s))
+            for client_type in ClientType
+            for calm in CALM
+        }
+        """Most ticks between two pings of one connection, by type and calm."""
         self._deaf = DeafWatch(self._patience)
         self._wheel: TimerWheel[PeerId] = TimerWheel(WHEEL_TICKS)
         self.tick = 0
@@ -135,7 +140,6 @@ class Heartbeat:
             round_trip_ns = self._clock.time_ns() - asked_ns
             session.calm = calm_after(session.calm, round_trip_ns / 1e9, connection.round_trip)
             connection.sample_round_trip(round_trip_ns)
-        session.looks_left = -(-self._interval_of(session) // self._look_ticks_of(session))
 
     def _look(self, session: Session) -> None:
         """Look at a connection: close it, ask it, or leave it alone, and look again later."""
@@ -158,17 +162,23 @@ class Heartbeat:
         if self._deaf.is_deaf(session, tick):
             self._give_up(session, f"PINGs that were read have not been answered for {PATIENCE} heartbeat intervals")
             return
-        session.looks_left -= 1
+        interval = self._intervals[session.peer.client_type, session.calm]
+        next_look = min(self._longest_look, interval)
         if session.asked_ns:
             session.calm = less_calm(session.calm)
-        elif silent >= self._ask_after or session.looks_left <= 0 or self._deaf.wants_ping(session):
+        elif (
+            silent >= self._ask_after
+            or tick + next_look > session.asked_tick + interval
+            or self._deaf.wants_ping(session)
+        ):
             self._ask(session)
-        latest = min(self._look_ticks_of(session), self._patience - silent)
+        latest = min(next_look, self._patience - silent)
         self._wheel.add(session.peer.id, (latest + 1) // 2, latest)
 
     def _ask(self, session: Session) -> None:
         transport = session.connection.transport
         now_ns = self._clock.time_ns()
+        session.asked_tick = self.tick
         session.asked_ns = -now_ns if transport.waiting_bytes() else now_ns
         transport.ping(_PAYLOAD.pack(session.asked_ns))
         self._deaf.asked(session)
@@ -177,12 +187,3 @@ class Heartbeat:
         session.fail(ProtocolViolation(Code.HEARTBEAT_TIMEOUT, problem))
         self._deaf.forget(session.peer.id)
         self._lost(session)
-
-    def _interval_of(self, session: Session) -> int:
-        """Return the ticks between two pings of a connection."""
-        client_type = session.peer.client_type
-        return max(1, round(ping_interval_s(client_type, session.calm, self._interval_s, self._settings) / self.tick_s))
-
-    def _look_ticks_of(self, session: Session) -> int:
-        """Return the most ticks between two looks at a connection."""
-        return min(self._longest_look, self._interval_of(session))

@@ -23,9 +23,8 @@ INTERVALS: Final[Mapping[ClientType, float]] = {
 }
 """Heartbeat intervals between two pings, by the type of the client: others wait for what a workflow does."""
 
-CALMEST: Final = 2
-"""Most doublings of this time."""
-LEAST_CALM: Final = -2
+CALM: Final = range(-2, 3)
+"""Doublings of this time, halvings if negative."""
 
 LATE_DEVIATIONS: Final = 4
 """An answer is late if it takes longer than the smoothed round trip and so many deviations (RFC 6298, section 2)."""
@@ -84,9 +83,9 @@ def calm_after(calm: int, round_trip_s: float | None, before: RoundTrip | None) 
             return less_calm(calm)
         if before.deviation_s > max(STEADY_PART * before.smoothed_s, STEADY_S):
             return min(calm, 0)
-    return min(calm + 1, CALMEST)
+    return min(calm + 1, CALM[-1])
 
 
 def less_calm(calm: int) -> int:
     """Return how often the time is doubled after an answer that was late, or did not come."""
-    return max(min(calm, 0) - 1, LEAST_CALM)
+    return max(min(calm, 0) - 1, CALM[0])

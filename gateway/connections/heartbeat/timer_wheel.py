@@ -6,9 +6,12 @@ whether an entry that is due still matters.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+GOLDEN: Final = (5**0.5 - 1) / 2
+"""Step from one place in a span to the next: however many follow each other, they are spread evenly."""
 
 
 class TimerWheel(Generic[T]):
@@ -22,15 +25,17 @@ class TimerWheel(Generic[T]):
         self._slots: list[list[T]] = [[] for _ in range(ticks)]
         self._now = 0
         self._count = 0
+        self._place = 0.0
+        """Place of the last entry in its span, from 0 to 1."""
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, entry: T, earliest: int, latest: int) -> None:
-        """Have an entry come due between two ticks: at the latest one, unless many come due then.
+        """Have an entry come due between two ticks: entries that are added together are spread over them.
 
-        However the entries are added, by far the most that come due at one tick are one more than all entries divided
-        by the ticks of such a span: those that come together are spread over it.
+        In whatever order entries are added, no tick has more of them than all entries divided by the ticks of the span,
+        and one.
 
         Args:
             entry: what :meth:`turn` returns.
@@ -38,10 +43,11 @@ class TimerWheel(Generic[T]):
             latest: the same, not below ``earliest``, and below the number of ticks of the wheel.
         """
         slots, size, now = self._slots, len(self._slots), self._now
-        slot = slots[(now + latest) % size]
-        if len(slot) > self._count // (latest - earliest + 1):
-            span = [slots[(now + tick) % size] for tick in range(latest, earliest - 1, -1)]
-            slot = min(span, key=len)
+        ticks = latest - earliest + 1
+        self._place = (self._place + GOLDEN) % 1.0
+        slot = slots[(now + earliest + int(self._place * ticks)) % size]
+        if len(slot) > self._count // ticks:
+            slot = min([slots[(now + tick) % size] for tick in range(earliest, latest + 1)], key=len)
         slot.append(entry)
         self._count += 1
 

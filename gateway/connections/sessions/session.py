@@ -33,6 +33,9 @@ _NO_FRAME = 2**32
 MAX_UNREADABLE: Final = 1024
 """Messages in a row that cannot be read, after which the connection is closed: no honest client sends so many."""
 
+NEVER: Final = -(2**40)
+"""Tick before all others."""
+
 _MAX_REASON_BYTES = 120
 """A close frame has room for 123 bytes of UTF-8 (RFC 6455, section 5.5.1)."""
 
@@ -177,8 +180,8 @@ class Session:
     """Departure of the heartbeat's ping that is not answered yet, negative if bytes waited in front of it; 0: none."""
     calm: int = field(default=0, init=False)
     """Number of times by which the time between two pings of the heartbeat has been doubled."""
-    looks_left: int = field(default=1, init=False)
-    """Looks of the heartbeat until its next ping."""
+    asked_tick: int = field(default=NEVER, init=False)
+    """Tick of the heartbeat at which it has pinged last."""
     bindings: dict[int, AliasBinding] = field(default_factory=dict, init=False)
     """Bindings of the client's aliases, by alias."""
     subscriptions: dict[int, Pattern] = field(default_factory=dict, init=False)

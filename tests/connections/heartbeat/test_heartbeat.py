@@ -193,8 +193,9 @@ def test_a_calm_link_is_asked_less_and_less(client_type: ClientType, first_s: fl
         peer.session.heard = True
         at_s += [float(second)] * (hall.pings[peer] - before)
     pauses = [later - earlier for earlier, later in pairwise(at_s)]
-    assert 0.75 * first_s <= pauses[0] <= first_s + 1
-    assert 0.75 * last_s <= pauses[-1] <= last_s + 1
+    # A ping comes with a look, so up to a look before its time.
+    assert first_s - 11 <= pauses[0] <= first_s + 1
+    assert all(last_s - 11 <= pause <= last_s + 1 for pause in pauses[4:])
 
 
 def test_a_late_answer_and_a_missing_one_have_the_link_asked_sooner() -> None:

@@ -7,10 +7,9 @@ from itertools import pairwise
 import pytest
 
 from gateway.connections.heartbeat.pace import (
-    CALMEST,
+    CALM,
     LATE_DEVIATIONS,
     LATE_S,
-    LEAST_CALM,
     HeartbeatSettings,
     calm_after,
     less_calm,
@@ -31,7 +30,7 @@ def test_each_type_of_client_has_a_time_of_its_own() -> None:
 
 @pytest.mark.parametrize("client_type", ClientType)
 def test_a_calm_link_is_asked_less_often_within_the_bounds(client_type: ClientType) -> None:
-    levels = range(LEAST_CALM, CALMEST + 1)
+    levels = CALM
     times = [ping_interval_s(client_type, calm, 20.0, WIDE) for calm in levels]
     assert all(2 * one == other for one, other in pairwise(times))
     bounds = HeartbeatSettings(15.0, 30.0)
@@ -44,12 +43,12 @@ def test_one_bad_answer_ends_the_calm_of_many_good_ones() -> None:
     calm = 0
     for _ in range(10):
         calm = calm_after(calm, 0.01, RoundTrip(0.01, 0.001, 0.01))
-    assert calm == CALMEST
+    assert calm == CALM[-1]
     assert less_calm(calm) == -1
     for _ in range(10):
         calm = less_calm(calm)
-    assert calm == LEAST_CALM
-    assert calm_after(calm, None, None) == LEAST_CALM + 1
+    assert calm == CALM[0]
+    assert calm_after(calm, None, None) == CALM[0] + 1
 
 
 def test_an_answer_is_late_by_the_jitter_of_those_before() -> None:
@@ -60,11 +59,11 @@ def test_an_answer_is_late_by_the_jitter_of_those_before() -> None:
     assert calm_after(1, 0.2 + LATE_DEVIATIONS * 0.3 * 1.01, unsteady) == -1
 
 
-@pytest.mark.parametrize("calm", range(LEAST_CALM, CALMEST + 1))
+@pytest.mark.parametrize("calm", CALM)
 def test_a_link_with_jitter_is_not_asked_less_often(calm: int) -> None:
     assert calm_after(calm, 0.2, RoundTrip(0.2, 0.051, 0.1)) == min(calm, 0)
-    assert calm_after(calm, 0.2, RoundTrip(0.2, 0.049, 0.1)) == min(calm + 1, CALMEST)
-    assert calm_after(calm, 0.01, RoundTrip(0.01, 0.024, 0.01)) == min(calm + 1, CALMEST)
+    assert calm_after(calm, 0.2, RoundTrip(0.2, 0.049, 0.1)) == min(calm + 1, CALM[-1])
+    assert calm_after(calm, 0.01, RoundTrip(0.01, 0.024, 0.01)) == min(calm + 1, CALM[-1])
 
 
 def test_bounds_that_cannot_be_are_refused() -> None:

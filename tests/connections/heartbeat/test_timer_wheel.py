@@ -39,10 +39,25 @@ def test_an_entry_comes_due_once_and_in_its_span(spans: list[tuple[int, int, int
     assert all(first <= due[number] <= last for number, (first, last) in wanted.items())
 
 
-def test_an_entry_comes_due_as_late_as_it_may_if_few_do() -> None:
-    wheel: TimerWheel[str] = TimerWheel(TICKS)
-    wheel.add("a", 1, 10)
-    assert [wheel.turn() for _ in range(10)] == [[]] * 9 + [["a"]]
+@pytest.mark.parametrize("together", [1, 7, 300])
+def test_entries_that_come_together_part_for_good(together: int) -> None:
+    """However few come in a tick, after some rounds about as many are due in each tick."""
+    wheel: TimerWheel[int] = TimerWheel(TICKS)
+
+    def turn() -> int:
+        due = wheel.turn()
+        for number in due:
+            wheel.add(number, 10, 19)
+        return len(due)
+
+    for number in range(600):
+        wheel.add(number, 10, 19)
+        if number % together == together - 1:
+            turn()
+    counts = [turn() for _ in range(3000)][1000:]
+    even = 600 / 14.5
+    assert min(counts) >= even / 2
+    assert max(counts) <= even * 1.5
 
 
 @pytest.mark.parametrize("order", ["at once", "one a tick", "at random"])

@@ -1,0 +1,1 @@
+"""Scale: very many idle connections, their memory in gateway and kernel, and the CPU time of the heartbeat."""
