@@ -27,6 +27,7 @@ from gateway.errors import (
     UnsupportedDtype,
     UsageError,
 )
+from gateway.protocol.link_quality import LinkQuality
 from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 
@@ -46,6 +47,7 @@ __all__ = [
     "Gap",
     "Inbox",
     "InvalidArgument",
+    "LinkQuality",
     "Message",
     "Notice",
     "Options",

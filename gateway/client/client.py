@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from gateway.client.client_core import ClientCore, ClientState
 from gateway.client.exit_hook import EXIT_HOOK
+from gateway.client.link import link_quality
 from gateway.client.messages.message import Message
 from gateway.client.options import Options, Progress
 from gateway.client.owner import Owner
@@ -29,6 +30,7 @@ from gateway.client.subscribing.subscription_core import Start, StreamProgress, 
 from gateway.client.subscribing.subscription_position import Gap, StreamEnded
 from gateway.client.time_limit import TIMEOUT_S
 from gateway.client.transmission_result import TransmissionResult
+from gateway.protocol.link_quality import LinkQuality
 from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 
@@ -108,6 +110,11 @@ class Client(StreamControl):
         session = self._core.session
         rtt_ns = None if session is None else session.clock.rtt_ns
         return None if rtt_ns is None else rtt_ns / 1e9
+
+    @property
+    def link(self) -> LinkQuality:
+        """Measured values of the present connection; ``link.score`` is their quality, 0 to 1 (spec section 15)."""
+        return link_quality(self._core.context, self._core.subscriptions.load)
 
     @property
     def clock_offset_s(self) -> float:

@@ -276,8 +276,9 @@ class ClientCore(OpenClient):
         self.report(error)
 
     def beating(self) -> None:
-        """Report the messages that were conflated since the last beat."""
+        """Report the messages that were conflated, and the load, since the last beat."""
         self.subscriptions.report_conflated()
+        self.subscriptions.load.report(self.session)
 
     def probed(self) -> None:
         """Report the messages that the program works on: the gateway may be about to take them for forgotten."""

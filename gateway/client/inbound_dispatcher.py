@@ -66,6 +66,7 @@ class InboundDispatcher:
             max_message_bytes=limits.max_message_bytes,
             max_transfers=limits.max_transfers,
             partial_transfers=subscriptions.partial_transfers,
+            meter=subscriptions.load.meter,
         )
 
     def handlers(self) -> Handlers:

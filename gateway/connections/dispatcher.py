@@ -213,7 +213,7 @@ class Dispatcher:
         end_s = clock.monotonic_s() + STEP_S
         return lambda: clock.monotonic_s() >= end_s
 
-    def receive_session(self, session: Session, message: SessionMessage | Ping | Cancel) -> None:
+    def receive_session(self, session: Session, message: SessionMessage | Ping | Cancel | ReceiverReport) -> None:
         """Handle one message of the JSON subprotocol (spec section 14)."""
         connection = session.connection
         if connection.closed:
@@ -224,6 +224,8 @@ class Dispatcher:
                 self._pong(connection, message)
             elif isinstance(message, Cancel):
                 self._requests.cancel(session, message)
+            elif isinstance(message, ReceiverReport):
+                self._links.report(connection, message)
             else:
                 self._answer(session, message)
         except ProtocolViolation as violation:

@@ -21,7 +21,7 @@ from gateway.protocol.json_size import check_body_size
 from gateway.protocol.message_text import write_envelope
 from gateway.protocol.messages import SessionMessage
 from gateway.protocol.session_body import fields_of, read_session
-from gateway.protocol.signals import Cancel, Ping, Pong
+from gateway.protocol.signals import Cancel, Ping, Pong, ReceiverReport
 from gateway.protocol.wire import JSON_OPCODES, Buffer, Opcode
 
 # Fields that a client may leave out of the payload; the ``id`` of the text message stands for them.
@@ -66,7 +66,7 @@ class JsonRange:
 OpcodeCheck = Callable[[Opcode], object]
 """Refusal of a message by its opcode, before its fields are read."""
 
-TextMessage = SessionMessage | JsonMessage | JsonAck | JsonRange | Ping | Pong | Cancel
+TextMessage = SessionMessage | JsonMessage | JsonAck | JsonRange | Ping | Pong | Cancel | ReceiverReport
 
 
 def parse_text(text: Buffer | str, check: OpcodeCheck = lambda _: None) -> TextMessage:
@@ -168,6 +168,12 @@ def _read_pong(body: JsonBody) -> Pong:
     return Pong(_clock(payload, "t0"), _clock(payload, "t1"), _clock(payload, "t2"))
 
 
+def _read_report(body: JsonBody) -> ReceiverReport:
+    payload = JsonBody("report", body.mapping_or_none("payload") or {})
+    names = ("decoded_bytes", "decode_ns", "unread_bytes", "unread_ns")
+    return ReceiverReport(*[payload.integer_or_none(name) or 0 for name in names])
+
+
 def _read_cancel(body: JsonBody) -> Cancel:
     return Cancel(body.integer_or_none("peer", U32_MAX) or 0, body.integer("correlation"))
 
@@ -186,6 +192,7 @@ _READERS: Final[dict[str, Callable[[JsonBody], TextMessage]]] = {
     "ping": _read_ping,
     "pong": _read_pong,
     "cancel": _read_cancel,
+    "report": _read_report,
 }
 _TEXT_OPCODES: Final = {
     **{opcode.name.lower(): opcode for opcode in JSON_OPCODES},

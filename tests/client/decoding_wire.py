@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gateway.client.decoding.decode_meter import DecodeMeter
 from gateway.client.decoding.decoding import Decoding
 from gateway.client.decoding.delta_bases import DeltaBases
 from gateway.client.decoding.inbound_frame import InboundFrame
@@ -83,6 +84,7 @@ class Wire:
         self.reading: list[bool] = []
         self.resumed = asyncio.Event()
         self.flow = ReadFlowControl(self.read)
+        self.meter = DecodeMeter()
         self.decoding = Decoding(
             WELCOME,
             self.flow,
@@ -90,6 +92,7 @@ class Wire:
             max_message_bytes=max_message_bytes,
             max_transfers=max_transfers,
             partial_transfers=PartialTransfers(),
+            meter=self.meter,
         )
 
     def read(self, reading: bool) -> None:

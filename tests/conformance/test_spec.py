@@ -353,7 +353,6 @@ def test_message_types_of_the_json_subprotocol() -> None:
         Opcode.DONE,
         Opcode.IN_PROGRESS,
         Opcode.CONFLATED,
-        Opcode.REPORT,
     }
     expected = [opcode.name.lower() for opcode in Opcode if opcode not in in_binary_only]
     assert re.findall(r"`([a-z_]+)`", row["meaning"]) == expected

@@ -38,12 +38,12 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.meta import write_meta
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong, Replay
+from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong, ReceiverReport, Replay
 from gateway.protocol.wire import FRAME_START, Opcode
 from gateway.streams.run import Run
 from tests.connections.asking import ask, asker_of, cancel, data_frame, member, nothing_is_left, reply
 from tests.connections.frames import START_NS, message_frame
-from tests.connections.memory import Peer, World
+from tests.connections.memory import Peer, TextPeer, World
 
 
 def test_a_ping_is_answered_before_and_after_hello() -> None:
@@ -197,6 +197,23 @@ def test_a_pong_tells_how_long_the_way_to_the_client_is() -> None:
     world.clock.advance(0.25)
     peer.send(Pong(asked_ns, asked_ns, asked_ns).write())
     assert window.rtt_ns == pytest.approx(0.25e9, rel=0.01)
+
+
+def test_reports_of_binary_and_of_json_clients_are_the_same() -> None:
+    world = World()
+    binary, text = world.peer(), TextPeer(world)
+    report = ReceiverReport(1000, 50_000, 4096, 1_000_000_000)
+    binary.send(report.write())
+    text.send('{"message_type":"hello","client_type":"agent","payload":{"versions":[1]}}')
+    text.send(
+        '{"message_type":"report","payload":'
+        '{"decoded_bytes":1000,"decode_ns":50000,"unread_bytes":4096,"unread_ns":1000000000}}'
+    )
+    one, other = (peer.session.connection.link for peer in (binary, text))
+    assert one is not None
+    assert other is not None
+    assert one.decode_s_per_byte == other.decode_s_per_byte == pytest.approx(5e-8)
+    assert (one.unread_bytes, one.unread_s) == (other.unread_bytes, other.unread_s) == (4096, 1.0)
 
 
 def test_credit_lets_more_through_and_done_removes_what_is_processed() -> None:

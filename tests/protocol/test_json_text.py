@@ -54,7 +54,7 @@ from gateway.protocol.messages import (
     WelcomeLimits,
 )
 from gateway.protocol.presence import Attend, Attending, Awareness, Members, PresentMember, Watching
-from gateway.protocol.signals import Cancel, Ping, Pong
+from gateway.protocol.signals import Cancel, Ping, Pong, ReceiverReport
 from gateway.protocol.wire import JSON_OPCODES, Opcode
 
 SPEC = (Path(__file__).parents[2] / "spec" / "protocol.md").read_text()
@@ -281,6 +281,17 @@ def test_whole_messages_with_fields_replaced(text: bytes, data: st.DataObject) -
 @given(TENSORS | st.dictionaries(st.text(max_size=3), TENSORS, max_size=3).map(lambda named: {"tensors": named}))
 def test_random_tensors(payload: object) -> None:
     check(orjson.dumps({"message_type": "message", "stream": "a/b", "payload": payload}))
+
+
+def test_a_report_has_the_fields_that_it_names() -> None:
+    payload = {"decoded_bytes": 4096, "decode_ns": 50_000, "unread_bytes": 7, "unread_ns": 2**64 - 1}
+    text = {"message_type": "report", "payload": payload}
+    assert parse_text(orjson.dumps(text)) == ReceiverReport(4096, 50_000, 7, 2**64 - 1)
+    assert parse_text(orjson.dumps(text | {"payload": {"unread_ns": 5}})) == ReceiverReport(0, 0, 0, 5)
+    assert parse_text(orjson.dumps(text | {"payload": None})) == ReceiverReport(0, 0, 0, 0)
+    for wrong in (-1, 1.5, "many"):
+        with pytest.raises(BodyRefused, match="decode_ns"):
+            parse_text(orjson.dumps(text | {"payload": {"decode_ns": wrong}}))
 
 
 def test_cancel_names_the_asker_only_to_a_replier() -> None:

@@ -19,6 +19,7 @@ from gateway.client import (
     Credits,
     Gap,
     Inbox,
+    LinkQuality,
     Message,
     Notice,
     RecordBatch,
@@ -56,6 +57,7 @@ async def connecting() -> None:
         assert_type(client.client_id, str)
         assert_type(client.state, ClientState)
         assert_type(client.rtt_s, float | None)
+        assert_type(client.link, LinkQuality)
         assert_type(client.clock_offset_s, float)
         assert_type(await client.authenticate("token"), float | None)
     assert_type(await connect("ws://127.0.0.1:8765"), Client)

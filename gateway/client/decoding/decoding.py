@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
+from gateway.client.decoding.decode_meter import DecodeMeter
 from gateway.client.decoding.delta_bases import DeltaBase, DeltaBases, base_of
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.decoding.partial_transfers import PartialTransfers
@@ -21,7 +22,7 @@ from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.workers import WORKERS
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.codecs import COMPRESSORS, FILTERS
-from gateway.protocol.encoding import Encoding, decode
+from gateway.protocol.encoding import Encoding
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Welcome
 from gateway.protocol.reorder_buffer import ReorderBuffer
@@ -106,7 +107,9 @@ class Decoding:
         max_message_bytes: int,
         max_transfers: int,
         partial_transfers: PartialTransfers,
+        meter: DecodeMeter,
     ) -> None:
+        self._meter = meter
         self._partial_transfers = partial_transfers
         self._loop = asyncio.get_running_loop()
         self._flow = flow
@@ -232,14 +235,14 @@ class Decoding:
             and destination.order.idle
             and (base is None or not base.pending)
         ):
-            payload = decode(encoding, data, base=None if base is None else base.payload())
+            payload = self._meter.decode(encoding, data, base=None if base is None else base.payload())
             _set_base(destination, inbound, payload)
             destination.deliver(inbound, payload)
             return
         self._count_waiting(len(data))
         work: asyncio.Future[Buffer]
         if base is None or not base.pending:
-            work = WORKERS.run(decode, encoding, data, base=None if base is None else base.payload())
+            work = WORKERS.run(self._meter.decode, encoding, data, base=None if base is None else base.payload())
         else:
             work = self._loop.create_task(self._decode_behind(base, encoding, data))
         work.add_done_callback(lambda _: self._count_waiting(-len(data)))
@@ -250,7 +253,7 @@ class Decoding:
         """Wait until the base of a delta is decoded, then decode the delta."""
         if base.pending is not None:
             await asyncio.wait([base.pending])
-        return await WORKERS.run(decode, encoding, data, base=base.payload())
+        return await WORKERS.run(self._meter.decode, encoding, data, base=base.payload())
 
     def _find_base(
         self, inbound: InboundFrame, encoding: Encoding | None, newest: DeltaBase | None
@@ -307,7 +310,7 @@ class Decoding:
             transfer.owner._count_waiting(-len(chunk.data))
             self._decode_next(transfer)
             return
-        work = WORKERS.run(transfer.assembler.receive, chunk, base=payload)
+        work = WORKERS.run(self._meter.assemble, transfer.assembler, chunk, base=payload)
         work.add_done_callback(lambda _: self._decoded(transfer, chunk, work))
 
     def _decoded(self, transfer: Transfer, chunk: Chunk, work: asyncio.Future[None]) -> None:

@@ -41,6 +41,10 @@ class BufferedItem(Protocol):
         """Number of messages in the item."""
 
     @property
+    def received_ns(self) -> int:
+        """Time of arrival, by the gateway's clock."""
+
+    @property
     def nbytes(self) -> int:
         """Received bytes that the item keeps alive, its payload at least."""
 
@@ -103,8 +107,8 @@ class ReceiveBuffer(Generic[T]):
         self._conflate = conflate
         self._items: deque[T | None] = deque()
         """Items in the order in which they are read; ``None`` is the place of the newest version of a stream."""
-        self._places: deque[str] = deque()
-        """Streams of these places, in their order."""
+        self._places: deque[tuple[str, int]] = deque()
+        """Streams of these places, in their order, and times of arrival of the first version that waited there."""
         self._newest: dict[str, T] = {}
         """Versions that wait at the place of their stream."""
         self._pressing = False
@@ -114,6 +118,17 @@ class ReceiveBuffer(Generic[T]):
         self.bytes = 0
         self.conflated = 0
         self.unreported: dict[str, int] = {}
+
+    @property
+    def oldest_ns(self) -> int | None:
+        """Time since which the program has not taken the next item, by the gateway's clock; ``None``: there is none.
+
+        Versions of a ``state`` stream that were replaced count: the program has been behind since the first of them.
+        """
+        if not self._items:
+            return None
+        item = self._items[0]
+        return self._places[0][1] if item is None else item.received_ns
 
     # Filling.
 
@@ -175,7 +190,7 @@ class ReceiveBuffer(Generic[T]):
             return None
         item = self._items.popleft()
         if item is None:
-            item = self._newest.pop(self._places.popleft())
+            item = self._newest.pop(self._places.popleft()[0])
         self.bytes -= item.nbytes + ITEM_OVERHEAD_BYTES
         if self._pressing and self.bytes <= self._bound // 2:
             self._release()
@@ -265,7 +280,7 @@ class ReceiveBuffer(Generic[T]):
                 item = self._conflate_with(older, item)
             if older is None:
                 self._items.append(None)
-                self._places.append(stream)
+                self._places.append((stream, item.received_ns))
             self._newest[stream] = item
         self.bytes += item.nbytes + ITEM_OVERHEAD_BYTES
 

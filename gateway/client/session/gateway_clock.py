@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from gateway.protocol.clock import ClockEstimate
+from gateway.protocol.round_trip import NO_ROUND_TRIP, RoundTrip, read_round_trip, sampled
 from gateway.protocol.signals import Pong
 
 ELAPSED_NS: Final[Callable[[], int]] = (
@@ -30,7 +31,7 @@ class GatewayClock:
         wall_ns: the machine's Unix time, for the times in PING and PONG, and until the first exchange.
     """
 
-    __slots__ = ("_ahead_ns", "_elapsed_ns", "_estimate", "_start_ns", "_wall_ns")
+    __slots__ = ("_ahead_ns", "_elapsed_ns", "_estimate", "_round_trip", "_start_ns", "_wall_ns")
 
     def __init__(
         self, elapsed_ns: Callable[[], int] = ELAPSED_NS, wall_ns: Callable[[], int] = lambda: time.time_ns()
@@ -40,6 +41,7 @@ class GatewayClock:
         self._start_ns = wall_ns() - elapsed_ns()
         self._ahead_ns = self._start_ns
         self._estimate = ClockEstimate()
+        self._round_trip = NO_ROUND_TRIP
 
     def now_ns(self) -> int:
         """Return Unix time by the gateway's clock; by this machine's before the first exchange."""
@@ -53,6 +55,8 @@ class GatewayClock:
         """Take one exchange into account; ``arrived_ns`` is the :meth:`local_ns` of its arrival."""
         self._estimate.receive(pong, arrived_ns)
         elapsed_ns = self._elapsed_ns()
+        round_trip_ns = (arrived_ns - pong.t0) - (pong.t2 - pong.t1)
+        self._round_trip = sampled(self._round_trip, round_trip_ns, elapsed_ns / 1e9)
         # Times that a gateway makes up are not to be times that the wire has no room for.
         self._ahead_ns = max(-elapsed_ns, min(self._start_ns + self._estimate.offset_ns, LATEST_NS - elapsed_ns))
 
@@ -64,6 +68,11 @@ class GatewayClock:
     def offset_ns(self) -> int:
         """Nanoseconds to add to this machine's present wall clock for the gateway's."""
         return self.now_ns() - self._wall_ns()
+
+    @property
+    def round_trip(self) -> RoundTrip | None:
+        """The smoothed round trip; ``None`` before the first exchange."""
+        return read_round_trip(self._round_trip)
 
     @property
     def rtt_ns(self) -> int | None:

@@ -22,6 +22,7 @@ from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
 from gateway.client.subscribing.conflation_report import MAX_REPORTED, report_conflated
 from gateway.client.subscribing.delta_sink import DeltaSink
 from gateway.client.subscribing.duplicate_filter import DuplicateFilters
+from gateway.client.subscribing.receiver_load import ReceiverLoad
 from gateway.client.subscribing.resubscription import parts_of
 from gateway.client.subscribing.state_sink import StateSink, region_of
 from gateway.client.subscribing.stream_sink import EndingSinks, Reference, StreamSink
@@ -47,6 +48,7 @@ class Subscriptions:
         # Weak: a subscription that the application dropped without closing it must not fill up and stop the socket.
         self._numbers: weakref.WeakKeyDictionary[SubscriptionCore, int] = weakref.WeakKeyDictionary()
         self._index = SubscriptionIndex()
+        self.load = ReceiverLoad(self._numbers)
         self._next_number = 1
         self._sinks: dict[int, StreamSink] = {}
         self._ending = EndingSinks()
@@ -140,10 +142,7 @@ class Subscriptions:
         self.report_conflated(sys.maxsize)
 
     def report_conflated(self, limit: int = MAX_REPORTED) -> bool:
-        """Tell the gateway how many messages were conflated since the last report (spec section 7.9).
-
-        Args:
-            limit: bound on the streams of a subscription that are reported now.
+        """Tell the gateway how many messages were conflated, of at most ``limit`` streams of a subscription.
 
         Returns:
             Whether there are more.

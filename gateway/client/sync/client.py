@@ -27,6 +27,7 @@ from gateway.client.sync.requests import Inbox, ReplyStream
 from gateway.client.sync.subscription import Subscription
 from gateway.client.time_limit import TIMEOUT_S
 from gateway.protocol.arguments import check_type, wrong
+from gateway.protocol.link_quality import LinkQuality
 from gateway.protocol.messages import Counts
 
 
@@ -88,6 +89,11 @@ class Client(OneProcess):
     def rtt_s(self) -> float | None:
         """Smallest round trip of the present connection in seconds; None before one was measured."""
         return self._source.rtt_s
+
+    @property
+    def link(self) -> LinkQuality:
+        """Measured values of the present connection; see :attr:`gateway.client.client.Client.link`."""
+        return self._source.link
 
     @property
     def clock_offset_s(self) -> float:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.connections.links.round_trip import RoundTrip
 from gateway.connections.validation import check_positive
 from gateway.errors import InvalidArgument
 from gateway.protocol.messages import ClientType
+from gateway.protocol.round_trip import RoundTrip
 
 INTERVALS: Final[Mapping[ClientType, float]] = {
     ClientType.WORKFLOW: 0.5,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.connections.links.link import Link
-from gateway.connections.links.round_trip import NO_ROUND_TRIP, RoundTrip, read_round_trip, sampled
 from gateway.connections.outbound.bulk_window import BULK_WRITE_BYTES, BulkWindow, is_bulk
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import Format
@@ -15,6 +14,7 @@ from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import Clock, Transport
 from gateway.errors import Code
+from gateway.protocol.round_trip import NO_ROUND_TRIP, RoundTrip, read_round_trip, sampled
 from gateway.protocol.signals import Ping
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk

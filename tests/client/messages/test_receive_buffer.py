@@ -26,6 +26,10 @@ class Item:
     patch: bool = False
     ack_handle: object | None = None
 
+    @property
+    def received_ns(self) -> int:
+        return 1000 + self.offset
+
     def newest(self, *, complete: bool) -> Self:
         return replace(self, offset=self.offset + self.count - 1, count=1, patch=self.patch and not complete)
 
@@ -47,6 +51,31 @@ def taken(buffer: ReceiveBuffer[Item]) -> list[int]:
     while (item := buffer.take()) is not None:
         offsets.append(item.offset)
     return offsets
+
+
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.COLLABORATION, None])
+def test_the_program_is_behind_since_the_next_item_came(kind: Kind | None) -> None:
+    buffer = unbounded()
+    since = [buffer.oldest_ns]
+    for offset in range(3):
+        buffer.put(Item("s", kind, offset))
+    for _ in range(4):
+        since.append(buffer.oldest_ns)
+        buffer.take()
+    assert since == [None, 1000, 1001, 1002, None]
+
+
+def test_of_a_state_the_program_is_behind_since_the_first_version_that_it_has_not_taken() -> None:
+    buffer = unbounded()
+    for offset in range(5):
+        buffer.put(Item("s", Kind.STATE, offset))
+        buffer.put(Item("t", Kind.STATE, 100 + offset))
+    since = [buffer.oldest_ns]
+    for offset in (7, 8):
+        buffer.take()
+        buffer.put(Item("s", Kind.STATE, offset))
+        since.append(buffer.oldest_ns)
+    assert since == [1000, 1100, 1007]
 
 
 def test_below_the_bound_everything_is_kept_in_order() -> None:

@@ -43,6 +43,18 @@ def test_it_is_the_machines_own_before_the_first_exchange() -> None:
     assert (clock.offset_ns, clock.rtt_ns) == (0, None)
 
 
+def test_exchanges_make_the_round_trip() -> None:
+    machine = Machine()
+    clock = clock_of(machine)
+    seen = [clock.round_trip]
+    for held_ns in (0, SECOND):
+        t0 = clock.local_ns()
+        machine.up_ns += SECOND // 4 + held_ns
+        clock.receive(Pong(t0, t0, t0 + held_ns), clock.local_ns())
+        seen.append(clock.round_trip)
+    assert seen == [None, pytest.approx((0.25, 0.125, 0.25)), pytest.approx((0.25, 0.09375, 0.25))]
+
+
 def test_a_step_of_the_wall_clock_changes_no_time() -> None:
     machine = Machine()
     clock = clock_of(machine)

@@ -15,9 +15,9 @@ from gateway.connections.heartbeat.pace import (
     less_calm,
     ping_interval_s,
 )
-from gateway.connections.links.round_trip import RoundTrip
 from gateway.errors import InvalidArgument
 from gateway.protocol.messages import ClientType
+from gateway.protocol.round_trip import RoundTrip
 
 WIDE = HeartbeatSettings(0.001, 1e6)
 

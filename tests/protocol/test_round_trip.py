@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.links.round_trip import (
+from gateway.protocol.round_trip import (
     MAX_ROUND_TRIP_S,
     NO_ROUND_TRIP,
     PERIOD_S,
