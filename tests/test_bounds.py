@@ -135,16 +135,16 @@ REACHED_BY = {
         "connections/sessions/test_outstanding_requests.py:test_as_many_late_replies_are_forgiven_as_may_be_outstanding"
     ),
     "scopes that a connection attends": (
-        "connections/presence/test_presence.py:test_a_connection_attends_so_many_scopes"
+        "connections/presence/test_presence_handler.py:test_a_connection_attends_so_many_scopes"
     ),
     "members of a scope; members and watchers of all scopes": (
-        "connections/presence/test_presence.py:test_all_scopes_have_so_many_members_and_watchers_together"
+        "connections/presence/test_presence_handler.py:test_all_scopes_have_so_many_members_and_watchers_together"
     ),
     "metadata, and awareness, of a member": (
-        "connections/presence/test_presence.py:test_metadata_and_awareness_have_a_bound"
+        "connections/presence/test_presence_handler.py:test_metadata_and_awareness_have_a_bound"
     ),
     "metadata and awareness of all members, all of the gateway": (
-        "connections/presence/test_presence.py:test_all_members_have_so_much_metadata_and_awareness"
+        "connections/presence/test_presence_handler.py:test_all_members_have_so_much_metadata_and_awareness"
     ),
     "frames about members that a watcher has not read": (
         "connections/presence/test_roster_news.py:"

@@ -21,6 +21,8 @@ PAIRS: Final = {
     "Inbox": "the SDK's inbox, for asyncio and blocking",
     "Message": "the SDK's message, for asyncio and blocking",
     "Notice": "the message NOTICE, and what a client is told about it",
+    "Presence": "the SDK's presence in one scope, for asyncio and blocking",
+    "PresenceChanges": "the SDK's iterator over changes of members, for asyncio and blocking",
     "RecordBatch": "the SDK's record batch, for asyncio and blocking",
     "ReplyStream": "the SDK's replies to one request, for asyncio and blocking",
     "Request": "the SDK's request to answer, for asyncio and blocking",

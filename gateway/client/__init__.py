@@ -2,11 +2,13 @@
 
 from gateway.client import sync
 from gateway.client.client import Client
-from gateway.client.client_core import ClientState
+from gateway.client.client_state import ClientState
 from gateway.client.connecting import Connecting, connect
 from gateway.client.messages.message import Message
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.options import Backoff, Options
+from gateway.client.presence.presence import Presence
+from gateway.client.presence.presence_change import ChangeKind, PresenceChange, PresenceMember
 from gateway.client.report import Notice
 from gateway.client.requests.inbox import Inbox, Request
 from gateway.client.requests.pending_request import RequestFailed
@@ -35,6 +37,7 @@ __all__ = [
     "Backoff",
     "BatchIterator",
     "CapacityError",
+    "ChangeKind",
     "Client",
     "ClientState",
     "Code",
@@ -51,6 +54,9 @@ __all__ = [
     "Message",
     "Notice",
     "Options",
+    "Presence",
+    "PresenceChange",
+    "PresenceMember",
     "RecordBatch",
     "ReplyStream",
     "Request",

@@ -9,12 +9,14 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from gateway.client.client_core import ClientCore, ClientState
+from gateway.client.client_core import ClientCore
+from gateway.client.client_state import ClientState
 from gateway.client.exit_hook import EXIT_HOOK
 from gateway.client.link import link_quality
 from gateway.client.messages.message import Message
 from gateway.client.options import Options, Progress
 from gateway.client.owner import Owner
+from gateway.client.presence_calls import PresenceCalls
 from gateway.client.report import Report, keeping
 from gateway.client.requests.inbox import Inbox
 from gateway.client.requests.reply_stream import ReplyStream
@@ -38,7 +40,7 @@ BUFFER_BYTES: Final = 64 * 1024 * 1024
 """Bytes that may wait between the socket and the application, for each subscription."""
 
 
-class Client(StreamControl):
+class Client(StreamControl, PresenceCalls):
     """A connection to a gateway, opened again after losses. Made by ``connect``, and used on the loop that made it."""
 
     def __init__(self, options: Options) -> None:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import enum
 import time
 import warnings
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Final
 
+from gateway.client.client_state import ClientState
 from gateway.client.exit_hook import EXIT_HOOK, OpenClient
 from gateway.client.inbound_dispatcher import InboundDispatcher
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.options import Options
 from gateway.client.owner import CLOSED, CLOSED_WITH_LOOP, Owner
+from gateway.client.presence.presences import Presences
 from gateway.client.report import Reporter
 from gateway.client.requests.requester import Requester
 from gateway.client.requests.responder import Responder
@@ -44,15 +45,6 @@ EXIT_MARGIN_S: Final = 1.0
 """Time in which the loop of another thread turns to closing, at the exit of the program."""
 
 
-class ClientState(enum.StrEnum):
-    """State of a client (``spec/client.md`` section 2)."""
-
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-    RECONNECTING = "reconnecting"
-    CLOSED = "closed"
-
-
 class ClientCore(OpenClient):
     """One client without its public face.
 
@@ -62,12 +54,13 @@ class ClientCore(OpenClient):
 
     Attributes:
         options: see :func:`gateway.client.connecting.connect`.
-        state: see :class:`ClientState`.
+        state: see :class:`~gateway.client.client_state.ClientState`.
         context: the way out.
         publisher: messages that the client publishes.
         subscriptions: messages that it receives.
         requester: requests that it sends.
         responder: requests that it receives.
+        presences: scopes that it attends.
         report: for errors that nobody waits for.
     """
 
@@ -80,6 +73,7 @@ class ClientCore(OpenClient):
         self.subscriptions = Subscriptions(self.context)
         self.requester = Requester(self.context, self.now_ns)
         self.responder = Responder(self.context, self.now_ns)
+        self.presences = Presences(self.context)
         self._introduction = Introduction(options.client_id)
         self._reconnector = Reconnector(
             options.backoff, self.context.outage, fresh_token=callable(options.token), open_session=self._open_session
@@ -255,6 +249,7 @@ class ClientCore(OpenClient):
             self.subscriptions,
             self.requester,
             self.responder,
+            self.presences,
             self.report,
             self.options.limits,
         )
@@ -263,6 +258,7 @@ class ClientCore(OpenClient):
         session.read(self.context.flow.reading)
         self.subscriptions.attached(session)
         self.responder.attached(session)
+        self.presences.attached(session)
         self.publisher.flush()
         return self._dispatcher.handlers()
 
@@ -356,6 +352,7 @@ class ClientCore(OpenClient):
         self.publisher.close(unsent, cut_bytes=cut_bytes)
         self.subscriptions.close(iterators)
         self.responder.close(iterators)
+        self.presences.close(iterators)
         self.report.flush()
 
     async def _close_with_loop(self) -> AsyncGenerator[None, None]:
@@ -390,6 +387,7 @@ class ClientCore(OpenClient):
         session = self.context.session
         if session is not None:
             self.subscriptions.flush()
+            self.presences.sign_off()
             session.close()
             cut_bytes = await session.wait_closed(timeout_s)
         await self.context.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.client.decoding.decoding import Decoding, Destination
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.message_run import MessageRun
+from gateway.client.presence.presences import Presences
 from gateway.client.report import Notice, Reporter
 from gateway.client.requests.requester import Requester
 from gateway.client.requests.responder import RequestDestination, Responder
@@ -35,6 +36,7 @@ class InboundDispatcher:
         subscriptions: take messages, gaps and replays.
         requester: takes replies.
         responder: takes requests and cancellations.
+        presences: take MEMBERS.
         report: takes notices, and errors that nobody waits for.
         limits: bounds on messages from the gateway.
     """
@@ -47,6 +49,7 @@ class InboundDispatcher:
         subscriptions: Subscriptions,
         requester: Requester,
         responder: Responder,
+        presences: Presences,
         report: Reporter,
         limits: Limits,
     ) -> None:
@@ -56,6 +59,7 @@ class InboundDispatcher:
         self._subscriptions = subscriptions
         self._requester = requester
         self._responder = responder
+        self._presences = presences
         self._report = report
         self._inbox = RequestDestination(responder, session)
         self._max_message_bytes = limits.max_message_bytes
@@ -86,6 +90,7 @@ class InboundDispatcher:
             Opcode.REPLAY: self._subscriptions.replay_received,
             Opcode.STREAM: self._stream_received,
             Opcode.NOTICE: self._notice_received,
+            Opcode.MEMBERS: self._presences.received,
         }
         return Handlers(frames, self._run_received, self._decoding.place)
 

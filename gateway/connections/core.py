@@ -41,7 +41,7 @@ from gateway.connections.ports import (
     Threads,
     Transport,
 )
-from gateway.connections.presence.presence import Presence
+from gateway.connections.presence.presence_handler import PresenceHandler
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.grant import TypeAuthorizer
 from gateway.connections.sessions.greeting import Greeter
@@ -193,7 +193,7 @@ class Core:
             clock,
             self.slices,
         )
-        self.presence = Presence(settings.presence, clock, self.slices)
+        self.presence = PresenceHandler(settings.presence, clock, self.slices)
         self._deletions = Deletions(self.hub, self.streams, self.gate)
         self._greeter = Greeter(
             Capabilities(codecs=CODEC_NAMES, filters=(*FILTER_NAMES, PATCH), limits=limits),

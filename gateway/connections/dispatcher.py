@@ -20,7 +20,7 @@ from gateway.connections.input_budget import InputBudget
 from gateway.connections.links.links import Links
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock
-from gateway.connections.presence.presence import Presence
+from gateway.connections.presence.presence_handler import PresenceHandler
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.greeting import Greeter
 from gateway.connections.sessions.session import Session
@@ -88,7 +88,7 @@ class Dispatcher:
         hub: Hub,
         subscriptions: SubscribeHandler,
         deletions: Deletions,
-        presence: Presence,
+        presence: PresenceHandler,
         greeter: Greeter,
         links: Links[Connection],
         clock: Clock,

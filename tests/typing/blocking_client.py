@@ -7,7 +7,7 @@ from typing import assert_type
 
 import numpy as np
 
-from gateway.client import ClientState, Counts, SubscriptionStats, TransmissionResult
+from gateway.client import ClientState, Counts, PresenceChange, PresenceMember, SubscriptionStats, TransmissionResult
 from gateway.client.sync import (
     Client,
     Inbox,
@@ -78,3 +78,13 @@ def answering(client: Client) -> None:
             request.reply_partial(1, headers={"part": 1})
             request.reply(2)
             request.fail("no")
+
+
+def attending(client: Client) -> None:
+    """See who is there."""
+    with client.presence("wf", metadata={}) as presence:
+        assert_type(presence.members, dict[str, PresenceMember])
+        assert_type(presence.update({"a": 1}), None)
+        presence.set_awareness(None)
+        for change in presence.changes():
+            assert_type(change, PresenceChange)

@@ -13,6 +13,7 @@ import numpy as np
 from gateway.client import (
     Backoff,
     BatchIterator,
+    ChangeKind,
     Client,
     ClientState,
     Counts,
@@ -22,6 +23,9 @@ from gateway.client import (
     LinkQuality,
     Message,
     Notice,
+    Presence,
+    PresenceChange,
+    PresenceMember,
     RecordBatch,
     ReplyStream,
     Request,
@@ -151,3 +155,17 @@ async def answering(client: Client) -> None:
             await request.reply(2, codec="none")
             await request.fail("no")
             await request.wait_cancelled()
+
+
+async def attending(client: Client) -> None:
+    """See who is there."""
+    async with client.presence("wf", metadata={"a": 1}, watch="members") as presence:
+        assert_type(presence, Presence)
+        assert_type(presence.members, dict[str, PresenceMember])
+        assert_type(presence.count, int)
+        assert_type(await presence.update(None, timeout_s=None), None)
+        presence.set_awareness({"cursor": [1, 2]})
+        async for change in presence.changes():
+            assert_type(change, PresenceChange)
+            assert_type(change.kind, ChangeKind)
+            assert_type(change.member, PresenceMember)

@@ -1,4 +1,4 @@
-"""Answers: requests of a session that the gateway has yet to answer (spec sections 3.2, 4.2, 4.11 and 7.7)."""
+"""Answers: requests of a session that the gateway has yet to answer (spec sections 3.2, 4.2, 4.11, 7.7 and 16.1)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from gateway.protocol.messages import (
     Subscribed,
     Unsubscribed,
 )
+from gateway.protocol.presence import Attending
 
-Answer = Authenticated | Subscribed | Unsubscribed | Account | Deleted
+Answer = Authenticated | Subscribed | Unsubscribed | Account | Deleted | Attending
 Asked = SessionMessage | Iterator[SessionMessage]
 """Request in one message, or in the parts that make it up."""
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from gateway.client import client
-from gateway.client.client_core import ClientState
+from gateway.client.client_state import ClientState
 from gateway.client.options import ConnectKeywords, Options
 from gateway.client.owner import OneProcess, Owner
 from gateway.client.report import keeping
@@ -23,6 +23,7 @@ from gateway.client.sending.content import Headers
 from gateway.client.sync.blocking import blocking, blocking_for, wrapping
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.client.sync.message import blocking_message
+from gateway.client.sync.presence import Presence
 from gateway.client.sync.requests import Inbox, ReplyStream
 from gateway.client.sync.subscription import Subscription
 from gateway.client.time_limit import TIMEOUT_S
@@ -123,6 +124,8 @@ class Client(OneProcess):
     request_stream = wrapping(client.Client.request_stream, ReplyStream)
 
     inbox = wrapping(client.Client.inbox, Inbox)
+
+    presence = wrapping(client.Client.presence, Presence)
 
     authenticate = blocking(client.Client.authenticate)
 

@@ -32,7 +32,7 @@ ENDED_A_STEP: Final = 64
 """Memberships that a sweep ends in one step: some hundred microseconds."""
 
 
-class Presence:
+class PresenceHandler:
     """Scopes with their members and watchers.
 
     Args:

@@ -1,0 +1,1 @@
+"""Presence: the clients that are in a workflow or at a stream, and this client among them."""
