@@ -42,11 +42,12 @@ class PublishScores:
         goodput_bytes_per_s: highest goodput; 0 before a publish of 64 KiB or more was acknowledged.
     """
 
-    __slots__ = ("_delay_s", "_rtt_s", "goodput_bytes_per_s")
+    __slots__ = ("_delay_s", "_rtt_s", "_s_per_byte", "goodput_bytes_per_s")
 
     def __init__(self) -> None:
         self.goodput_bytes_per_s = 0.0
-        self._rtt_s = -1.0
+        self._s_per_byte = 0.0
+        self._rtt_s = 0.0
         self._delay_s = 0.0
         """Delay on the link at its best, with that round trip and that goodput."""
 
@@ -61,21 +62,18 @@ class PublishScores:
         Returns:
             A number from 0 to 1.
         """
-        if (
-            bytes_transmitted >= GOODPUT_FROM_BYTES
-            and latency_s > 0
-            and bytes_transmitted > self.goodput_bytes_per_s * latency_s
-        ):
-            self.goodput_bytes_per_s = bytes_transmitted / latency_s
-            self._rtt_s = -1.0
-        if bytes_transmitted >= GOODPUT_FROM_BYTES and latency_s > 0:
-            goodput = bytes_transmitted / latency_s
-            if goodput > self.goodput_bytes_per_s:
-                self.goodput_bytes_per_s = goodput
-                self._rtt_s = -1.0
-        goodput = self.goodput_bytes_per_s
-        if rtt_s != self._rtt_s:
-            self._rtt_s = rtt_s
-            self._delay_s = LinkQuality(rtt_s=rtt_s, goodput_bytes_per_s=goodput or None).delay_s
-        queued_s = latency_s - rtt_s - (bytes_transmitted / goodput if goodput else 0.0)
+        if bytes_transmitted >= GOODPUT_FROM_BYTES or rtt_s != self._rtt_s:
+            self._measure(bytes_transmitted, latency_s, rtt_s)
+        queued_s = latency_s - rtt_s - bytes_transmitted * self._s_per_byte
         return quality_score(self._delay_s + queued_s if queued_s > 0 else self._delay_s)
+
+    def _measure(self, bytes_transmitted: int, latency_s: float, rtt_s: float) -> None:
+        """Take a round trip, and the goodput of a large publish, into account."""
+        goodput = self.goodput_bytes_per_s
+        if bytes_transmitted >= GOODPUT_FROM_BYTES and latency_s > 0:
+            goodput = max(goodput, bytes_transmitted / latency_s)
+        if (rtt_s, goodput) == (self._rtt_s, self.goodput_bytes_per_s):
+            return
+        self._rtt_s, self.goodput_bytes_per_s = rtt_s, goodput
+        self._s_per_byte = 1 / goodput if goodput else 0.0
+        self._delay_s = LinkQuality(rtt_s=rtt_s, goodput_bytes_per_s=goodput or None).delay_s
