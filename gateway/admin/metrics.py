@@ -6,11 +6,12 @@ A label has a handful of values, never a stream or a client: a gateway has 100 0
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily as Counter
+from prometheus_client.core import GaugeHistogramMetricFamily as Distribution
 from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -23,8 +24,10 @@ from gateway.admin.steps import in_steps
 from gateway.connections.admission.stats import AdmissionStats
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
+from gateway.connections.links.link_stats import LinkStats
 from gateway.connections.overload.overload import OverloadSnapshot
 from gateway.connections.snapshots import CoreSnapshot, core_snapshot
+from gateway.protocol.messages import ClientType
 
 LAG_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -51,6 +54,7 @@ class CoreCollector(Collector):
         yield from _dead_letters(snapshot)
         yield from _overload(snapshot.overload)
         yield from _admission(snapshot.admission)
+        yield from _links(snapshot.links)
         yield Gauge(
             "frys_observers",
             "Receivers that take acknowledged streams without acknowledging, one for each connection and stream.",
@@ -151,6 +155,22 @@ def _overload(overload: OverloadSnapshot) -> Iterator[Metric]:
         "Memory that the process is to stay within.",
         overload.pressure.memory_limit_bytes,
     )
+
+
+def _links(links: Mapping[ClientType, LinkStats]) -> Iterator[Metric]:
+    rtts = Distribution("frys_round_trip_seconds", "Round trips of connections, smoothed.", labels=["client_type"])
+    scores = Distribution(
+        "frys_link_score",
+        "Scores of the links of connections that lag, have lagged of late, or have reported; 1 is best.",
+        labels=["client_type"],
+    )
+    bottlenecks = Gauge("frys_bottlenecks", "The same connections.", labels=["client_type", "bottleneck"])
+    for client_type, stats in links.items():
+        for family, values in ((rtts, stats.rtt_s), (scores, stats.score)):
+            family.add_metric([client_type.value], list(values.buckets.items()), values.total)
+        for bottleneck, count in stats.bottlenecks.items():
+            bottlenecks.add_metric([client_type.value, bottleneck.value], count)
+    yield from (rtts, scores, bottlenecks)
 
 
 def _per_kind(snapshot: CoreSnapshot) -> Iterator[Metric]:

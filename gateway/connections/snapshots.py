@@ -19,7 +19,8 @@ from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
 from gateway.connections.hub.stats import KindStats, ViewStats
-from gateway.connections.outbound.link_reading import LinkSnapshot, link_snapshot
+from gateway.connections.links.link_stats import LinkCounter, LinkStats
+from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, link_snapshot
 from gateway.connections.overload.overload import OverloadSnapshot
 from gateway.connections.overload.queues import queued_bytes_of
 from gateway.connections.sessions.session import Session
@@ -166,6 +167,7 @@ class CoreSnapshot:
     workflows: WorkflowStats
     overload: OverloadSnapshot
     admission: AdmissionStats
+    links: Mapping[ClientType, LinkStats]
 
 
 MAX_LISTED_GROUPS: Final = 32
@@ -247,9 +249,9 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         client_conflated_messages=core.client_conflated_messages,
         dropped_messages=core.dropped_messages,
     )
-    clients = Counter(dict.fromkeys(ClientType, 0))
+    clients, links = Counter(dict.fromkeys(ClientType, 0)), LinkCounter()
     for index, session in enumerate(core.pool, start=1):
-        _count_connection(session, sums, clients)
+        _count_connection(session, sums, clients, links)
         if not index % STEP:
             yield
     hub = yield from core.hub.stats()
@@ -272,16 +274,22 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         workflows=core.workflows.stats(),
         overload=core.overload.snapshot(),
         admission=core.admission.stats(),
+        links=links.stats(),
         **sums,
     )
 
 
-def _count_connection(session: Session, sums: Counter[str], clients: Counter[ClientType]) -> None:
+def _count_connection(session: Session, sums: Counter[str], clients: Counter[ClientType], links: LinkCounter) -> None:
     connection = session.connection
     if session.state is State.GREETING and not connection.closed:
         sums["greeting"] += 1
     else:
         clients[session.peer.client_type] += 1
+        if (round_trip := connection.round_trip) is not None:
+            links.add_round_trip(session.peer.client_type, round_trip.smoothed_s)
+        if connection.link is not None:
+            score = link_quality(connection).score
+            links.add_link(session.peer.client_type, score, connection.link.bottleneck)
     sums["subscriptions"] += len(session.subscriptions) + len(session.views)
     sums["transfers"] += len(session.transfers)
     requests = session.requests.stats()

@@ -18,6 +18,7 @@ from gateway.client import connect
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.snapshots import core_snapshot
 from gateway.protocol.messages import Kind
+from gateway.protocol.signals import ReceiverReport
 from tests.admin.files import CHUNK_BYTES, publish
 from tests.connections.memory import World
 
@@ -123,9 +124,23 @@ async def test_openmetrics_for_who_asks(http: httpx.AsyncClient) -> None:
 async def test_the_metrics_that_the_operations_page_names_are_there(http: httpx.AsyncClient) -> None:
     page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
     named = set(re.findall(r"`(frys_\w+)`", page))
-    there = {name for name, _ in await scrape(http)} | {"frys_loop_lag_seconds"}  # a histogram, of which the parts are
+    # Of a histogram its parts are there.
+    there = {name.removesuffix("_bucket") for name, _ in await scrape(http)}
     assert "frys_consumers" in named
     assert named <= there
+
+
+async def test_links_are_counted_by_client_type(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    async with connect(gateway.url, client_type="extension", client_id="a"):
+        (session,) = [session for session in gateway.core.pool if session.peer.client_id == "a"]
+        session.connection.sample_round_trip(20_000_000)
+        gateway.core.links.report(session.connection, ReceiverReport(0, 0, 4096, 10_000_000_000))
+        samples = await scrape(http)
+    bounds = ("0.003", "+Inf")
+    assert [samples["frys_round_trip_seconds_bucket", f"extension{bound}"] for bound in bounds] == [0, 1]
+    assert [samples["frys_link_score_bucket", f"extension{bound}"] for bound in ("0.1", "1.0")] == [1, 1]
+    assert samples["frys_bottlenecks", "readerextension"] == 1
+    assert samples["frys_round_trip_seconds_bucket", "agent+Inf"] == 0
 
 
 async def test_streams_add_no_series(gateway: Gateway, http: httpx.AsyncClient) -> None:
