@@ -114,6 +114,10 @@ REACHED_BY = {
     "messages in flight, a subscription to `collaboration` streams": (
         "connections/consumers/test_consumer.py:test_no_more_is_under_way_than_was_granted"
     ),
+    (
+        "messages to a client that grants credit for all kinds (a page of a browser), sent and not finished, "
+        "a subscription"
+    ): "connections/outbound/test_credited_outbox.py:test_random_grants",
     "unacknowledged commands, a receiver of a `control` stream": (
         "connections/consumers/test_consumer.py:test_a_receiver_of_commands_may_have_so_many_pending"
     ),

@@ -97,6 +97,11 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
     yield connections
     yield Gauge("frys_greeting_connections", "Connections that have not sent HELLO.", snapshot.greeting)
     yield Gauge("frys_lagging_connections", "Connections served from their outbox.", snapshot.lagging)
+    yield Gauge(
+        "frys_subscriptions_out_of_credit",
+        "Subscriptions whose streams wait until their client grants more.",
+        snapshot.out_of_credit,
+    )
     yield Gauge("frys_subscriptions", "Subscriptions of all connections.", snapshot.subscriptions)
     patterns = Gauge("frys_workflows", "Workflows that have a collaboration graph.", labels=["pattern"])
     for pattern, number in snapshot.workflows.patterns.items():

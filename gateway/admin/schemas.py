@@ -120,6 +120,7 @@ SCHEMAS: Final[Node] = {
         owed=INTEGER | {"description": "Requests that wait for a reply of this client."},
         groups={"type": "array", "items": TEXT},
         lagging={"type": "boolean"},
+        out_of_credit=INTEGER | {"description": "Subscriptions whose streams wait until the client grants more."},
         waiting_bytes=INTEGER,
         conflated=INTEGER,
         client_conflated=INTEGER | {"description": "States that were delivered and not read: its program is slow."},

@@ -213,7 +213,9 @@ class Dispatcher:
         end_s = clock.monotonic_s() + STEP_S
         return lambda: clock.monotonic_s() >= end_s
 
-    def receive_session(self, session: Session, message: SessionMessage | Ping | Cancel | ReceiverReport) -> None:
+    def receive_session(
+        self, session: Session, message: SessionMessage | Ping | Cancel | Credit | ReceiverReport
+    ) -> None:
         """Handle one message of the JSON subprotocol (spec section 14)."""
         connection = session.connection
         if connection.closed:
@@ -226,6 +228,8 @@ class Dispatcher:
                 self._requests.cancel(session, message)
             elif isinstance(message, ReceiverReport):
                 self._links.report(connection, message)
+            elif isinstance(message, Credit):
+                self._subscriptions.add_credit(session, message)
             else:
                 self._answer(session, message)
         except ProtocolViolation as violation:

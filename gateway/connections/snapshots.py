@@ -62,6 +62,8 @@ class ConnectionSnapshot:
     groups: tuple[str, ...]
     """Groups that the client is a member of."""
     lagging: bool
+    out_of_credit: int
+    """Subscriptions that name credits and have none left: their streams wait until the client grants more."""
     waiting_bytes: int
     """Bytes in its outbox and its transport."""
     conflated: int
@@ -140,6 +142,8 @@ class CoreSnapshot:
     kept_request_bytes: int = 0
     """Bytes of requests to groups, kept for another member should one be lost."""
     lagging: int = 0
+    out_of_credit: int = 0
+    """Subscriptions that name credits and have none left."""
     outbox_bytes: int = 0
     transport_bytes: int = 0
     """Written to connections and not yet taken by the operating system."""
@@ -193,6 +197,7 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         owed=requests.owed,
         groups=requests.groups[:MAX_LISTED_GROUPS],
         lagging=connection.lagging,
+        out_of_credit=session.out_of_credit,
         waiting_bytes=queued_bytes_of(connection),
         conflated=0 if outbox is None else outbox.conflated,
         client_conflated=connection.accounts.client_conflated,
@@ -296,6 +301,7 @@ def _count_connection(session: Session, sums: Counter[str], clients: Counter[Cli
     sums["requests"] += requests.asked
     sums["kept_request_bytes"] += requests.kept_bytes
     sums["lagging"] += connection.lagging
+    sums["out_of_credit"] += session.out_of_credit
     sums["transport_bytes"] += connection.transport.waiting_bytes()
     sums["client_conflated_messages"] += connection.accounts.client_conflated
     if connection.outbox is not None:

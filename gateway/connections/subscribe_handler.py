@@ -146,8 +146,8 @@ class SubscribeHandler:
             session.subscriptions[request.subscription] = pattern
             session.connection.send(Subscribed(request.request, request.subscription))
             return
-        if request.observe and request.credits is not None:
-            problem = "observe with credits: an observer acknowledges nothing, and so would never grant more"
+        if request.observe and request.credits is not None and session.connection.gates is None:
+            problem = "observe with credits: HELLO has not said that the client grants credit for what it observes"
             raise RequestRefused(Code.INVALID_REQUEST, problem)
         if not session.grant.may_subscribe(request.pattern):
             raise session.forbidden(f"subscribe to {request.pattern}")
@@ -161,11 +161,13 @@ class SubscribeHandler:
         options = SubscribeOptions(request.since, request.resume or {})
         if pattern.is_literal:
             self._hub.named(pattern.text)
+        credits = request.credits
+        credit = None if credits is None else CreditWindow(credits.messages, credits.bytes, replenished=False)
         if view is None:
-            credits = request.credits
-            credit = None if credits is None else CreditWindow(credits.messages, credits.bytes, replenished=False)
             self._hub.subscribe(session, request.subscription, pattern, options, credit, observe=observe, answer=answer)
         else:
+            if credit is not None:
+                session.credits[request.subscription] = credit
             wanted = ViewSubscription(pattern, view)
             self._hub.views.subscribe(session, request.subscription, wanted, options, answer)
 
@@ -173,8 +175,11 @@ class SubscribeHandler:
         """Remove a subscription, close the client's inbox, or leave a group."""
         subscription, connection = request.subscription, session.connection
         pattern = session.subscriptions.get(subscription)
+        credit = session.credits.get(subscription)
 
         def answer() -> None:
+            if credit is not None:
+                credit.end()
             for counts in connection.accounts.close(subscription):
                 self._slices.let_go(counts)
             connection.send(Unsubscribed(request.request, subscription))

@@ -21,7 +21,7 @@ from gateway.protocol.json_size import check_body_size
 from gateway.protocol.message_text import write_envelope
 from gateway.protocol.messages import SessionMessage
 from gateway.protocol.session_body import fields_of, read_session
-from gateway.protocol.signals import Cancel, Ping, Pong, ReceiverReport
+from gateway.protocol.signals import Cancel, Credit, Ping, Pong, ReceiverReport
 from gateway.protocol.wire import JSON_OPCODES, Buffer, Opcode
 
 # Fields that a client may leave out of the payload; the ``id`` of the text message stands for them.
@@ -66,7 +66,7 @@ class JsonRange:
 OpcodeCheck = Callable[[Opcode], object]
 """Refusal of a message by its opcode, before its fields are read."""
 
-TextMessage = SessionMessage | JsonMessage | JsonAck | JsonRange | Ping | Pong | Cancel | ReceiverReport
+TextMessage = SessionMessage | JsonMessage | JsonAck | JsonRange | Ping | Pong | Cancel | Credit | ReceiverReport
 
 
 def parse_text(text: Buffer | str, check: OpcodeCheck = lambda _: None) -> TextMessage:
@@ -178,6 +178,12 @@ def _read_cancel(body: JsonBody) -> Cancel:
     return Cancel(body.integer_or_none("peer", U32_MAX) or 0, body.integer("correlation"))
 
 
+def _read_credit(body: JsonBody) -> Credit:
+    payload = body.nested("payload")
+    subscription = payload.integer("subscription", U32_MAX)
+    return Credit(subscription, payload.integer("messages", U32_MAX), payload.integer("bytes"))
+
+
 def _clock(payload: JsonBody, name: str) -> int:
     return payload.integer(name, I64_MAX, -I64_MAX - 1)
 
@@ -193,6 +199,7 @@ _READERS: Final[dict[str, Callable[[JsonBody], TextMessage]]] = {
     "pong": _read_pong,
     "cancel": _read_cancel,
     "report": _read_report,
+    "credit": _read_credit,
 }
 _TEXT_OPCODES: Final = {
     **{opcode.name.lower(): opcode for opcode in JSON_OPCODES},

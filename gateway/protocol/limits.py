@@ -46,3 +46,27 @@ class Limits:
     """Newest messages of all views of ``state`` streams; with one view, of any size, it may be exceeded."""
     max_connection_view_bytes: int = 256 * 1024 * 1024
     """Newest messages of the views of ``state`` streams that one connection receives; exceeded likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class WelcomeLimits:
+    """Limits of the server that a client has to know (spec section 3.1)."""
+
+    max_frame_bytes: int
+    max_message_bytes: int
+    chunk_bytes: int
+    max_unfinished_bytes: int | None = None
+    """Payloads of the large messages that a client has begun and not finished; absent if the server does not tell."""
+    max_aliases: int | None = None
+    """Aliases of the connection; absent if the server does not tell."""
+
+    @classmethod
+    def of(cls, limits: Limits) -> WelcomeLimits:
+        """Return the part of ``limits`` that WELCOME tells to clients."""
+        return cls(
+            limits.max_frame_bytes,
+            limits.max_message_bytes,
+            limits.chunk_bytes,
+            limits.max_unfinished_bytes,
+            limits.max_aliases,
+        )

@@ -14,7 +14,7 @@ from gateway.errors import PeerError, name_of
 from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
 from gateway.protocol.json_body import BodyRefused
-from gateway.protocol.limits import Limits
+from gateway.protocol.limits import WelcomeLimits
 from gateway.protocol.presence import PresenceMessage
 from gateway.protocol.wire import Opcode
 
@@ -84,30 +84,8 @@ class Hello:
     """Number that the client's program has drawn at random: the same after a reconnect, another after a restart."""
     generation: int | None = None
     """Generation that an earlier WELCOME has told the client; absent: it has not been connected before."""
-
-
-@dataclass(frozen=True, slots=True)
-class WelcomeLimits:
-    """Limits of the server that a client has to know (spec section 3.1)."""
-
-    max_frame_bytes: int
-    max_message_bytes: int
-    chunk_bytes: int
-    max_unfinished_bytes: int | None = None
-    """Payloads of the large messages that a client has begun and not finished; absent if the server does not tell."""
-    max_aliases: int | None = None
-    """Aliases of the connection; absent if the server does not tell."""
-
-    @classmethod
-    def of(cls, limits: Limits) -> WelcomeLimits:
-        """Return the part of ``limits`` that WELCOME tells to clients."""
-        return cls(
-            limits.max_frame_bytes,
-            limits.max_message_bytes,
-            limits.chunk_bytes,
-            limits.max_unfinished_bytes,
-            limits.max_aliases,
-        )
+    credits: bool | None = None
+    """Whether the client grants credit for streams of all kinds (spec section 7.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +106,8 @@ class Welcome:
     agent: str = ""
     generation: int | None = None
     """Generation of the client's program: higher for one that came later; absent if the server does not tell."""
+    credits: bool | None = None
+    """Whether ``credits`` of a subscription count for streams of all kinds (spec section 7.5)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
 from gateway.protocol.json_body import EXACT_MAX, U32_MAX, U64_MAX, BodyRefused, JsonBody, in_one_line
+from gateway.protocol.limits import WelcomeLimits
 from gateway.protocol.messages import (
     BEGINNING,
     Account,
@@ -41,7 +42,6 @@ from gateway.protocol.messages import (
     Unsubscribe,
     Unsubscribed,
     Welcome,
-    WelcomeLimits,
 )
 from gateway.protocol.names import check_client_id
 from gateway.protocol.presence import read_attend, read_attending, read_awareness, read_members
@@ -157,6 +157,7 @@ def _read_hello(body: JsonBody) -> Hello:
         max_message_bytes=body.integer_or_none("max_message_bytes"),
         instance=body.integer_or_none("instance", EXACT_MAX),
         generation=body.integer_or_none("generation", EXACT_MAX),
+        credits=body.boolean_or_none("credits"),
     )
 
 
@@ -180,6 +181,7 @@ def _read_welcome(body: JsonBody) -> Welcome:
         time_ns=body.integer("time_ns"),
         agent=body.text_or_none("agent") or "",
         generation=body.integer_or_none("generation", EXACT_MAX),
+        credits=body.boolean_or_none("credits"),
     )
 
 

@@ -134,23 +134,6 @@ class Run:
         count = sum([count for _, count in frames])
         return Run(source, first, count, (joined,), len(joined), len(joined) - len(last), last_count)
 
-    @staticmethod
-    def of_text(source: Source, first: int, count: int, pieces: Sequence[bytes], newest: Run | None = None) -> Run:
-        """Return messages as framed text.
-
-        Args:
-            source: the stream or inbox.
-            first: offset of the first message.
-            count: number of messages.
-            pieces: the text in order, with the headers of its WebSocket messages.
-            newest: the text of the last frame, if there are several.
-        """
-        run = Run(source, first, count, tuple(pieces), bytes_of(pieces), 0, count)
-        run.is_text = True
-        run._pins = False
-        run._newest = newest
-        return run
-
     @property
     def last(self) -> int:
         """Offset of the last message."""
@@ -255,7 +238,44 @@ class Run:
             at = end
 
 
-class RequestText(Run):
+class TextRun(Run):
+    """Messages as framed text.
+
+    Args:
+        source: the stream or inbox.
+        first: offset of the first message.
+        count: number of messages.
+        pieces: the text in order, with the headers of its WebSocket messages.
+        newest: the text of the last frame, if there are several.
+        messages: messages that were written as text, not those that a gap stands for.
+        payload_bytes: bytes of their payloads, decoded.
+
+    Attributes:
+        messages, payload_bytes: the same.
+    """
+
+    __slots__ = ("messages", "payload_bytes")
+
+    def __init__(
+        self,
+        source: Source,
+        first: int,
+        count: int,
+        pieces: Sequence[bytes],
+        newest: TextRun | None = None,
+        *,
+        messages: int = 0,
+        payload_bytes: int = 0,
+    ) -> None:
+        super().__init__(source, first, count, tuple(pieces), bytes_of(pieces), 0, count)
+        self.is_text = True
+        self._pins = False
+        self._newest = newest
+        self.messages = messages
+        self.payload_bytes = payload_bytes
+
+
+class RequestText(TextRun):
     """Framed text of one request, which may be withdrawn while it waits for its replier.
 
     Args:
@@ -271,9 +291,7 @@ class RequestText(Run):
     __slots__ = ("cancel",)
 
     def __init__(self, source: Source, first: int, pieces: Sequence[bytes], cancel: Cancel) -> None:
-        super().__init__(source, first, 1, tuple(pieces), bytes_of(pieces), 0, 1)
-        self.is_text = True
-        self._pins = False
+        super().__init__(source, first, 1, pieces)
         self.cancel = cancel
 
 

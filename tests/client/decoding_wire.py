@@ -17,8 +17,8 @@ from gateway.ids import ClientId
 from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.encoding import Chain, Encoding, encode
 from gateway.protocol.frames import iter_frames
-from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Welcome, WelcomeLimits
+from gateway.protocol.limits import Limits, WelcomeLimits
+from gateway.protocol.messages import Welcome
 from gateway.protocol.meta import write_meta
 from gateway.protocol.reorder_buffer import ReorderBuffer
 from gateway.protocol.signals import Abort, End

@@ -24,7 +24,7 @@ from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES
 from gateway.protocol.data import parse_data
 from gateway.protocol.frames import Frame, body_of, iter_frames
-from gateway.protocol.limits import Limits
+from gateway.protocol.limits import Limits, WelcomeLimits
 from gateway.protocol.messages import (
     SessionMessage,
     Subscribe,
@@ -32,7 +32,6 @@ from gateway.protocol.messages import (
     Unsubscribe,
     Unsubscribed,
     Welcome,
-    WelcomeLimits,
 )
 from gateway.protocol.session_body import parse_session, write_session
 from gateway.protocol.signals import Ping, Pong, Resume

@@ -656,6 +656,15 @@ DELIVERY: Final = (
         ),
     ),
     Definition(
+        "hello-credits",
+        "3.1",
+        "A client that grants credit for streams of all kinds",
+        text(
+            0x01,
+            '{"versions":[1],"client_type":"admin_panel","token":null,"agent":"","codecs":[],"filters":[],"credits":true}',
+        ),
+    ),
+    Definition(
         "welcome-generation",
         "3.4",
         "The generation of the program",

@@ -349,7 +349,6 @@ def test_message_types_of_the_json_subprotocol() -> None:
         Opcode.END,
         Opcode.ABORT,
         Opcode.RESUME,
-        Opcode.CREDIT,
         Opcode.DONE,
         Opcode.IN_PROGRESS,
         Opcode.CONFLATED,

@@ -190,12 +190,16 @@ class Peer:
         codecs: Sequence[str],
         instance: int | None = None,
         generation: int | None = None,
+        transport: MemoryTransport | None = None,
+        *,
+        credits: bool | None = None,
     ) -> None:
         self._world = world
         self._instance = instance
         self._generation = generation
+        self._credits = credits
         self.client_id = client_id
-        self.transport = MemoryTransport()
+        self.transport = transport or MemoryTransport()
         self.session = world.core.connect(self.transport, world.binary)
         self.transport.session = self.session
         self._codecs = tuple(codecs)
@@ -241,7 +245,7 @@ class Peer:
         codecs = tuple(name for name in self._codecs if name in CODEC_NAMES)
         filters = tuple(name for name in self._codecs if name in (*FILTER_NAMES, PATCH))
         client_id = ClientId(self.client_id)
-        introduction = Hello((1,), ClientType.AGENT, client_id, codecs=codecs, filters=filters)
+        introduction = Hello((1,), ClientType.AGENT, client_id, codecs=codecs, filters=filters, credits=self._credits)
         self.say(replace(introduction, instance=self._instance, generation=self._generation))
 
     def open(self, alias: int, stream: str, kind: Kind | None = None) -> None:
@@ -491,9 +495,13 @@ class World:
         codecs: Sequence[str] = (),
         instance: int | None = None,
         generation: int | None = None,
+        transport: MemoryTransport | None = None,
+        *,
+        credits: bool | None = None,
     ) -> Peer:
         """A client that has said HELLO; its log is empty."""
-        peer = Peer(self, client_id or self.free_name("peer"), codecs, instance, generation)
+        name = client_id or self.free_name("peer")
+        peer = Peer(self, name, codecs, instance, generation, transport, credits=credits)
         self._peers.append(peer)
         peer.hello()
         peer.forget()

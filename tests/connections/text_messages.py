@@ -21,9 +21,9 @@ MESSAGE = (
 )
 
 
-def person(world: World) -> TextPeer:
+def person(world: World, hello: str = HELLO) -> TextPeer:
     peer = TextPeer(world)
-    peer.send(HELLO.replace('"person"', f'"{world.free_name("person")}"'))
+    peer.send(hello.replace('"person"', f'"{world.free_name("person")}"'))
     peer.texts()
     return peer
 

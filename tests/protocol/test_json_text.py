@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import Code, PeerError, ProtocolViolation
+from gateway.errors import Code, PeerError, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
 from gateway.protocol.json_body import BodyRefused
@@ -28,6 +28,7 @@ from gateway.protocol.json_text import (
     write_range,
     write_session_text,
 )
+from gateway.protocol.limits import WelcomeLimits
 from gateway.protocol.message_text import write_message
 from gateway.protocol.messages import (
     Account,
@@ -51,10 +52,9 @@ from gateway.protocol.messages import (
     Unsubscribe,
     Unsubscribed,
     Welcome,
-    WelcomeLimits,
 )
 from gateway.protocol.presence import Attend, Attending, Awareness, Members, PresentMember, Watching
-from gateway.protocol.signals import Cancel, Ping, Pong, ReceiverReport
+from gateway.protocol.signals import Cancel, Credit, Ping, Pong, ReceiverReport
 from gateway.protocol.wire import JSON_OPCODES, Opcode
 
 SPEC = (Path(__file__).parents[2] / "spec" / "protocol.md").read_text()
@@ -292,6 +292,13 @@ def test_a_report_has_the_fields_that_it_names() -> None:
     for wrong in (-1, 1.5, "many"):
         with pytest.raises(BodyRefused, match="decode_ns"):
             parse_text(orjson.dumps(text | {"payload": {"decode_ns": wrong}}))
+
+
+def test_credit_is_read_from_its_payload() -> None:
+    text = b'{"message_type":"credit","payload":{"subscription":5,"messages":16,"bytes":1048576}}'
+    assert parse_text(text) == Credit(5, 16, 1 << 20)
+    with pytest.raises(RequestRefused):
+        parse_text(b'{"message_type":"credit","payload":{"subscription":5,"messages":-1,"bytes":0}}')
 
 
 def test_cancel_names_the_asker_only_to_a_replier() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.protocol.json_body import BodyRefused
-from gateway.protocol.limits import Limits
+from gateway.protocol.limits import Limits, WelcomeLimits
 from gateway.protocol.messages import (
     ClientType,
     Error,
@@ -20,7 +20,6 @@ from gateway.protocol.messages import (
     SessionMessage,
     StreamInfo,
     Subscribe,
-    WelcomeLimits,
 )
 from gateway.protocol.wire import JSON_OPCODES
 

@@ -18,7 +18,7 @@ from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
 from gateway.protocol.frames import body_of, iter_frames
 from gateway.protocol.json_body import BodyRefused
-from gateway.protocol.limits import Limits
+from gateway.protocol.limits import Limits, WelcomeLimits
 from gateway.protocol.messages import (
     BEGINNING,
     Account,
@@ -43,7 +43,6 @@ from gateway.protocol.messages import (
     Unsubscribe,
     Unsubscribed,
     Welcome,
-    WelcomeLimits,
 )
 from gateway.protocol.presence import Attend, Attending, Awareness, Members, PresentMember, Watching
 from gateway.protocol.session_body import (

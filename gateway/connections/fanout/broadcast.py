@@ -9,6 +9,7 @@ from functools import partial
 from time import thread_time
 from typing import Protocol
 
+from gateway.connections.fanout.credited_class import CreditedClass
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.delta_encoder import delta_chunk
 from gateway.connections.fanout.encode_queue import EncodeQueue
@@ -89,7 +90,10 @@ class BroadcastPart:
         members = [member for member in self.delivery if not member.lagging]
         if based:
             members = [member for member in members if self.delivery.holds_newest(member)]
-        self.audience = dict.fromkeys([member for member in members if size <= member.max_message_bytes])
+        members = [member for member in members if size <= member.max_message_bytes]
+        if isinstance(self.delivery, CreditedClass):
+            members = self.delivery.admitted(members, size)
+        self.audience = dict.fromkeys(members)
         return self.format.head(message)
 
     def send_end(self) -> None:
@@ -97,12 +101,13 @@ class BroadcastPart:
         message = self.message
         self.delivery.count_deliveries(len(self.audience))
         end = self.format.end(message)
+        credited = isinstance(self.delivery, CreditedClass)
         for member in list(self.audience):
             if isinstance(message, LargePatch) and not self._has_base(member, message):
                 # The version that the patch changes will not reach this member: it gets a keyframe instead.
                 self.leave(member)
                 member.enqueue_large(message, self.form)
-            elif member.lagging:
+            elif member.lagging or (credited and member.waits_for(message.source)):
                 member.commit(message, self.form)
             else:
                 self.delivery.book(member)
@@ -114,7 +119,7 @@ class BroadcastPart:
                 self.delivery.versions.keyframe_queued(member)
 
     def _has_base(self, member: Connection, patch: LargePatch) -> bool:
-        return self.delivery.holds_newest(member) and (not member.lagging or member.holds_newest(patch.source))
+        return self.delivery.holds_newest(member) and member.holds_newest(patch.source)
 
     def send_abort(self, code: int) -> None:
         """Tell the audience that the message will not come."""

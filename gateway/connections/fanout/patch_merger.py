@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.recode import THREAD_BYTES
-from gateway.connections.outbound.pending_snapshot import Write
+from gateway.connections.lagging.pending_snapshot import Write
 from gateway.connections.ports import Steps, Workers
 from gateway.connections.sliced_workers import taken_at_once
 from gateway.errors import Code, RequestRefused

@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from gateway.connections.fanout.broadcast import Broadcast
+from gateway.connections.fanout.credited_class import CreditedClass
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
 from gateway.connections.fanout.delta_encoder import DeltaEncoder
 from gateway.connections.fanout.encode_queue import EncodeQueue
+from gateway.connections.fanout.form import ClassKey, key_of
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.late_join import LateJoin
 from gateway.connections.fanout.recode import codec_names
 from gateway.connections.fanout.start_position import StartPosition, start_of
 from gateway.connections.fanout.transcoder import Transcoder
-from gateway.connections.outbound.connection import ClassKey, Connection
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import DeliveryPolicy, Workers
@@ -161,7 +163,7 @@ class PubSubFanout:
         The delivery class of a connection that receives the stream already is flushed first, so that the position is
         exact.
         """
-        delivery = self._classes.get(connection.class_key)
+        delivery = self._classes.get(key_of(connection))
         if delivery is not None:
             delivery.flush()
             delivery.book(connection)
@@ -177,10 +179,10 @@ class PubSubFanout:
             start: from :meth:`start`; of a state, in the same turn.
             unkept: message that has just been delivered to the others, and that history may not keep; not of a state.
         """
-        key = connection.class_key
+        key = key_of(connection)
         if key not in self._classes:
             self._text_classes += not connection.format.takes_chunks
-            self._classes[key] = DeliveryClass(
+            self._classes[key] = (CreditedClass if key.credited else DeliveryClass)(
                 self.source,
                 connection.format,
                 connection.codecs,
@@ -213,7 +215,7 @@ class PubSubFanout:
         """Remove a receiver."""
         for broadcast in self._broadcasts.values():
             broadcast.leave(connection)
-        key = connection.class_key
+        key = key_of(connection)
         delivery = self._classes.get(key)
         if delivery is not None:
             # Before the outbox forgets the version that a pending delta refers to.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from gateway.connections.fanout.delivery_class import Flusher
+from gateway.connections.fanout.form import key_of
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.patch_merger import PatchMerger, takes_patches
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
@@ -60,7 +61,7 @@ class StateFanout(PubSubFanout):
 
     def refresh(self, connection: Connection) -> None:
         """Send the newest version as a keyframe to a receiver that asks for it (spec section 4.4)."""
-        delivery = self._classes[connection.class_key]
+        delivery = self._classes[key_of(connection)]
         delivery.flush()
         if self._newest is not None:
             self._late_join.send_newest(connection, delivery, self._newest)

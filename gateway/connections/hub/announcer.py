@@ -198,10 +198,9 @@ class Announcer:
         return True
 
     def _announce(self, join: Join, wanting: Sequence[int], start: StartPosition) -> None:
-        connection = join.session.connection
         for subscription in wanting:
-            connection.accounts.open(join.stream, subscription, join.options, start.offset)
-        connection.send(join.stream.info(start.offset, recovered=start.recovered))
+            join.session.open_account(join.stream, subscription, join.options, start.offset)
+        join.session.connection.send(join.stream.info(start.offset, recovered=start.recovered))
 
 
 def credits_for(session: Session, stream: Stream) -> list[CreditWindow]:

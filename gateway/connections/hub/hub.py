@@ -194,7 +194,7 @@ class Hub:
             subscription: number that the client has given it.
             pattern: streams to receive.
             options: where to start; by default with the messages that the kind gives a late joiner (spec section 4.2).
-            credit: messages that the receiver takes of streams that it acknowledges; by default a fixed window.
+            credit: messages that the receiver takes; by default those of streams that it acknowledges have a window.
             observe: whether it takes the messages of such streams without acknowledging, and without a window.
             answer: sends SUBSCRIBED; called when no message that comes afterwards is missed.
         """
@@ -202,7 +202,7 @@ class Hub:
         session.subscriptions[subscription] = pattern
         if observe:
             session.observing |= {subscription}
-        else:
+        if credit is not None or not observe:
             session.credits[subscription] = credit or CreditWindow.window()
         subscriptions = [(subscription, pattern)]
 
@@ -235,6 +235,7 @@ class Hub:
             keep: messages that are not acknowledged are kept for the client, as if its connection were lost.
             answer: sends UNSUBSCRIBED; called when no stream comes any more, if there are many in a later turn.
         """
+        session.credits.pop(subscription, None)
         view = session.views.get(subscription)
         if view is not None:
             size = self.views.held(session, subscription)
@@ -242,7 +243,6 @@ class Hub:
             return
         self._new.note(session)
         pattern = session.subscriptions.pop(subscription)
-        session.credits.pop(subscription, None)
         observed = subscription in session.observing
         session.observing -= {subscription}
         self._patterns.remove(pattern, (session, subscription))

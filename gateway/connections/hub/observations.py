@@ -213,7 +213,7 @@ class Observations:
         fanout.start(connection, None)
         start = join.start
         assert start is not None
-        connection.accounts.open(source, subscription, join.options, start.offset)
+        session.open_account(source, subscription, join.options, start.offset)
         info = replace(stream.info(), id=source.id, subscription=subscription, observed=True)
         connection.send(replace(info, since=start.offset, recovered=start.recovered))
         fanout.join(connection, start, unkept)

@@ -276,7 +276,7 @@ class Views:
         if join.start is not None:
             start = join.start
         source = derivation.source
-        connection.accounts.open(source, subscription, options, start.offset)
+        session.open_account(source, subscription, options, start.offset)
         # The schema is that of the stream: the view shows something else.
         info = replace(stream.info(), id=source.id, schema=None, subscription=subscription)
         connection.send(replace(info, since=start.offset, recovered=start.recovered))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
+from gateway.connections.lagging.credit_gate import CreditGates
 from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.lagging.pending_snapshot import KeyframeMaker
+from gateway.connections.lagging.publisher_hold import hold_publishers
 from gateway.connections.outbound.backfill import Taken
 from gateway.connections.outbound.bulk_window import BULK_WRITE_BYTES
+from gateway.connections.outbound.credited_outbox import CreditedOutbox
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
-from gateway.connections.outbound.formats import Format, Sendable, framed
+from gateway.connections.outbound.formats import Format, framed
 from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWriter
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.peer import Peer
-from gateway.connections.outbound.pending_snapshot import KeyframeMaker
-from gateway.connections.outbound.publisher_hold import hold_publishers
 from gateway.connections.ports import Clock, Transport
 from gateway.connections.slices import Slices, let_go
 from gateway.errors import Code
@@ -28,14 +30,6 @@ from gateway.streams.state import Newest, Patch
 
 SENT_A_STEP: Final = 128
 """Runs and chunks that are sent at a time: some hundred microseconds."""
-
-
-class ClassKey(NamedTuple):
-    """Key of a delivery class: the properties that all its members share."""
-
-    format: str
-    """Name of the format."""
-    codecs: frozenset[str]
 
 
 class Membership(Protocol):
@@ -77,6 +71,7 @@ class Connection(FrameWriter):
         memberships: by source, the delivery class or the consumer that serves it.
         outbox: messages that wait; made when the client falls behind for the first time.
         lagging: everything for the client goes through the outbox.
+        gates: credit of the streams that the client receives; ``None``: it grants none for state and event.
     """
 
     __slots__ = (
@@ -84,6 +79,7 @@ class Connection(FrameWriter):
         "_lag_changes",
         "_slices",
         "codecs",
+        "gates",
         "lagging",
         "max_message_bytes",
         "memberships",
@@ -113,16 +109,11 @@ class Connection(FrameWriter):
         self.memberships: dict[Source, Membership] = {}
         self.outbox: Outbox | None = None
         self.lagging = False
+        self.gates: CreditGates | None = None
 
-    @property
-    def class_key(self) -> ClassKey:
-        """Key of the delivery class that serves the connection; it stays the same as long as there is one."""
-        return ClassKey(self.format.name, self.codecs)
-
-    def send(self, message: Sendable) -> None:
-        """Send an answer or a signal; it passes the messages in the outbox."""
-        if data := self.format.signal(message):
-            self.send_urgent(data)
+    def grant_credit(self) -> None:
+        """Take note, before any stream is joined, that the client grants credit for streams of all kinds."""
+        self.gates = CreditGates(self._clock.call_soon, self._go_on_with)
 
     def send_signal(self, source: Source, signal: Gap | Replay | StreamInfo | Error) -> None:
         """Send a signal about messages of a source, which the accounts count; it passes the messages in the outbox."""
@@ -137,8 +128,8 @@ class Connection(FrameWriter):
 
     def send_gap(self, source: Source, gap: Gap) -> None:
         """Announce messages that will not come, behind the messages of ``source`` that wait."""
-        if self.lagging:
-            self.fall_behind().put_gap(source, gap)
+        if self.lagging or self.waits_for(source):
+            self.made_outbox().put_gap(source, gap)
             self.drain()
         else:
             self.send_signal(source, gap)
@@ -159,7 +150,7 @@ class Connection(FrameWriter):
             runs: in order, of any sources.
             again: the client has got the newest of them before.
         """
-        outbox = self.outbox if self.lagging and self.outbox is not None else self.fall_behind()
+        outbox = self.outbox if self.lagging and self.outbox is not None else self._queueing()
         for run in runs:
             if run.source.kind is not Kind.CONTROL:
                 outbox.put_run(run, again=again)
@@ -184,7 +175,7 @@ class Connection(FrameWriter):
             form: the chunks in an encoding that the client can decode.
             again: the client has got the message before.
         """
-        self.fall_behind().put_large(message, form, again=again)
+        self._queueing().put_large(message, form, again=again)
         self.drain()
 
     def enqueue_delta(self, message: LargeMessage, form: list[StoredChunk]) -> bool:
@@ -193,7 +184,7 @@ class Connection(FrameWriter):
         Returns:
             False if so much waits that the client is to get a keyframe instead.
         """
-        taken = self.fall_behind().put_delta(message, form)
+        taken = self._queueing().put_delta(message, form)
         self.drain()
         return taken
 
@@ -210,12 +201,12 @@ class Connection(FrameWriter):
 
     def commit(self, message: LargeMessage, form: list[StoredChunk]) -> None:
         """End a large message that goes through the outbox: it has got its offset."""
-        self.fall_behind().commit(message, form)
+        self._queueing().commit(message, form)
         self.drain()
 
     def backfill(self, source: Source, first: int, last: int) -> None:
         """Deliver messages from history, before all messages of ``source`` that come from now on."""
-        self.fall_behind().put_backfill(source, first, last)
+        self._queueing().put_backfill(source, first, last)
         self.drain()
 
     # Falling behind and catching up.
@@ -231,24 +222,36 @@ class Connection(FrameWriter):
     def made_outbox(self) -> Outbox:
         """Return the outbox, which most connections never need, and which is made by the first call."""
         if self.outbox is None:
-            self.outbox = Outbox(self.settings.outbox_limit_bytes, self.settings.max_event_hold_s)
+            limit_bytes, max_hold_s = self.settings.outbox_limit_bytes, self.settings.max_event_hold_s
+            gates = self.gates
+            self.outbox = (
+                Outbox(limit_bytes, max_hold_s)
+                if gates is None
+                else CreditedOutbox(limit_bytes, max_hold_s, gates.by_source)
+            )
         return self.outbox
+
+    def _queueing(self) -> Outbox:
+        """Return the outbox for messages that are to be drained; what waits for credit there makes nobody lag."""
+        return self.fall_behind() if self.gates is None else self.made_outbox()
 
     def drain(self) -> None:
         """Send what the transport takes from the outbox; join the delivery classes again when it is empty."""
         outbox = self.outbox
-        if outbox is None or not self.lagging:
+        if outbox is None or not (self.lagging or self.gates is not None):
             return
         if outbox.turnover:
             self._tell_memberships(outbox)
         if not (self.paused or outbox.draining or (self.announcements is not None and self.announcements.first)):
             if outbox.drain(self, SENT_A_STEP):
                 self.drain_in_slices()
-            if outbox.idle and self.bulk_open and not self._transport_full():
+            if self.lagging and outbox.idle and self.bulk_open and not self._transport_full():
                 outbox.clear()
                 self.lagging = False
                 self._lag_changes.note(self, lagging=False)
             self._tell_memberships(outbox)
+        if not outbox.idle:
+            self.fall_behind()
         if not outbox.calm:
             hold_publishers(outbox, self._clock, self._slices)
 
@@ -264,8 +267,12 @@ class Connection(FrameWriter):
 
     def go_on(self, source: Source) -> None:
         """Implement :meth:`~gateway.connections.outbound.backfill.BackfillReader.go_on`."""
+        self._go_on_with((source,))
+
+    def _go_on_with(self, sources: Sequence[Source]) -> None:
         if self.outbox is not None:
-            self.outbox.go_on(source)
+            for source in sources:
+                self.outbox.go_on(source)
             self.drain()
 
     def pause_writing(self) -> None:
@@ -287,8 +294,12 @@ class Connection(FrameWriter):
     def leave(self, source: Source) -> None:
         """Note that the client does not receive a source any more; what waits is dropped, unless it is under way."""
         self.memberships.pop(source, None)
+        if self.gates is not None:
+            self.gates.drop(source)
         if self.outbox is not None:
             self.outbox.forget(source)
+            if not self.lagging:
+                self.drain()
         self.format.forget(source.id)
 
     def end(self, source: Source, info: StreamInfo) -> None:
@@ -300,11 +311,12 @@ class Connection(FrameWriter):
             source: the stream, view or observed stream, which the client does not receive any more.
             info: the end (spec section 4.11).
         """
-        self.accounts.end(source.id, waits=self.lagging)
-        if not self.lagging:
+        waits = self.lagging or self.waits_for(source)
+        self.accounts.end(source.id, waits=waits)
+        if not waits:
             self.send(info)
             return
-        for transfer in self.fall_behind().end(source, info):
+        for transfer in self.made_outbox().end(source, info):
             self.send(Abort(transfer, Code.STREAM_ENDED))
         self.drain()
 
@@ -326,6 +338,8 @@ class Connection(FrameWriter):
         """Discard everything that waits or is still written: the client is gone, or is being closed."""
         super().detach()
         self.lagging = False
+        if self.gates is not None:
+            self.gates.clear()
         if self.outbox is not None:
             self._slices.add(partial(let_go, self.outbox.clear()))
             hold_publishers(self.outbox, self._clock, self._slices)
@@ -366,7 +380,7 @@ class Connection(FrameWriter):
             membership.read(first, last, max_bytes, taken)
 
     def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
-        """Implement :meth:`~gateway.connections.outbound.pending_snapshot.SnapshotReader.keyframe_of`."""
+        """Implement :meth:`~gateway.connections.lagging.pending_snapshot.SnapshotReader.keyframe_of`."""
         form = self.format
         write = None if form.takes_chunks else form.writing
         return self._keyframes.keyframe(patch, write, partial(self.go_on, patch.source))

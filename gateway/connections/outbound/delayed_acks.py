@@ -110,7 +110,7 @@ class EventAcks:
     """Acknowledgements to the publishers of one ``event`` stream, held back while receivers of it are behind.
 
     Receivers of the stream and of its views count, until they count as slow
-    (:class:`~gateway.connections.outbound.publisher_hold.PublisherHold`), and so do queues that wait for threads.
+    (:class:`~gateway.connections.lagging.publisher_hold.PublisherHold`), and so do queues that wait for threads.
     Receivers are asked when there is something to acknowledge, so that one that falls behind need not tell thousands
     of streams.
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from gateway.connections.links.link import Link
 from gateway.connections.outbound.bulk_window import BULK_WRITE_BYTES, BulkWindow, is_bulk
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
-from gateway.connections.outbound.formats import Format
+from gateway.connections.outbound.formats import Format, Sendable
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import Clock, Transport
@@ -128,6 +128,11 @@ class FrameWriter:
     def sample_round_trip(self, round_trip_ns: int) -> None:
         """Take a round trip to the client into account, without the time for which it says that it held the PING."""
         self._round_trip = sampled(self._round_trip, round_trip_ns, self._clock.monotonic_s())
+
+    def send(self, message: Sendable) -> None:
+        """Send an answer or a signal; it passes the messages in the outbox."""
+        if data := self.format.signal(message):
+            self.send_urgent(data)
 
     def send_urgent(self, data: Buffer) -> None:
         """Send framed bytes past the outbox; a client that lets too many of them pile up is closed."""

@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 from gateway.connections.lagging.cursor import Cursor
 from gateway.connections.lagging.event_backlog import EventBacklog
+from gateway.connections.lagging.pending_snapshot import PendingSnapshot
+from gateway.connections.lagging.publisher_hold import PublisherHold
 from gateway.connections.lagging.queue_turns import QueueTurns
 from gateway.connections.outbound.backfill import Backfill
 from gateway.connections.outbound.inbox_source import InboxSource
-from gateway.connections.outbound.pending_snapshot import PendingSnapshot
-from gateway.connections.outbound.publisher_hold import PublisherHold
 from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES, Receiver, StreamQueue, is_under_way
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.signals import Gap, Replay

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from gateway.connections.lagging.cursor import ChunkReceiver, Cursor
+from gateway.connections.lagging.pending_snapshot import PendingSnapshot, SnapshotReader
 from gateway.connections.outbound.backfill import Backfill, BackfillReader, LargeForm
 from gateway.connections.outbound.bulk_window import is_bulk
-from gateway.connections.outbound.pending_snapshot import PendingSnapshot, SnapshotReader
 from gateway.errors import Code
 from gateway.protocol.messages import Error, StreamInfo
 from gateway.protocol.signals import Gap, Replay

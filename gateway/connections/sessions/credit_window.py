@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from gateway.connections.lagging.credit_gate import UNBOUNDED
+
 WINDOW_MESSAGES: Final = 1024
 WINDOW_BYTES: Final = 64 * 1024 * 1024
 """Window of a subscription that grants no credit itself: each message that is done makes room for another."""
@@ -35,15 +37,17 @@ class CreditWindow:
     Attributes:
         messages: messages that may still be sent.
         nbytes: bytes that may still be sent; below 0 after a message larger than the remaining credit.
-        under_way: messages that were sent and not answered by DONE.
+        under_way: messages that were sent and are to be answered by DONE.
+        ended: whether the subscription has ended, so that it bounds nothing.
     """
 
-    __slots__ = ("_replenished", "_waiting", "messages", "nbytes", "under_way")
+    __slots__ = ("_replenished", "_waiting", "ended", "messages", "nbytes", "under_way")
 
     def __init__(self, messages: int, nbytes: int, *, replenished: bool) -> None:
         self.messages = messages
         self.nbytes = nbytes
         self.under_way = 0
+        self.ended = False
         self._replenished = replenished
         self._waiting: OrderedDict[CreditWaiter, None] = OrderedDict()
         """Senders in the order in which they are woken."""
@@ -52,6 +56,27 @@ class CreditWindow:
     def window(cls) -> CreditWindow:
         """Return the credit of a subscription that named none."""
         return cls(WINDOW_MESSAGES, WINDOW_BYTES, replenished=True)
+
+    @property
+    def granted(self) -> bool:
+        """Whether the receiver grants by CREDIT."""
+        return not self._replenished
+
+    @property
+    def open(self) -> bool:
+        """Whether a message that nobody acknowledges may be sent now, of whatever size."""
+        return self.messages > 0 and self.nbytes > 0
+
+    def spend(self, messages: int, nbytes: int) -> None:
+        """Take off messages that nobody acknowledges, whose payloads have ``nbytes`` together."""
+        self.messages -= messages
+        self.nbytes -= nbytes
+
+    def end(self) -> None:
+        """Bound nothing any more: the subscription has ended."""
+        self.ended = True
+        self.messages = self.nbytes = UNBOUNDED
+        self._wake(len(self._waiting))
 
     def allows(self, nbytes: int) -> bool:
         """Return whether a message with a payload of ``nbytes`` may be sent now."""

@@ -14,7 +14,8 @@ from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
-from gateway.protocol.messages import ClientType, Hello, Welcome, WelcomeLimits
+from gateway.protocol.limits import WelcomeLimits
+from gateway.protocol.messages import ClientType, Hello, Welcome
 from gateway.protocol.negotiation import Capabilities, negotiate
 from gateway.protocol.takeover import Claim, Generations, Outcome, decide
 
@@ -87,6 +88,8 @@ class Greeter:
         session.introduce(peer)
         connection.codecs = _shared(frozenset(agreement.codecs + agreement.filters))
         connection.max_message_bytes = agreement.max_message_bytes
+        if hello.credits:
+            connection.grant_credit()
         if not session.buries:
             self._pool.introduce(session)
         connection.send(
@@ -102,6 +105,7 @@ class Greeter:
                 time_ns=self._clock.time_ns(),
                 agent=f"frys/{__version__}",
                 generation=generation,
+                credits=hello.credits or None,
             )
         )
 

@@ -7,7 +7,7 @@ from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import Sendable
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Signal
-from gateway.streams.run import Run, Source
+from gateway.streams.run import Run, Source, TextRun
 
 
 def send_in_order(connection: Connection, mailbox: PubSubFanout, message: Sendable) -> None:
@@ -26,4 +26,4 @@ def follow(connection: Connection, source: Source, message: Sendable) -> None:
         frame = message.write() if isinstance(message, Signal) else write_session(message)
         connection.enqueue((Run.of_frame(source, 0, (frame,)),))
     else:
-        connection.enqueue((Run.of_text(source, 0, 1, (form.signal(message),)),))
+        connection.enqueue((TextRun(source, 0, 1, (form.signal(message),)),))

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from gateway.connections.fanout.fanout import ChunkSink, Fanout
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Grant
 from gateway.connections.sessions.backlog import Backlog
@@ -187,7 +188,8 @@ class Session:
     subscriptions: dict[int, Pattern] = field(default_factory=dict, init=False)
     """Patterns of subscriptions without a view, by the client's number."""
     credits: dict[int, CreditWindow] = field(default_factory=dict, init=False)
-    """Credit of those of these subscriptions to streams that acknowledge, by the same number."""
+    """Credit of the subscriptions that take messages of acknowledged streams to work on them, and of all others that
+    name credits, by the client's number."""
     observing: frozenset[int] = field(default=frozenset(), init=False)
     """Numbers of those that observe: they take acknowledged streams without acknowledging."""
     views: dict[int, ViewSubscription] = field(default_factory=dict, init=False)
@@ -220,7 +222,27 @@ class Session:
     @property
     def worker_patterns(self) -> list[Pattern]:
         """Patterns of the subscriptions by which the client takes messages of acknowledged streams to work on them."""
-        return [self.subscriptions[number] for number in self.credits]
+        views_and_observers = self.views.keys() | self.observing
+        return [self.subscriptions[number] for number in self.credits if number not in views_and_observers]
+
+    @property
+    def out_of_credit(self) -> int:
+        """Number of subscriptions that name credits and have none left."""
+        return sum([credit.granted and not credit.open for credit in self.credits.values()])
+
+    def open_account(self, source: Stream, subscription: int, options: SubscribeOptions, first: int) -> None:
+        """Open the account of a stream, view or observed stream, whose messages take credit of the subscription.
+
+        Args:
+            source: the stream.
+            subscription: the client's number.
+            options: start that the subscription asked for.
+            first: offset of the first message that it gets.
+        """
+        connection, credit = self.connection, self.credits.get(subscription)
+        connection.accounts.open(source, subscription, options, first)
+        if credit is not None and credit.granted and connection.gates is not None:
+            connection.gates.add(source, credit)
 
     def forbidden(self, act: str) -> RequestRefused:
         """Return the refusal of an act, in the words that follow "may not", that the grant does not permit."""

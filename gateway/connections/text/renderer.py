@@ -32,7 +32,7 @@ from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Buffer, Opcode
 from gateway.streams.derived import DerivedStream
 from gateway.streams.large import LargeMessage
 from gateway.streams.observed import ObservedStream
-from gateway.streams.run import RequestText, Run, Source
+from gateway.streams.run import RequestText, Run, Source, TextRun
 from gateway.streams.stream import Stream
 
 _TYPES: dict[int, DataType] = {
@@ -93,10 +93,11 @@ class TextRenderer:
     def _writing(self, run: Run) -> Steps[Run]:
         data = run.joined()
         text = _FramedText(self.message_header)
-        newest_at = spent_us = 0
+        newest_at = spent_us = messages = payload_bytes = 0
+        before = (0, 0)
         for frame in iter_frames(data):
             if run.last_at and frame.start == run.last_at:
-                newest_at = text.seal()
+                newest_at, before = text.seal(), (messages, payload_bytes)
             parsed = parse_data(data, frame)
             try:
                 if parsed.count > MAX_RECORDS:
@@ -112,6 +113,8 @@ class TextRenderer:
                     if spent_us >= STEP_US:
                         spent_us = 0
                         yield None
+                messages += parsed.count
+                payload_bytes += len(payload)
             except RequestRefused as refusal:
                 if parsed.opcode == Opcode.REQUEST:
                     assert isinstance(run.source, InboxSource)
@@ -125,14 +128,24 @@ class TextRenderer:
             return RequestText(run.source, run.first, text.pieces, Cancel(parsed.publisher, parsed.offset))
         newest = None
         if newest_at:
-            newest = Run.of_text(run.source, run.last - run.last_count + 1, run.last_count, text.pieces[newest_at:])
-        return Run.of_text(run.source, run.first, run.count, text.pieces, newest)
+            newest = TextRun(
+                run.source,
+                run.last - run.last_count + 1,
+                run.last_count,
+                text.pieces[newest_at:],
+                messages=messages - before[0],
+                payload_bytes=payload_bytes - before[1],
+            )
+        return TextRun(
+            run.source, run.first, run.count, text.pieces, newest, messages=messages, payload_bytes=payload_bytes
+        )
 
     def _writing_large(self, message: LargeMessage) -> Steps[Run]:
         text = _FramedText(self.message_header)
+        payload = bytearray()
+        messages = 0
         try:
             self._check_size(message.plan.payload_bytes)
-            payload = bytearray()
             for chunk in message.chunks:
                 data = chunk.data
                 if chunk.encoding is not None:
@@ -141,6 +154,7 @@ class TextRenderer:
                 yield None
             for _ in self._write(message.source, message.frame(), payload, text):
                 yield None
+            messages = 1
         except RequestRefused as refusal:
             if message.opcode == Opcode.REQUEST:
                 raise
@@ -149,7 +163,7 @@ class TextRenderer:
         offset = message.offset or 0
         if message.opcode == Opcode.REQUEST:
             return RequestText(message.source, offset, text.pieces, Cancel(message.publisher, offset))
-        return Run.of_text(message.source, offset, 1, text.pieces)
+        return TextRun(message.source, offset, 1, text.pieces, messages=messages, payload_bytes=messages * len(payload))
 
     def _write(self, source: Source, parsed: DataFrame, payload: Buffer, text: _FramedText) -> Iterator[int]:
         """Write a message to ``text``; yield the microseconds that each part of it has taken.

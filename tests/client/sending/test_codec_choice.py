@@ -8,8 +8,8 @@ from gateway.client.sending.content import Content, content_of
 from gateway.errors import InvalidArgument
 from gateway.ids import ClientId
 from gateway.protocol.encoding import PLAIN, Chain
-from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Welcome, WelcomeLimits
+from gateway.protocol.limits import Limits, WelcomeLimits
+from gateway.protocol.messages import Welcome
 
 WELCOME = Welcome(
     version=1,

@@ -28,7 +28,8 @@ from gateway.ids import ClientId
 from gateway.protocol.data import parse_data
 from gateway.protocol.durability import Durability
 from gateway.protocol.frames import body_of, iter_frames
-from gateway.protocol.messages import Error, Kind, Open, StreamInfo, Welcome, WelcomeLimits
+from gateway.protocol.limits import WelcomeLimits
+from gateway.protocol.messages import Error, Kind, Open, StreamInfo, Welcome
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Ack
 from gateway.protocol.wire import FLAG_ACK, MIN_CHUNK_BYTES, Opcode

@@ -12,7 +12,8 @@ from gateway.client.sending.alias import MAX_ALIASES
 from gateway.client.sending.send_context import SendContext
 from gateway.errors import ConnectionClosed, ConnectionFailed, RequestTimeout
 from gateway.ids import ClientId
-from gateway.protocol.messages import Welcome, WelcomeLimits
+from gateway.protocol.limits import WelcomeLimits
+from gateway.protocol.messages import Welcome
 from tests.client.fake_session import FakeSession
 
 WELCOME = Welcome(1, ClientId("me"), "s", 1, (), (), WelcomeLimits(1 << 20, 1 << 30, 1 << 16, 5000), 20.0, 0)

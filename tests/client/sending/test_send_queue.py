@@ -12,8 +12,8 @@ import pytest
 from gateway.client import Client, connect
 from gateway.errors import Code, InvalidArgument, RequestRefused, RequestTimeout
 from gateway.protocol.data import DataFrame, parse_data
-from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Error, Kind, StreamInfo, WelcomeLimits
+from gateway.protocol.limits import Limits, WelcomeLimits
+from gateway.protocol.messages import Error, Kind, StreamInfo
 from gateway.protocol.signals import Abort, Ack, End
 from gateway.protocol.transfers import Assembler, Chunk, parse_chunk
 from gateway.protocol.wire import Opcode

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from gateway.client.session.introduction import INSTANCES_BELOW, Introduction
 from gateway.ids import ClientId
-from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Welcome, WelcomeLimits
+from gateway.protocol.limits import Limits, WelcomeLimits
+from gateway.protocol.messages import Welcome
 
 WELCOME = Welcome(
     version=1,

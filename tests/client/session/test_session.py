@@ -18,6 +18,7 @@ from gateway.client.session.socket_opening import open_socket, parse_url
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, RequestRefused
 from gateway.protocol.data import parse_data
 from gateway.protocol.frames import Frame
+from gateway.protocol.limits import WelcomeLimits
 from gateway.protocol.messages import (
     ClientType,
     Error,
@@ -25,7 +26,6 @@ from gateway.protocol.messages import (
     Hello,
     Subscribe,
     Subscribed,
-    WelcomeLimits,
 )
 from gateway.protocol.runs import FrameRun
 from gateway.protocol.signals import Ack, Gap, InProgress, Ping, Pong

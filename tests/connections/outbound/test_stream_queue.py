@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 
 from gateway.connections.lagging.cursor import Cursor
+from gateway.connections.lagging.pending_snapshot import PendingSnapshot
 from gateway.connections.outbound.backfill import Backfill, Found, LargeForm
-from gateway.connections.outbound.pending_snapshot import PendingSnapshot
 from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES, StreamQueue, is_under_way
 from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
@@ -20,10 +20,10 @@ from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
 from gateway.streams.state import Newest, Patch
 from gateway.streams.stream import Stream
+from tests.connections.lagging.test_pending_snapshot import version_of
 from tests.connections.memory import World
 from tests.connections.outbound.test_outbox import Recorder, add_chunk, large, stream
 from tests.connections.outbound.test_outbox import run as run_of
-from tests.connections.outbound.test_pending_snapshot import version_of
 
 SOURCE = Stream(StreamId(1), StreamName("wf/s"), Kind.STATE, Epoch(1))
 SIZE = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.connections.outbound.publisher_hold import PublisherHold
+from gateway.connections.lagging.publisher_hold import PublisherHold
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gateway.connections.outbound.pending_snapshot import PendingSnapshot
+from gateway.connections.lagging.pending_snapshot import PendingSnapshot
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.signals import Gap
