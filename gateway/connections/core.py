@@ -268,6 +268,7 @@ class Core:
         if session.lost or self.pool.get(session.peer.id) is not session:
             return
         self.presence.drop(session)
+        self.hub.lose(session)
         backlog = session.pending
         if backlog is None or session.connection.closed:
             self._remove(session)
@@ -291,8 +292,12 @@ class Core:
         self.clock.call_later(LOST_BACKLOG_S, give_up)
 
     def _part(self, session: Session, error: PeerError) -> None:
-        """Close a connection whose ``client_id`` another one has now: from this moment on it counts as lost."""
-        session.part(error)
+        """Close a connection whose ``client_id`` another one has now: from this moment on it counts as lost.
+
+        A connection that is being closed for another reason is not told of it.
+        """
+        if not session.connection.closed:
+            session.part(error)
         self.disconnect(session)
 
     def _remove(self, session: Session) -> None:
@@ -306,7 +311,7 @@ class Core:
         self._subscriptions.drop(session)
         self._requests.drop(session)
         self._deletions.drop(session)
-        self.hub.drop(session, self.pool.newest_of(session.peer.client_id))
+        self.hub.drop(session)
         self.pool.remove(session)
 
     def trim_histories(self) -> Generator[None, None, None]:

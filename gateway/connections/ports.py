@@ -349,7 +349,8 @@ class SubscriptionListener(Protocol):
 
     It is told patterns rather than streams: a subscription with a wildcard is one event, however many streams match
     now or later. It is not told of views, inboxes and groups. It is called on the loop's thread, in order, when the
-    hub's own tables have changed already; it must not subscribe or unsubscribe anybody before it returns.
+    hub's own tables have changed already, but for a lost connection; it must not subscribe or unsubscribe anybody
+    before it returns.
     """
 
     def joined(self, client_id: ClientId, pattern: Pattern, *, observing: bool) -> None:
@@ -368,6 +369,5 @@ class SubscriptionListener(Protocol):
             client_id: the client.
             patterns: the pattern of each subscription that ended; empty if a connection is lost that had none.
             returning: the client is expected back, since its connection is lost or it asked to be waited for;
-                otherwise it has unsubscribed, its subscriptions have observed only, or its newest connection has
-                subscribed to the same.
+                otherwise it has unsubscribed, or its subscriptions have observed only.
         """

@@ -270,12 +270,12 @@ class ConsumerFanout:
         connections = self._connections.get(client_id)
         if consumer is None or connections is None or connections.pop(connection, None) is None:
             return None
-        if not connections:
+        # Connections before the newest one are lost: they do not keep what the client gives up on this one.
+        if not connections or (consumer.connection is connection and not lost):
             del self._connections[client_id]
             return consumer
         if consumer.connection is connection:
-            if lost:
-                consumer.detach(self._context.clock.monotonic_s())
+            consumer.detach(self._context.clock.monotonic_s())
             self._held.enact(consumer, consumer.attach(*next(reversed(connections.items()))))
             self._wake(consumer)
         return None

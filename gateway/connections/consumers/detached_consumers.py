@@ -46,12 +46,21 @@ class DetachedConsumers:
 
     def joined(self, client_id: ClientId, pattern: Pattern, *, observing: bool) -> None:
         """Stop waiting for a client to subscribe to a pattern; it may be about to subscribe to its others."""
+        if not observing:
+            self.give_up(client_id, pattern)
+
+    def give_up(self, client_id: ClientId, pattern: Pattern) -> None:
+        """Wait no more for a client to subscribe to a pattern."""
         lost = self._by_client.get(client_id)
-        if lost is not None and not observing:
+        if lost is not None:
             self._patterns -= lost.pop(pattern, None) is not None
             self._index.remove(pattern, (client_id, pattern))
             if not lost:
                 del self._by_client[client_id]
+
+    def expects(self, client_id: ClientId, pattern: Pattern) -> bool:
+        """Return whether a client is waited for that had subscribed to a pattern."""
+        return pattern in self._by_client.get(client_id, ())
 
     def left(self, client_id: ClientId, patterns: Sequence[Pattern], *, returning: bool) -> None:
         """Wait for a client whose connection is lost; the patterns of several lost connections add up."""

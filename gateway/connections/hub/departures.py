@@ -147,7 +147,7 @@ class Departures:
         connection.accounts.close_one(stream.id, subscription)
         if not self._is_wanted(session, stream):
             (fanout.detach if keep else fanout.leave)(connection)
-        elif isinstance(fanout, ConsumerFanout) and not connection.closed:
+        elif isinstance(fanout, ConsumerFanout) and not (connection.closed or session.lost):
             fanout.join(connection, credits_for(session, stream))
 
     def _is_wanted(self, session: Session, stream: Stream) -> bool:

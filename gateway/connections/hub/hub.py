@@ -142,7 +142,7 @@ class Hub:
             self.fanouts.open(stream)
             self.unused.add(stream)
             self._expiry.watch(stream)
-            found = sessions_of(self._patterns.matching(name))
+            found = sessions_of(each for each in self._patterns.matching(name) if self._is_expected(*each))
             if hold is not None and len(found) > READERS_AT_ONCE:
                 self._new.add(stream, found)
             else:
@@ -170,8 +170,7 @@ class Hub:
 
     def named(self, name: str) -> None:
         """Note that a subscription names a stream, which need not exist."""
-        stream = self._streams.get(StreamName(name))
-        if stream is not None:
+        if (stream := self._streams.get(StreamName(name))) is not None:
             self._expiry.use(stream)
 
     def subscribe(
@@ -249,29 +248,27 @@ class Hub:
         size = self._streams.candidate_count(pattern) + len(self.fanouts.ending)
         work = self._departures.of_subscription(session, subscription, pattern, observed=observed, keep=keep)
         self._departures.begin(session, subscription, work, size, answer)
-        if not is_address(pattern.text):
+        if not (session.lost or is_address(pattern.text)):
             self._tell_left(session, [pattern], returning=keep and not observed)
+        elif not (keep or observed or pattern in session.worker_patterns):
+            self._detached.give_up(session.peer.client_id, pattern)
 
-    def drop(self, session: Session, newest: Session | None = None) -> None:
-        """Remove all subscriptions of a session, whose connection is lost: in several turns if they are many.
+    def lose(self, session: Session) -> None:
+        """Wait for the client of a connection that is lost, and that :meth:`drop` follows, from now on."""
+        if session.observing:
+            self._tell_left(session, [session.subscriptions[each] for each in session.observing], returning=False)
+        self._tell_left(session, session.worker_patterns, returning=True)
 
-        The client is waited for, but not for patterns to which its ``newest`` connection has subscribed as well.
-        """
+    def drop(self, session: Session) -> None:
+        """Remove all subscriptions of a session, whose connection is lost: in several turns if they are many."""
         self._new.note(session)
         self.views.new.note(session)
-        ended = [session.subscriptions[number] for number in session.observing]
-        workers = session.worker_patterns
         for number, pattern in session.subscriptions.items():
             self._patterns.remove(pattern, (session, number))
         session.subscriptions.clear()
         session.credits.clear()
         session.observing = frozenset()
         self._departures.of_session(session)
-        held = () if newest is None else frozenset(newest.worker_patterns)
-        ended += [pattern for pattern in workers if pattern in held]
-        if ended:
-            self._tell_left(session, ended, returning=False)
-        self._tell_left(session, [pattern for pattern in workers if pattern not in held], returning=True)
 
     def refresh(self, session: Session, stream_id: int) -> None:
         """Send a session a keyframe of a state stream, or of a view of one, that it receives.
@@ -391,9 +388,12 @@ class Hub:
 
     def _is_free(self, stream: Stream) -> bool:
         """Return whether nobody asked for this very stream, and nobody lacks a message of it."""
-        if self._patterns.named(stream.name) or self.views.names(stream):
-            return False
-        return self.fanouts.of(stream).settled and self.observations.settled(stream)
+        named = self._patterns.named(stream.name) or self.views.names(stream)
+        return not named and self.fanouts.of(stream).settled and self.observations.settled(stream)
+
+    def _is_expected(self, session: Session, number: int) -> bool:
+        """Return whether a subscription gets new streams: one that is lost, if its client is waited for."""
+        return not session.lost or self._detached.expects(session.peer.client_id, session.subscriptions[number])
 
     def _tell_left(self, session: Session, patterns: Sequence[Pattern], *, returning: bool) -> None:
         for listener in self._listeners:

@@ -133,8 +133,10 @@ class Greeter:
         now_ns = self._clock.time_ns()
         claim = Claim(self._generations.recognized(hello.generation, now_ns), hello.instance)
         holder = None if newcomer.buries else self._pool.newest_of(client_id)
-        # A connection that is lost or closed holds nothing: what is left of it goes by itself.
-        if holder is not None and not (holder.connection.closed or holder.lost):
+        # A connection that is lost or closed holds nothing, and counts as lost before the newcomer does anything.
+        if holder is not None and holder.connection.closed:
+            self._part(holder, ProtocolViolation(Code.RECONNECTED, "the client has a newer connection"))
+        elif holder is not None and not holder.lost:
             held = Claim(holder.peer.generation, holder.peer.instance)
             match decide(claim, held):
                 case Outcome.REFUSED:

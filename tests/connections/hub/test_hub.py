@@ -18,6 +18,7 @@ from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.sessions.session import Session
+from gateway.errors import Code
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import EndReason, Kind, Refresh, StreamInfo, Subscribed, Unsubscribe, Unsubscribed
@@ -194,6 +195,7 @@ def test_observers_are_told_of_subscriptions_as_they_begin_and_end() -> None:
     hub.subscribe(session, 3, compile_pattern("wf/tasks"))
     hub.unsubscribe(session, 1)
     hub.unsubscribe(session, 2, keep=True)
+    hub.lose(session)
     hub.drop(session)
     assert recorder.log == [
         "worker joined wf/*",
@@ -210,6 +212,7 @@ def test_inboxes_are_not_observed() -> None:
     session.subscriptions[1] = compile_pattern("agent:worker")
     session.subscriptions[2] = compile_pattern("group:workers")
     hub.unsubscribe(session, 1)
+    hub.lose(session)
     hub.drop(session)
     assert recorder.log == ["worker left , returning"]
 
@@ -217,14 +220,15 @@ def test_inboxes_are_not_observed() -> None:
 def test_a_stream_that_is_opened_while_a_client_is_away_is_kept_for_it() -> None:
     hub, _, session = observed_hub()
     hub.subscribe(session, 1, compile_pattern("wf/*"))
+    hub.lose(session)
     hub.drop(session)
     _, fanout = hub.open(StreamName("wf/tasks"), Kind.COLLABORATION)
     assert isinstance(fanout, ConsumerFanout)
     assert list(fanout.consumers) == ["worker"]
 
 
-def consumers_of_new_stream(world: World) -> list[str]:
-    _, fanout = world.core.hub.open(StreamName("wf/tasks"), Kind.COLLABORATION)
+def consumers_of_stream(world: World, name: str = "wf/tasks") -> list[str]:
+    _, fanout = world.core.hub.open(StreamName(name), Kind.COLLABORATION)
     assert isinstance(fanout, ConsumerFanout)
     return list(fanout.consumers)
 
@@ -240,36 +244,74 @@ def test_a_client_is_not_waited_for_that_has_subscribed_on_its_newest_connection
     world.settle()
     assert older.session not in list(world.core.pool)
     newest.unsubscribe(number)
-    assert consumers_of_new_stream(world) == []
+    assert consumers_of_stream(world) == []
 
 
-@pytest.mark.parametrize("newer", ["subscribes to another", "observes", "has unsubscribed"])
-def test_a_client_is_waited_for_whose_newest_connection_does_not_take_what_an_older_one_took(newer: str) -> None:
+@pytest.mark.parametrize("observes", [False, True], ids=["another pattern", "observing"])
+def test_a_client_is_waited_for_whose_newest_connection_does_not_take_what_an_older_one_took(observes: bool) -> None:
     world = World()
     older = world.peer("worker", instance=1)
     older.subscribe("wf/*")
     older.session.backlog.add(lambda: False)
-    newest = world.peer("worker", instance=1)
-    number = newest.subscribe("other/*" if newer == "subscribes to another" else "wf/*", observe=newer == "observes")
-    if newer == "has unsubscribed":
-        newest.unsubscribe(number)
+    world.peer("worker", instance=1).subscribe("wf/*" if observes else "other/*", observe=observes)
     world.settle()
-    assert consumers_of_new_stream(world) == ["worker"]
+    assert consumers_of_stream(world) == ["worker"]
 
 
-def test_listeners_are_told_of_every_subscription_that_ends_whoever_else_has_it() -> None:
-    hub, recorder, session = observed_hub()
+@pytest.mark.parametrize("opened", ["first", "before the older is gone", "afterwards"])
+@pytest.mark.parametrize("older_is", ["lost", "being closed"])
+@pytest.mark.parametrize("again", [False, True], ids=["left", "left and came back"])
+def test_a_client_is_not_waited_for_that_has_left_on_its_newest_connection(
+    opened: str, older_is: str, again: bool
+) -> None:
     world = World()
-    newest = world.peer("worker").session
-    for each in (session, newest):
-        hub.subscribe(each, 1, compile_pattern("wf/*"))
-    hub.subscribe(session, 2, compile_pattern("wf/other"))
+    older = world.peer("worker", instance=1)
+    older.subscribe("wf/*")
+    found = [consumers_of_stream(world)] if opened == "first" else []
+    if older_is == "lost":
+        older.session.backlog.add(lambda: False)
+    else:
+        older.session.connection.close(Code.SLOW_CONSUMER, "it reads nothing")
+    newest = world.peer("worker", instance=1)
+    newest.unsubscribe(newest.subscribe("wf/*"))
+    if opened == "before the older is gone":
+        found.append(consumers_of_stream(world))
+    if again:
+        newest.subscribe("wf/*")
+    older.drop()
+    world.settle()
+    found.append(consumers_of_stream(world))
+    assert older.session not in list(world.core.pool)
+    now = ["worker"] if again else []
+    assert found == {"first": [["worker"], now], "before the older is gone": [[], now], "afterwards": [now]}[opened]
+
+
+def test_what_a_lost_connection_had_sent_ends_the_wait_for_its_client() -> None:
+    world = World()
+    consumers_of_stream(world)
+    older = world.peer("worker", instance=1)
+    numbers = [older.subscribe(pattern) for pattern in ("wf/*", "other/*", "other/*")]
+    older.session.backlog.add(lambda: False)
+    for number in numbers[:2]:
+        older.unsubscribe(number)
+    older.drop()
+    assert older.session.lost
+    waited = [consumers_of_stream(world, "wf/early")]
+    world.settle()
+    for name in ("wf/tasks", "wf/early", "wf/late", "other/late"):
+        waited.append(consumers_of_stream(world, name))
+    assert waited == [["worker"], [], [], [], ["worker"]]
+
+
+def test_listeners_are_told_of_a_loss_once() -> None:
+    hub, recorder, session = observed_hub()
+    hub.subscribe(session, 1, compile_pattern("wf/*"))
+    hub.subscribe(session, 2, compile_pattern("wf/other"), observe=True)
     recorder.log.clear()
-    hub.drop(session, newest)
-    assert recorder.log == ["worker left wf/*, unsubscribed", "worker left wf/other, returning"]
-    recorder.log.clear()
-    hub.drop(newest, newest)
-    assert recorder.log == ["worker left wf/*, returning"]
+    hub.lose(session)
+    assert recorder.log == ["worker left wf/other, unsubscribed", "worker left wf/*, returning"]
+    hub.drop(session)
+    assert len(recorder.log) == 2
 
 
 @pytest.mark.parametrize("too", [[], ["wf/s"]], ids=["view only", "stream too"])
@@ -368,6 +410,7 @@ def test_a_stream_that_is_opened_after_a_client_has_stayed_away_too_long_is_not_
     hub = Hub(world.core.streams, view_context(world), context, closing_of(world), world.core.slices)
     session = world.peer("worker").session
     hub.subscribe(session, 1, compile_pattern("wf/*"))
+    hub.lose(session)
     hub.drop(session)
     assert len(context.detached) == 1
     world.clock.advance(context.settings.consumer_ttl_s)
