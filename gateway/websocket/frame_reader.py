@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer
 from gateway.websocket.alike_frames import ALIKE_FRAMES, JOIN_COST, MOST_FRAMES, PACKED_BYTES, join_alike
-from gateway.websocket.headers import CONTINUATION, FINAL, MASKED, OPCODE
+from gateway.websocket.headers import CONTINUATION, FINAL, LONG, MASKED, MEDIUM, OPCODE
 from gateway.websocket.long_frame import LongFrame
 from gateway.websocket.masking import MASK_BYTES, apply_mask, mask_into
 from gateway.websocket.read_memory import DIRECT_BYTES, PEEK_BYTES, READ_BYTES, ReadMemory
@@ -25,10 +25,9 @@ from gateway.websocket.spare_memory import SpareMemory
 
 _FINAL_BINARY = 0x82
 _LENGTH_AT = 2
-_MEDIUM = 126
 _SHORT_HEADER = 2
 _MEDIUM_HEADER = 4
-_LONG_HEADER = 10
+_LONGER_HEADERS = {MEDIUM: _MEDIUM_HEADER, LONG: 10}
 _MEDIUM_LENGTH = struct.Struct("!H")
 _LONG_LENGTH = struct.Struct("!Q")
 _LAST_DATA_OPCODE = 0x02
@@ -211,9 +210,9 @@ class FrameReader:
         shared, mask_bytes = self._shared, self._mask_bytes
         payload_at = mask_bytes + _SHORT_HEADER
         size = shared[1] ^ self._masked
-        if size == _MEDIUM:
+        if size == MEDIUM:
             payload_at, size = mask_bytes + _MEDIUM_HEADER, shared[2] << 8 | shared[3]
-        elif size > _MEDIUM:
+        elif size > MEDIUM:
             return None
         if total != payload_at + size or shared[0] != _FINAL_BINARY or size > self._max_bytes:
             return None
@@ -242,12 +241,12 @@ class FrameReader:
             if second & MASKED != self._masked:
                 return self._leave_rest(found, shared[at:total])
             size = second & ~MASKED
-            header = mask_bytes + (_SHORT_HEADER if size < 126 else _MEDIUM_HEADER if size == 126 else _LONG_HEADER)
+            header = mask_bytes + (_SHORT_HEADER if size < MEDIUM else _LONGER_HEADERS[size])
             if total - at < header:
                 break
-            if size == 126:
+            if size == MEDIUM:
                 (size,) = _MEDIUM_LENGTH.unpack_from(shared, at + _LENGTH_AT)
-            elif size == 127:
+            elif size == LONG:
                 (size,) = _LONG_LENGTH.unpack_from(shared, at + _LENGTH_AT)
             if size > self._max_bytes:
                 return self._leave_rest(found, shared[at:total])

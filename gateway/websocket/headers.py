@@ -14,21 +14,25 @@ CONTINUATION: Final = 0x00
 """Opcode of a frame behind the first of its message."""
 MASKED: Final = 0x80
 """Bit of the second byte."""
+MEDIUM: Final = 126
+"""Other bits of the second byte: the length follows in two bytes. Below it they are the length."""
+LONG: Final = 127
+"""Likewise: the length follows in eight bytes."""
 
 _BINARY = 0x82
 _TEXT = 0x81
 _PING = 0x89
-_SHORT = struct.Struct("!BB")
-_MEDIUM = struct.Struct("!BBH")
-_LONG = struct.Struct("!BBQ")
+_SHORT_HEADER = struct.Struct("!BB")
+_MEDIUM_HEADER = struct.Struct("!BBH")
+_LONG_HEADER = struct.Struct("!BBQ")
 
 
 def _header(first: int, masked: int, size: int) -> bytes:
-    if size < 126:
-        return _SHORT.pack(first, masked | size)
+    if size < MEDIUM:
+        return _SHORT_HEADER.pack(first, masked | size)
     if size < 65536:
-        return _MEDIUM.pack(first, masked | 126, size)
-    return _LONG.pack(first, masked | 127, size)
+        return _MEDIUM_HEADER.pack(first, masked | MEDIUM, size)
+    return _LONG_HEADER.pack(first, masked | LONG, size)
 
 
 binary_header: Final = partial(_header, _BINARY, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from gateway.websocket.headers import CONTINUATION, FINAL, MASKED, OPCODE
+from gateway.websocket.headers import CONTINUATION, FINAL, LONG, MASKED, OPCODE
 from gateway.websocket.masking import MASK_BYTES
 
 _FRAGMENT_HEADER: Final = struct.Struct("!BBQ")
@@ -30,7 +30,7 @@ class LongFrame:
         """Return the header of the fragment with the next ``nbytes`` bytes, which may be the last."""
         final = FINAL if last and self.is_final else 0
         masked = MASKED if self._mask else 0
-        header = _FRAGMENT_HEADER.pack(self._opcode | final, masked | 127, nbytes) + self._mask
+        header = _FRAGMENT_HEADER.pack(self._opcode | final, masked | LONG, nbytes) + self._mask
         self._opcode = CONTINUATION
         turned = nbytes % MASK_BYTES
         self._mask = self._mask[turned:] + self._mask[:turned]
