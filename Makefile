@@ -14,7 +14,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage chaos lint format bench slow-readers slow scale diagrams lock image clean
+.PHONY: help run test coverage chaos lint format bench slow-readers slow scale overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -56,6 +56,9 @@ slow: $(VENV)/test.stamp  ## hostile clients, 100,000 streams, lagging readers o
 
 scale: $(VENV)/test.stamp  ## 100,000 idle connections, as far as this machine allows: memory, CPU of the heartbeat; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.scale $(ARGS)
+
+overload: $(VENV)/test.stamp  ## twice the load that the gateway can carry: its memory, and control messages beside it
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.overload $(ARGS)
 
 diagrams: $(VENV)/test.stamp  ## draw the diagrams of the session's states in spec/protocol.md from the table in the code
 	$(BIN)/python -m tests.conformance.diagrams

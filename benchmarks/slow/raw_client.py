@@ -55,6 +55,7 @@ class RawClient:
         greets: send HELLO and wait for WELCOME; a client that speaks JSON does so itself.
         receive_bytes: size of the socket's buffer.
         reads: read what comes while something is sent; otherwise nothing is read unless it is asked for.
+        client_type: field of HELLO.
         hello: fields of HELLO beside those that must be.
     """
 
@@ -66,6 +67,7 @@ class RawClient:
         greets: bool = True,
         receive_bytes: int | None = None,
         reads: bool = True,
+        client_type: str = "agent",
         **hello: object,
     ) -> None:
         self.socket = connected(port, receive_bytes)
@@ -77,7 +79,9 @@ class RawClient:
             self._receive()
         del self._received[: self._received.index(b"\r\n\r\n") + 4]
         if greets and not text:
-            self.send(control(Opcode.HELLO, versions=[1], client_type="agent", codecs=["zstd"], filters=[], **hello))
+            self.send(
+                control(Opcode.HELLO, versions=[1], client_type=client_type, codecs=["zstd"], filters=[], **hello)
+            )
             self.wait_for(Opcode.WELCOME)
 
     def send(self, *frames: bytes) -> None:

@@ -44,11 +44,12 @@ from gateway.protocol.presence import Attend, Awareness
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Abort, Cancel, Conflated, Credit, Done, End, InProgress, Ping, Pong, ReceiverReport
 from gateway.protocol.state import Role, advance
-from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
+from gateway.protocol.wire import ALIGNMENT, DATA_HEADER, JSON_OPCODES, Buffer, Opcode
 
 logger = logging.getLogger(__name__)
 
 _MESSAGE = int(Opcode.MESSAGE)
+_PUBLISHES: Final = frozenset({Opcode.MESSAGE, Opcode.BATCH})
 
 FRAMES_A_LOOK: Final = 2
 """Frames that are handled between two looks at the clock; a run of messages counts as one, and a request as all."""
@@ -107,13 +108,26 @@ class Dispatcher:
         self._clock = clock
         self._budget = budget
         self._flusher = flusher
+        self._turns = flusher.turns
+        self._left = flusher.turns.left
 
     def receive(self, session: Session, data: Buffer) -> None:
         """Take one binary WebSocket message from a socket, as :meth:`handle`; in a later turn if this one is over."""
-        if (self._flusher.owed > MANY_OWED or self._budget.watched) and self.late():
+        if (self._flusher.owed > MANY_OWED or self._budget.watched or self._left) and self._waits(session, data):
             session.backlog.add(partial(self._handle_later, session, data), len(data))
             return
         self.handle(session, data)
+
+    def _waits(self, session: Session, data: Buffer) -> bool:
+        """Return whether a message is for a later turn: this one is over, or earlier ones to its stream still wait."""
+        reading = session.connection.reading
+        if self._left and len(data) >= DATA_HEADER.size and not reading.held:
+            _, opcode, _, _, alias, _, _, _ = DATA_HEADER.unpack_from(data)
+            binding = session.bindings.get(alias) if opcode in _PUBLISHES else None
+            if binding is not None and self._turns.waits(binding.name):
+                self._turns.hold_back(reading)
+                return True
+        return self.late()
 
     def late(self) -> bool:
         """Make the deliveries that are owed if they are many; return whether the time of this turn is over.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import pytest
 
@@ -11,6 +12,7 @@ from gateway.connections.fanout.delivery_class import MANY_OWED
 from gateway.connections.hub.joins import READERS_AT_ONCE
 from gateway.connections.inbound.router import RUN_BYTES
 from gateway.connections.input_budget import INPUT_S
+from gateway.connections.lagging.flush_turns import FEW_MEMBERS, FLUSH_S
 from gateway.connections.outbound.bulk_window import BulkWindow
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.outbox import Outbox
@@ -39,11 +41,12 @@ from gateway.protocol.messages import (
 from gateway.protocol.meta import write_meta
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong, ReceiverReport, Replay
-from gateway.protocol.wire import FRAME_START, Opcode
+from gateway.protocol.wire import FRAME_START, Buffer, Opcode
 from gateway.streams.run import Run
 from tests.connections.asking import ask, asker_of, cancel, data_frame, member, nothing_is_left, reply
 from tests.connections.frames import START_NS, message_frame
 from tests.connections.memory import Peer, TextPeer, World
+from tests.connections.transport import MemoryTransport
 
 
 def test_a_ping_is_answered_before_and_after_hello() -> None:
@@ -539,6 +542,50 @@ def test_deliveries_to_those_who_lag_take_the_time_of_their_messages(
     world.settle()
     for reader in lagging.readers:
         assert len(reader.read().arrivals) == MESSAGES
+
+
+def test_publishers_go_at_the_pace_of_the_writes_that_they_cause_and_nobody_else_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, cost_s = World(), 0.0
+    write = MemoryTransport.raw_write
+
+    def slow_write(transport: MemoryTransport, data: Buffer) -> None:
+        world.clock.now_ns += round(cost_s * 1e9)
+        write(transport, data)
+
+    monkeypatch.setattr(MemoryTransport, "raw_write", slow_write)
+    streams = range(5)
+    readers = [
+        [world.subscriber(f"much/{stream}", f"reader-{stream}-{number}") for number in range(FEW_MEMBERS + 1)]
+        for stream in streams
+    ]
+    publishers = [world.publisher(f"much/{stream}") for stream in streams]
+    beat, watcher = world.publisher("beat/a"), world.subscriber("beat/a", "watcher")
+    for publisher in (*publishers, beat):
+        publisher.publish(0, b"zeroth")  # from now on it is known that the readers keep up
+    world.settle()
+    for reader in (watcher, *chain.from_iterable(readers)):
+        reader.forget()
+    cost_s = FLUSH_S
+    for publisher in publishers:
+        publisher.publish(0, b"first")
+    world.clock.turn()
+    for publisher in publishers:
+        publisher.publish(0, b"second")
+    beat.publish(0, b"beat")
+    assert [publisher.transport.is_reading() for publisher in publishers] == [True, False, False, False, False]
+    assert beat.transport.is_reading()
+    world.clock.turn()
+    assert [arrival.payload for arrival in watcher.news().arrivals] == [b"beat"]
+    written = [sum(bool(reader.news().arrivals) for reader in group) for group in readers]
+    assert written[0] == FEW_MEMBERS + 1
+    assert sum(written) < len(streams) * (FEW_MEMBERS + 1), "one class is flushed in a turn, or two"
+    world.settle()
+    assert all(publisher.transport.is_reading() for publisher in publishers)
+    for group in readers:
+        for reader in group:
+            assert [arrival.payload for arrival in reader.read().arrivals] == [b"first", b"second"]
 
 
 def test_one_stream_of_which_much_comes_is_written_to_those_who_keep_up_at_once() -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway.connections.fanout.form import TEXTS_AT_ONCE, as_text
 from gateway.connections.fanout.version_tracker import VersionTracker
+from gateway.connections.lagging.flush_turns import FlushTurns
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.backfill import LargeForm, PastPart, Read, Taken
 from gateway.connections.outbound.connection import Connection
@@ -43,9 +44,10 @@ class Flusher:
         lag_changes: the same.
         owed: deliveries to outboxes and consumers since the last flush. Each of them takes microseconds, also of many,
             so whoever handles the input of a client calls :meth:`flush` past :data:`MANY_OWED`, and looks at the time.
+        turns: classes that an earlier turn had no time for.
     """
 
-    __slots__ = ("_call_soon", "_texts", "_waiting", "lag_changes", "owed")
+    __slots__ = ("_call_soon", "_texts", "_waiting", "lag_changes", "owed", "turns")
 
     def __init__(self, clock: Clock, lag_changes: LagChanges[Connection]) -> None:
         self.lag_changes = lag_changes
@@ -53,11 +55,12 @@ class Flusher:
         self._call_soon = clock.call_soon
         self._waiting: list[DeliveryClass] = []
         self._texts = 0
+        self.turns: FlushTurns[DeliveryClass] = FlushTurns(clock, self.flush)
 
     @property
     def idle(self) -> bool:
-        """True if no class waits for the end of the turn."""
-        return not self._waiting
+        """True if no class waits to be flushed."""
+        return not (self._waiting or self.turns.left)
 
     def schedule(self, delivery: DeliveryClass) -> None:
         """Flush a class at the end of the turn."""
@@ -73,9 +76,9 @@ class Flusher:
         return True
 
     def flush(self) -> None:
-        """Flush all classes that wait."""
+        """Flush the classes that wait, as far as the turn has time."""
         waiting, self._waiting, self._texts, self.owed = self._waiting, [], 0, 0
-        for delivery in waiting:
+        for delivery in waiting if len(waiting) == 1 and not self.turns.left else self.turns.take(waiting):
             try:
                 delivery.flush()
             except Exception:

@@ -1,0 +1,1 @@
+"""Overload: what a gateway does under twice the load that it can carry."""
