@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.connections.links.links import SAMPLE_S
 from tests.connections.memory import World
 
 
@@ -17,6 +18,8 @@ def test_a_core_has_a_sweep_for_each_kind_of_work_that_recurs() -> None:
             core.heartbeat.tick_s,
             core.settings.consumer_sweep_interval_s,
             core.workflows.pause_s,
+            core.presence.sweep.pause_s(),
+            SAMPLE_S,
             1.0,
             0.25,
         ]
