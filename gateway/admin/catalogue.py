@@ -83,7 +83,7 @@ class Catalogue:
         check_names(request, "pattern", "sort", "after", "limit")
         pattern = compile_pattern(request.query_params.get("pattern", EVERY_STREAM))
         order = order_of(request, STREAM_ORDERS)
-        after, limit = _page_of(request)
+        after, limit = page_of(request)
         async with self._in_turn:
             if order is not None:
                 return await self._busiest(pattern, order, limit)
@@ -91,7 +91,7 @@ class Catalogue:
                 self._core.streams, limit, lambda stream: stream.id > after and pattern.matches(stream.name)
             )
             following = None if last else found[-1].id
-            return await _answer("streams", found, self._stream, following)
+            return await page_answer("streams", found, self._stream, following)
 
     async def connections(self, request: Request) -> Response:
         """Return up to ``limit`` connections that have sent HELLO, in the order of their peers, after peer ``after``.
@@ -103,7 +103,7 @@ class Catalogue:
         """
         check_names(request, "sort", "after", "limit")
         order = order_of(request, CONNECTION_ORDERS)
-        after, limit = _page_of(request)
+        after, limit = page_of(request)
 
         def is_wanted(session: Session) -> bool:
             return session.peer.id > after and (session.state is not State.GREETING or session.connection.closed)
@@ -115,7 +115,7 @@ class Catalogue:
             else:
                 found, last = await taken(self._core.pool, limit, is_wanted)
                 following = None if last else found[-1].peer.id
-            return await _answer("connections", found, _connection, following)
+            return await page_answer("connections", found, _connection, following)
 
     async def workflows(self, request: Request) -> Response:
         """Return up to ``limit`` workflows with their graphs, in the order of their ids, after id ``after``.
@@ -129,7 +129,7 @@ class Catalogue:
         name = request.query_params.get("name")
         edges = integer_of(request, "edges", MAX_EDGES, most=MAX_EDGES)
         order = order_of(request, WORKFLOW_ORDERS)
-        after, limit = _page_of(request)
+        after, limit = page_of(request)
 
         def fields_of(workflow: Workflow) -> dict[str, Any]:
             snapshot = workflow_snapshot(self._core, workflow)
@@ -146,7 +146,7 @@ class Catalogue:
                 )
                 following = None if last else found[-1].id
             # One at a time: a workflow may have hundreds of edges.
-            return await _answer("workflows", found, fields_of, following, together=1)
+            return await page_answer("workflows", found, fields_of, following, together=1)
 
     async def _busiest(self, pattern: Pattern, order: str, limit: int) -> Response:
         """Return the streams of the highest rates; by their totals while there are no rates."""
@@ -163,18 +163,23 @@ class Catalogue:
 
         found = await largest(rated(), limit, number_of)
         self._rates.keep(look)
-        return await _answer("streams", found, lambda each: self._stream(*each), None)
+        return await page_answer("streams", found, lambda each: self._stream(*each), None)
 
     def _stream(self, stream: Stream, rates: Rates | None = None) -> dict[str, Any] | None:
         return None if stream.ended else _stream(stream_snapshot(self._core, stream), rates)
 
 
-def _page_of(request: Request) -> tuple[int, int]:
+def page_of(request: Request) -> tuple[int, int]:
+    """Return the parameters ``after`` and ``limit``.
+
+    Raises:
+        RequestRefused: ``INVALID_REQUEST``.
+    """
     after = integer_of(request, "after", 0, most=_MAX_NUMBER)
     return after, integer_of(request, "limit", PAGE, least=1, most=MAX_PAGE)
 
 
-async def _answer(
+async def page_answer(
     name: str,
     page: Sequence[T],
     fields_of: Callable[[T], dict[str, Any] | None],

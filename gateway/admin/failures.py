@@ -27,6 +27,7 @@ STATUSES: Final[dict[int, int]] = {
     Code.QUEUE_FULL: 429,
     Code.NO_SUCH_PEER: 404,
     Code.DRAINING: 503,
+    Code.PRESENCE_FULL: 503,
     Code.UNKNOWN_STREAM: 404,
     Code.UNKNOWN_MESSAGE_TYPE: 400,
     Code.INVALID_NAME: 400,

@@ -26,6 +26,7 @@ from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
 from gateway.connections.links.link_stats import LinkStats
 from gateway.connections.overload.overload import OverloadSnapshot
+from gateway.connections.presence.stats import PresenceStats
 from gateway.connections.snapshots import CoreSnapshot, core_snapshot
 from gateway.protocol.messages import ClientType
 
@@ -55,6 +56,7 @@ class CoreCollector(Collector):
         yield from _overload(snapshot.overload)
         yield from _admission(snapshot.admission)
         yield from _links(snapshot.links)
+        yield from _presence(snapshot.presence)
         yield Gauge(
             "frys_observers",
             "Receivers that take acknowledged streams without acknowledging, one for each connection and stream.",
@@ -222,6 +224,19 @@ def _dead_letters(snapshot: CoreSnapshot) -> Iterator[Metric]:
         "Messages that are to become dead letters and are not published: on their way, or refused.",
         snapshot.waiting_dead_letters,
     )
+
+
+def _presence(presence: PresenceStats) -> Iterator[Metric]:
+    yield Gauge("frys_presence_scopes", "Workflows and streams that have members or watchers.", presence.scopes)
+    members = Gauge("frys_presence_members", "Members of all scopes.", labels=["connection"])
+    members.add_metric(["present"], presence.members - presence.away)
+    members.add_metric(["lost"], presence.away)
+    yield members
+    yield Gauge("frys_presence_watchers", "Connections that watch members, one for each scope.", presence.watchers)
+    yield Gauge("frys_presence_bytes", "Metadata and awareness of all members.", presence.held_bytes)
+    yield Counter("frys_presence_joins", "Members that have joined.", presence.joins)
+    yield Counter("frys_presence_leaves", "Members that have left.", presence.leaves)
+    yield Counter("frys_presence_frames", "Frames about members, counted for each watcher.", presence.sent_frames)
 
 
 def _admission(stats: AdmissionStats) -> Iterator[Metric]:

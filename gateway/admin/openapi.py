@@ -64,6 +64,15 @@ _STREAM_NAME: Final[Node] = {
     "example": "wf-42/weights",
 }
 
+_SCOPE: Final[Node] = {
+    "name": "scope",
+    "in": "path",
+    "required": True,
+    "description": "Name of a workflow or of a stream.",
+    "schema": TEXT,
+    "example": "wf-42",
+}
+
 _BFLOAT16: Final = (
     "bfloat16, for which `.npy` has no name, is `<V2`, as `np.save` writes it: "
     "`np.load(path).view(ml_dtypes.bfloat16)` reads it."
@@ -169,6 +178,23 @@ DOCUMENT: Final[Node] = {
             *_PAGING,
             failures=(400,),
         ),
+        "/api/v1/presence": _get(
+            "listScopes",
+            "List of the workflows and streams that have members",
+            _json(object_of(scopes={"type": "array", "items": ref_to("Scope")}, next=_NEXT)),
+            *_PAGING,
+            failures=(400,),
+        ),
+        "/api/v1/presence/{scope}": {
+            "parameters": [_SCOPE],
+            **_get(
+                "listMembers",
+                "List of the members of a workflow or stream; empty if it has none",
+                _json(object_of(members={"type": "array", "items": ref_to("Member")}, next=_NEXT)),
+                *_PAGING,
+                failures=(400,),
+            ),
+        },
         "/api/v1/overload": _get("getOverload", "Stage of the measures against overload", _json(ref_to("Overload"))),
         "/api/v1/streams": _get(
             "listStreams",

@@ -203,6 +203,22 @@ SCHEMAS: Final[Node] = {
         time_s=NUMBER | {"description": "Time of the gateway's clock, for the rates at which counters grow."},
         **schema_of(CoreSnapshot)["properties"],
     ),
+    "Scope": object_of(
+        id=INTEGER,
+        scope=TEXT | {"description": "Name of a workflow or of a stream."},
+        count=INTEGER | {"description": "Members."},
+        watchers=INTEGER | {"description": "Connections that are told of the members."},
+    ),
+    "Member": object_of(
+        id=INTEGER | {"description": "Higher for one that has joined later."},
+        client_id=TEXT,
+        client_type={"type": "string", "enum": [client_type.value for client_type in ClientType]},
+        peer=INTEGER,
+        generation=INTEGER,
+        away={"type": "boolean", "description": "Its connection is lost, and it may come back."},
+        metadata={"type": "object"},
+        awareness={"type": ["object", "null"], "description": "Short-lived state, such as a cursor."},
+    ),
     "Failure": object_of(
         code=INTEGER | {"description": "Code of section 12.1 of the protocol; below 1000: an HTTP status."},
         error=TEXT | {"description": "Name of the code."},

@@ -14,6 +14,7 @@ LINKS: Final = (
     ("/api/v1/streams", "streams"),
     ("/api/v1/connections", "connections"),
     ("/api/v1/workflows", "workflows"),
+    ("/api/v1/presence", "presence"),
     ("/api/v1/overload", "overload"),
     ("/metrics", "metrics"),
     ("/healthz", "health"),

@@ -23,6 +23,7 @@ from gateway.connections.links.link_stats import LinkCounter, LinkStats
 from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, link_snapshot
 from gateway.connections.overload.overload import OverloadSnapshot
 from gateway.connections.overload.queues import queued_bytes_of
+from gateway.connections.presence.stats import PresenceStats
 from gateway.connections.sessions.session import Session
 from gateway.ids import Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.durability import Durability
@@ -169,6 +170,8 @@ class CoreSnapshot:
     ended_streams: Mapping[EndReason, int]
     """Streams that have ended to make room for others."""
     workflows: WorkflowStats
+    presence: PresenceStats
+    """Members of all workflows and streams."""
     overload: OverloadSnapshot
     admission: AdmissionStats
     links: Mapping[ClientType, LinkStats]
@@ -277,6 +280,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         views=hub.views,
         ended_streams=hub.ended_streams,
         workflows=core.workflows.stats(),
+        presence=core.presence.stats(),
         overload=core.overload.snapshot(),
         admission=core.admission.stats(),
         links=links.stats(),

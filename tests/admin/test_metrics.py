@@ -21,6 +21,7 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.signals import ReceiverReport
 from tests.admin.files import CHUNK_BYTES, publish
 from tests.connections.memory import World
+from tests.connections.presence.attending import join, watch
 
 Samples = dict[tuple[str, str], float]
 
@@ -82,6 +83,24 @@ async def test_workflows_are_counted_by_their_pattern() -> None:
     patterns = {label: value for (name, label), value in samples.items() if name == "frys_workflows"}
     assert patterns == dict.fromkeys(GraphPattern, 0.0) | {"broadcast": 1.0, "pipeline": 1.0}
     assert samples["frys_collaboration_edges", ""] == 3
+
+
+async def test_members_are_counted() -> None:
+    world = World()
+    one, other = world.peer("one"), world.peer("other")
+    join(one, "wf", a=1)
+    join(other, "wf")
+    watch(one, "wf/loss")
+    world.lose(other)
+    world.settle()
+    transport = httpx.ASGITransport(make_application(world.core, Metrics(world.core)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        samples = await scrape(client)
+    members = {label: value for (name, label), value in samples.items() if name == "frys_presence_members"}
+    assert members == {"present": 1, "lost": 1}
+    assert (samples["frys_presence_scopes", ""], samples["frys_presence_watchers", ""]) == (2, 1)
+    assert (samples["frys_presence_joins_total", ""], samples["frys_presence_leaves_total", ""]) == (2, 0)
+    assert samples["frys_presence_bytes", ""] == len('{"a":1}{}')
 
 
 async def test_what_becomes_of_messages_that_are_acknowledged(gateway: Gateway, http: httpx.AsyncClient) -> None:

@@ -93,7 +93,7 @@ def test_the_document_is_well_formed() -> None:
     for reference in references(DOCUMENT):
         assert resolve(reference)
     ids = [operation["operationId"] for _, _, operation, _ in operations()]
-    assert len(ids) == len(set(ids)) == 13
+    assert len(ids) == len(set(ids)) == 15
     for path, _, operation, parameters in operations():
         assert path.startswith("/")
         in_path = {parameter["name"] for parameter in parameters if parameter["in"] == "path"}
@@ -125,7 +125,17 @@ def test_a_status_that_it_promises_can_happen() -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    ["getState", "publish", "deleteStream", "getSummary", "listStreams", "listConnections", "listWorkflows"],
+    [
+        "getState",
+        "publish",
+        "deleteStream",
+        "getSummary",
+        "listStreams",
+        "listConnections",
+        "listWorkflows",
+        "listScopes",
+        "listMembers",
+    ],
 )
 async def test_it_has_all_parameters_that_an_operation_takes(http: httpx.AsyncClient, operation: str) -> None:
     """Another one is refused, by a message that names those of the document."""
@@ -135,7 +145,8 @@ async def test_it_has_all_parameters_that_an_operation_takes(http: httpx.AsyncCl
         if node["operationId"] == operation
     ]
     query = [parameter["name"] for parameter in parameters if parameter["in"] == "query"]
-    response = await http.request(method.upper(), path.replace("{name}", "wf/a"), params={"tensr": "a"})
+    where = path.replace("{name}", "wf/a").replace("{scope}", "wf")
+    response = await http.request(method.upper(), where, params={"tensr": "a"})
     rule = f"known are {', '.join(query)}" if query else "it has none"
     problem = f"{method.upper()} of this path has no query parameter 'tensr': {rule}"
     assert failure_of(response, Code.INVALID_REQUEST, 400) == problem
@@ -157,6 +168,11 @@ async def test_answers_keep_to_it(gateway: Gateway, http: httpx.AsyncClient) -> 
         for path in ("/healthz", "/readyz", *lists, "/api/v1/summary", "/api/v1/openapi.json"):
             check_answer(await http.get(path), path)
         assert (await http.get("/api/v1/workflows")).json()["workflows"][0]["edges"]
+        async with client.presence("wf", metadata={"a": 1}) as presence:
+            presence.set_awareness({"cursor": 1})
+            check_answer(await http.get("/api/v1/presence"), "/api/v1/presence")
+            for scope in ("wf", "none", "wf/**"):
+                check_answer(await http.get(f"/api/v1/presence/{scope}"), "/api/v1/presence/{scope}")
         for path in lists:
             check_answer(await http.get(f"{path}?limit=x"), path)
         for path, order in zip(lists, ("bytes_per_s", "waiting_bytes", "messages_per_s"), strict=True):

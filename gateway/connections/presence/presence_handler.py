@@ -58,6 +58,8 @@ class PresenceHandler:
         """Members with awareness with the time at which it ends, the first to end first."""
         self._members = self._watchers = self._bytes = 0
         self._joins = self._leaves = 0
+        self._last_scope = 0
+        """Number of the newest scope."""
         self.sweep = Sweep(lambda: settings.sweep_interval_s, self._sweep)
 
     def __iter__(self) -> Iterator[Scope]:
@@ -76,7 +78,7 @@ class PresenceHandler:
                 that it had.
         """
         name = check_scope(request.scope)
-        scope = self._scopes.get(name) or Scope(name)
+        scope = self._scopes.get(name) or Scope(name, self._last_scope + 1)
         if request.metadata is None and request.watch is None:
             self._leave_scope(session, scope)
         else:
@@ -85,6 +87,7 @@ class PresenceHandler:
                 metadata = json_of("the metadata of ATTEND", request.metadata, MAX_METADATA_BYTES)
             self._check(session, scope, metadata, request.watch)
             self._scopes[name] = scope
+            self._last_scope = max(self._last_scope, scope.number)
             self._attended.setdefault(session, {})[name] = scope
             self._watch(session, scope, request.watch)
             if metadata is None:
@@ -179,9 +182,9 @@ class PresenceHandler:
             self._remove(scope, member)  # another program had the name
             member = None
         if member is None:
-            member = ScopeMember(session, session.peer, metadata)
             self._members += 1
             self._joins += 1
+            member = ScopeMember(session, session.peer, metadata, number=self._joins)
             self._bytes += len(metadata)
         elif member.session is session and member.metadata == metadata:
             return

@@ -35,16 +35,18 @@ class Scope:
 
     Attributes:
         name: name of the workflow or stream.
+        number: number that no other scope has had; scopes are listed in its order.
         roster: its members.
         watchers: the connections that watch it.
         behind: those of them that were not told everything yet, because they do not read.
         changed: the roster has changed since watchers were told last, or a watcher has come.
     """
 
-    __slots__ = ("behind", "changed", "name", "roster", "watchers")
+    __slots__ = ("behind", "changed", "name", "number", "roster", "watchers")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, number: int = 0) -> None:
         self.name = name
+        self.number = number
         self.roster = Roster()
         self.watchers: dict[Session, Watcher] = {}
         self.behind: dict[Watcher, None] = {}

@@ -34,6 +34,8 @@ class ScopeMember:
     """Metadata as JSON."""
     version: int = 0
     """Version of the roster that brought the newest metadata or connection."""
+    number: int = 0
+    """Number that no other member of the scope has; members are listed in its order."""
     awareness: AwarenessState | None = None
     written: bytes = field(init=False)
     """The member as MEMBERS describes it (spec section 16.2)."""

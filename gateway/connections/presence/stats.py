@@ -32,6 +32,7 @@ class PresenceStats:
 class ScopeSnapshot:
     """One scope."""
 
+    id: int
     scope: str
     count: int
     watchers: int
@@ -41,6 +42,8 @@ class ScopeSnapshot:
 class MemberSnapshot:
     """One member of a scope."""
 
+    id: int
+    """Number of the member: higher for one that has joined later."""
     client_id: str
     client_type: ClientType
     peer: int
@@ -55,13 +58,14 @@ class MemberSnapshot:
 
 def scope_snapshot(scope: Scope) -> ScopeSnapshot:
     """Return the numbers of one scope."""
-    return ScopeSnapshot(scope.name, scope.count, len(scope.watchers))
+    return ScopeSnapshot(scope.number, scope.name, scope.count, len(scope.watchers))
 
 
 def member_snapshot(member: ScopeMember) -> MemberSnapshot:
     """Return one member."""
     peer = member.peer
     return MemberSnapshot(
+        member.number,
         peer.client_id,
         peer.client_type,
         peer.id,

@@ -21,6 +21,7 @@ def test_a_scope_and_its_members() -> None:
     found = scope_snapshot(scope)
     assert (found.scope, found.count, found.watchers) == ("wf", 2, 1)
     first, second = map(member_snapshot, scope.roster.members.values())
+    assert (found.id, first.id, second.id) == (1, 1, 2)
     assert (first.client_id, first.client_type, first.metadata, first.awareness, first.away) == (
         "one",
         ClientType.AGENT,
