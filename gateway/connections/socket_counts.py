@@ -20,7 +20,9 @@ class TcpInfo(NamedTuple):
     unsent_bytes: int
     """Bytes in the socket that have not been sent."""
     unacknowledged_bytes: int
-    """Bytes, about, that were sent and not acknowledged."""
+    """Bytes, at most, that were sent and not acknowledged."""
+    acknowledged_bytes: int
+    """Bytes that the peer's system has taken so far."""
     busy_s: float
     """Time in which something was to be sent or acknowledged."""
     reader_limited_s: float

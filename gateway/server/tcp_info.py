@@ -9,9 +9,10 @@ from typing import Final, Protocol
 
 from gateway.connections.socket_counts import TcpInfo
 
-_LAYOUT: Final = struct.Struct("=7xB8xI4xI40xII24xI40xI12xQQQQ")
-"""The fields that are read: flags, snd_mss, unacked, rtt, rttvar, total_retrans, notsent_bytes, delivery_rate,
-busy_time, rwnd_limited, sndbuf_limited. Kernels since Linux 4.10 have them there, and newer ones more behind them."""
+_LAYOUT: Final = struct.Struct("=7xB8xI4xI40xII24xI16xQ16xI12xQQQQ")
+"""The fields that are read: flags, snd_mss, unacked, rtt, rttvar, total_retrans, bytes_acked, notsent_bytes,
+delivery_rate, busy_time, rwnd_limited, sndbuf_limited. Kernels since Linux 4.10 have them there, and newer ones more
+behind them."""
 _APPLICATION_LIMITED: Final = 0x01
 
 
@@ -47,7 +48,8 @@ def parse_tcp_info(data: bytes) -> TcpInfo | None:
     """Return the values of ``struct tcp_info``; ``None`` if it is shorter: an older kernel."""
     if len(data) < _LAYOUT.size:
         return None
-    flags, mss, unacked, rtt, deviation, retransmits, unsent, rate, busy, reader, buffer = _LAYOUT.unpack_from(data)
+    values = _LAYOUT.unpack_from(data)
+    flags, mss, unacked, rtt, deviation, retransmits, acknowledged, unsent, rate, busy, reader, buffer = values
     return TcpInfo(
         rtt_s=rtt / 1e6,
         rtt_deviation_s=deviation / 1e6,
@@ -56,6 +58,7 @@ def parse_tcp_info(data: bytes) -> TcpInfo | None:
         retransmits=retransmits,
         unsent_bytes=unsent,
         unacknowledged_bytes=unacked * mss,
+        acknowledged_bytes=acknowledged,
         busy_s=busy / 1e6,
         reader_limited_s=reader / 1e6,
         buffer_limited_s=buffer / 1e6,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
@@ -15,6 +17,7 @@ from gateway.connections.core_settings import CoreSettings
 from gateway.connections.heartbeat.pace import HeartbeatSettings
 from gateway.connections.outbound.bulk_window import BULK_WRITE_BYTES
 from gateway.errors import Code
+from gateway.protocol.messages import ClientType
 from gateway.protocol.wire import SUBPROTOCOL_JSON
 from gateway.testing import running_gateway
 from tests.integration.peer import publisher_of, raw_peer, raw_websocket, subscriber_of, until
@@ -88,6 +91,36 @@ async def test_a_program_that_reads_bulk_and_answers_no_ping_is_closed(gateway: 
         for _ in range(8):
             await publisher.publish(0, bytes(BULK_WRITE_BYTES + 1))
         assert await closed_with(hanging.websocket) == Code.HEARTBEAT_TIMEOUT
+
+
+async def test_a_silent_person_on_a_slow_link_stays_while_a_large_text_comes(gateway: Gateway) -> None:
+    """The answer to a ping waits behind the text, which takes longer than a silent client is waited for."""
+    hello = '{"message_type":"hello","client_type":"admin_panel","payload":{"versions":[1]}}'
+    async with (
+        publisher_of(gateway.url, "wf/large") as publisher,
+        raw_websocket(gateway.url, SUBPROTOCOL_JSON) as person,
+    ):
+        await person.send(hello)
+        await person.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf/large"}}')
+        while b"subscribed" not in str(await person.recv()).encode():
+            pass
+        await let_pass(gateway, 2)
+        transport = person.transport
+        transport.pause_reading()
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        await publisher.publish_large(0, bytes(5 * 2**20))
+        (session,) = [each for each in gateway.core.pool if each.peer.client_type is ClientType.ADMIN_PANEL]
+        for _ in range(10):
+            await let_pass(gateway, 0.5)
+            transport.resume_reading()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            transport.pause_reading()
+        assert session.connection.transport.waiting_bytes()
+        assert not session.connection.closed
+        transport.resume_reading()
+        while len(await person.recv()) < 5 * 2**20:
+            pass
 
 
 async def test_a_client_that_does_not_read_bulk_stays_as_long_as_it_says_something(gateway: Gateway) -> None:

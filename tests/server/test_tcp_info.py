@@ -46,10 +46,10 @@ def test_fields_are_taken_from_their_places() -> None:
     data[7] = 0x03
     for at, value in ((16, 1448), (24, 10), (68, 40_000), (72, 5_000), (100, 7), (144, 65_536)):
         data[at : at + 4] = value.to_bytes(4, sys.byteorder)
-    for at, value in ((160, 250_000), (168, 3_000_000), (176, 2_616_000), (184, 1_000)):
+    for at, value in ((120, 5_000_000_000), (160, 250_000), (168, 3_000_000), (176, 2_616_000), (184, 1_000)):
         data[at : at + 8] = value.to_bytes(8, sys.byteorder)
     info = parse_tcp_info(bytes(data))
-    assert info == (0.04, 0.005, 250_000.0, True, 7, 65_536, 14_480, 3.0, 2.616, 0.001)
+    assert info == (0.04, 0.005, 250_000.0, True, 7, 65_536, 14_480, 5_000_000_000, 3.0, 2.616, 0.001)
 
 
 @linux

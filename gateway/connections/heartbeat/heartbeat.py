@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from gateway.connections.heartbeat.deaf_watch import DeafWatch
+from gateway.connections.heartbeat.outflow_watch import OutflowWatch
 from gateway.connections.heartbeat.pace import CALM, HeartbeatSettings, calm_after, less_calm, ping_interval_s
 from gateway.connections.heartbeat.timer_wheel import TimerWheel
 from gateway.connections.ports import Clock
@@ -87,6 +88,7 @@ class Heartbeat:
         }
         """Most ticks between two pings of one connection, by type and calm."""
         self._deaf = DeafWatch(self._patience)
+        self._outflow = OutflowWatch()
         self._wheel: TimerWheel[PeerId] = TimerWheel(WHEEL_TICKS)
         self.tick = 0
         self._swept_s = clock.monotonic_s()
@@ -117,7 +119,7 @@ class Heartbeat:
             for peer in self._wheel.turn():
                 session = self._pool.get(peer)
                 if session is None or session.connection.closed:
-                    self._deaf.forget(peer)
+                    self._forget(peer)
                 else:
                     self._look(session)
                 looks += 1
@@ -155,6 +157,9 @@ class Heartbeat:
         if session.heard:
             session.heard = False
             session.alive_tick = tick
+            self._outflow.forget(session.peer.id)
+        elif session.asked_ns and self._outflow.moves(session):
+            session.alive_tick = tick
         silent = tick - session.alive_tick
         if silent >= self._patience:
             self._give_up(session, f"nothing was received for {PATIENCE} heartbeat intervals")
@@ -185,5 +190,9 @@ class Heartbeat:
 
     def _give_up(self, session: Session, problem: str) -> None:
         session.fail(ProtocolViolation(Code.HEARTBEAT_TIMEOUT, problem))
-        self._deaf.forget(session.peer.id)
+        self._forget(session.peer.id)
         self._lost(session)
+
+    def _forget(self, peer: PeerId) -> None:
+        self._deaf.forget(peer)
+        self._outflow.forget(peer)

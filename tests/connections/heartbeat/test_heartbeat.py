@@ -384,6 +384,20 @@ def test_a_client_that_does_not_read_but_pings_is_not_closed_for_pings_that_it_h
     assert len(peer.transport.pings) == 1
 
 
+def test_a_silent_client_that_takes_a_large_message_slowly_stays() -> None:
+    hall = Hall()
+    peer = hall.peer(answers=True)
+    hall.pass_time(30.0)
+    hall.answering.clear()
+    for waiting in range(300_000, 0, -1000):
+        peer.transport.waiting = waiting
+        hall.pass_time(1.0)
+    assert peer.close_code() is None
+    assert len(peer.transport.pings) == 1
+    hall.pass_time(BOUND * 20.0 + 10.0)
+    assert peer.close_code() == Code.HEARTBEAT_TIMEOUT
+
+
 def test_a_closed_connection_is_left_alone() -> None:
     hall = Hall()
     peer = hall.peer()

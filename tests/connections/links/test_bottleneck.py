@@ -18,6 +18,7 @@ def info(busy_s: float, reader_limited_s: float = 0.0) -> TcpInfo:
         retransmits=0,
         unsent_bytes=16_384,
         unacknowledged_bytes=32_768,
+        acknowledged_bytes=1_000_000,
         busy_s=busy_s,
         reader_limited_s=reader_limited_s,
         buffer_limited_s=0.0,
