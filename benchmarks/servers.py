@@ -16,7 +16,9 @@ from benchmarks.build import FORWARDER
 from benchmarks.processes import Server, VerificationFailed, serving
 
 SERVER_CORE: Final = min(os.sched_getaffinity(0))
-GATEWAY: Final = (sys.executable, "-m", "gateway", "serve", "--host", "127.0.0.1", "--port", "0", "--admin-port", "0")
+CLIENTS_COME_AT_ONCE: Final = ("--config", str(Path(__file__).with_name("gateway.toml")))
+ANY_PORT: Final = ("--host", "127.0.0.1", "--port", "0", "--admin-port", "0")
+GATEWAY: Final = (sys.executable, "-m", "gateway", "serve", *CLIENTS_COME_AT_ONCE, *ANY_PORT)
 
 _LISTENING: Final = re.compile(r"listening on (?:ws://)?127\.0\.0\.1:(?P<port>\d+)")
 _NATS_LISTENING: Final = re.compile(r"Listening for client connections on 127\.0\.0\.1:(?P<port>\d+)")

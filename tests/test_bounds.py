@@ -245,6 +245,9 @@ REACHED_BY = {
     ),
     "streams, all of the gateway": "streams/test_stream_registry.py:test_ids_differ_and_the_number_is_bounded",
     "connections": ("connections/admission/test_admission.py:test_connections_past_the_bound_are_told_to_come_later"),
+    "clients that wait for their handshake": (
+        "connections/admission/test_admission.py:test_a_gateway_that_cannot_keep_up_lets_so_many_wait_and_panels_in"
+    ),
     "sockets that have not asked for a WebSocket": (
         "server/test_listener.py:test_of_very_many_half_open_sockets_the_oldest_is_dropped"
     ),

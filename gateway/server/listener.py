@@ -19,6 +19,7 @@ from gateway.errors import Code
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
 from gateway.server.descriptors import DescriptorReserve, descriptor_limit
 from gateway.server.door import Door, http_answer
+from gateway.server.endpoint import AcceptedSocket
 from gateway.server.loop import sleep
 from gateway.server.loop_lag import watch_loop
 from gateway.server.receivers import Receivers
@@ -42,7 +43,7 @@ WATCH_INTERVAL_S = 1.0
 
 
 class Listener:
-    """Sockets of the server; the :class:`~gateway.server.websocket.Endpoint` of all its WebSockets.
+    """Sockets of the server; the :class:`~gateway.server.endpoint.Endpoint` of all its WebSockets.
 
     Args:
         core: takes in the connections.
@@ -59,13 +60,15 @@ class Listener:
         self._server: asyncio.Server | None = None
         self.addresses: Sequence[str] = ()
         self._recurring: list[asyncio.Task[None]] = []
-        self._open: set[WebSocketConnection] = set()
+        self._open: set[AcceptedSocket] = set()
         self._all_closed = asyncio.Event()
         self._all_closed.set()
-        self._handshaking: dict[WebSocketConnection, float] = {}
+        self._handshaking: dict[AcceptedSocket, float] = {}
         """Sockets that have not asked for a WebSocket yet, by the time at which they were accepted; oldest first."""
-        self._ended: deque[WebSocketConnection] = deque()
+        self._ended: deque[AcceptedSocket] = deque()
         """Sockets whose peers send no more."""
+        self._lost: deque[Session] = deque()
+        """Sessions whose sockets are gone, and that are to be disconnected."""
         self._reserve = DescriptorReserve(descriptor_limit())
         self.door = Door(core.admission, core.clock)
         self.read_memory = ReadMemory()
@@ -127,13 +130,15 @@ class Listener:
         except TimeoutError:
             for websocket in list(self._open):
                 websocket.abort()
+        while self._lost:
+            self._disconnect_lost()
         for task in self._recurring:
             task.cancel()
         await asyncio.gather(*self._recurring, return_exceptions=True)
 
     # Called by the WebSockets: the Endpoint.
 
-    def accepted(self, websocket: WebSocketConnection) -> None:
+    def accepted(self, websocket: AcceptedSocket) -> None:
         """Note an accepted socket, whose handshake is to come; refuse it if file descriptors run short."""
         self._open.add(websocket)
         self._all_closed.clear()
@@ -153,7 +158,7 @@ class Listener:
             del self._handshaking[oldest]
             oldest.abort()
 
-    def opened(self, websocket: WebSocketConnection, subprotocol: str) -> tuple[Session, Receivers]:
+    def opened(self, websocket: AcceptedSocket, subprotocol: str) -> tuple[Session, Receivers]:
         """Connect a socket whose handshake is done; return its session and the receivers of its messages."""
         self._handshaking.pop(websocket, None)
         if subprotocol != SUBPROTOCOL_JSON:
@@ -162,13 +167,13 @@ class Listener:
         form = TextSession(self._renderer, core.dispatcher, core.clock, core.settings.limits)
         return core.connect(websocket, form), Receivers(_refuse_binary, form.receive)
 
-    def ended(self, websocket: WebSocketConnection) -> None:
+    def ended(self, websocket: AcceptedSocket) -> None:
         """Close a socket whose peer sends no more, a few of them in each turn."""
         if not self._ended:
             self._core.clock.call_soon(self._close_ended)
         self._ended.append(websocket)
 
-    def closed(self, websocket: WebSocketConnection, session: Session | None) -> None:
+    def closed(self, websocket: AcceptedSocket, session: Session | None) -> None:
         """Forget a socket that is gone, and disconnect its session if it had one."""
         self._open.discard(websocket)
         if not self._open:
@@ -176,7 +181,20 @@ class Listener:
         self._handshaking.pop(websocket, None)
         self.door.left(websocket)
         if session is not None:
-            self._core.disconnect(session)
+            # Thousands of connections may be lost in one turn, and others have messages to send.
+            self._lost.append(session)
+            self.slices.begin(self._disconnect_lost)
+
+    def _disconnect_lost(self) -> bool:
+        """Disconnect the next session whose socket is gone."""
+        if not self._lost:
+            return False
+        session = self._lost.popleft()
+        if self._lost:
+            # Before: the others are disconnected also behind one that fails.
+            self.slices.add(self._disconnect_lost)
+        self._core.disconnect(session)
+        return False
 
     def _close_ended(self) -> None:
         try:
@@ -187,7 +205,7 @@ class Listener:
             if self._ended:
                 self._core.clock.call_soon(self._close_ended)
 
-    def _refuse_socket(self, websocket: WebSocketConnection) -> None:
+    def _refuse_socket(self, websocket: AcceptedSocket) -> None:
         problem = "the gateway is short of file descriptors: try again later\n"
         websocket.refuse(http_answer(HTTPStatus.SERVICE_UNAVAILABLE, problem))
         self._core.refused_sockets = self._reserve.refused

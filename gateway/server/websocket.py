@@ -8,61 +8,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol, cast
+from typing import cast
 
 from websockets.http11 import Request
 from websockets.protocol import State as WebSocketState
 
-from gateway.connections.input_budget import InputBudget
 from gateway.connections.sessions.session import Session
-from gateway.connections.slices import Slices
 from gateway.connections.socket_counts import SocketCounts
 from gateway.protocol.wire import Buffer
-from gateway.server.door import Door
+from gateway.server.endpoint import Endpoint
 from gateway.server.library import Library, WebSocketMessage, WebSocketPong
 from gateway.server.peer_address import peer_address_of
-from gateway.server.receivers import NO_RECEIVERS, Receivers
+from gateway.server.receivers import NO_RECEIVERS
 from gateway.server.request_head import RequestHead
 from gateway.server.write_limits import FIRST, DrainMeter, socket_counts_of
 from gateway.websocket.frame_reader import Foreign, FrameReader
 from gateway.websocket.headers import ping_header
-from gateway.websocket.read_memory import ReadMemory
 
 FULL_READS_A_TURN = 8
 """Number of reads that filled their buffer, after which other sockets get their turn."""
 
 CLOSE_TIMEOUT_S = 5.0
 """Longest time in which a peer answers a close of ours, or reads the bytes that wait for it."""
-
-
-class Endpoint(Protocol):
-    """The gateway, as a WebSocket sees it."""
-
-    max_frame_bytes: int
-    slices: Slices
-    """Long work of all connections."""
-    input_budget: InputBudget
-    """Time of a turn for fresh input."""
-    read_memory: ReadMemory
-    """Memory that all connections of an event loop read into."""
-
-    def accepted(self, websocket: WebSocketConnection) -> None:
-        """Note an accepted socket; its handshake is to come."""
-
-    door: Door
-    """Decision whether a socket that asks for a WebSocket gets one now."""
-
-    def opened(self, websocket: WebSocketConnection, subprotocol: str) -> tuple[Session, Receivers]:
-        """Return the session of a socket whose handshake is done, and the receivers of its messages."""
-
-    def ponged(self, session: Session, payload: bytes) -> None:
-        """Take the answer of a peer's transport to a ping."""
-
-    def ended(self, websocket: WebSocketConnection) -> None:
-        """Close a socket whose peer sends no more, in its turn."""
-
-    def closed(self, websocket: WebSocketConnection, session: Session | None) -> None:
-        """Forget a socket that is gone."""
 
 
 class WebSocketConnection(asyncio.BufferedProtocol):
@@ -310,6 +277,22 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     # The WebSocket protocol.
 
     def _shake_hands(self, data: memoryview) -> None:
+        if not self._endpoint.input_budget.spent():
+            self._take_head(data)
+            return
+        # Thousands of clients may come in one turn, and others have messages to send.
+        self.pause_reading()
+        self._endpoint.door.wait()
+        self._endpoint.slices.add(partial(self._shake_hands_later, bytes(data)))
+
+    def _shake_hands_later(self, data: bytes) -> bool:
+        self._endpoint.door.go()
+        if not self._transport.is_closing():
+            self._take_head(memoryview(data))
+            self.resume_reading()
+        return False
+
+    def _take_head(self, data: memoryview) -> None:
         head = self._head
         if head is None:
             return  # the answer was no; bytes that come before the peer notices are discarded

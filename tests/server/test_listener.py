@@ -9,6 +9,7 @@ import pytest
 
 from gateway.connections.core import Core
 from gateway.connections.core_settings import CoreSettings
+from gateway.connections.sessions.session import Session
 from gateway.protocol.wire import SUBPROTOCOL_JSON
 from gateway.security.allow_all import AllowAll
 from gateway.server.listener import Listener
@@ -141,3 +142,54 @@ def test_a_client_that_is_refused_before_its_handshake_is_no_connection() -> Non
     assert bytes(refused.transport.sent).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert len(server.world.core.pool) == 1
     refused.vanish()
+
+
+def test_connections_that_are_lost_at_the_same_time_are_disconnected_in_several_turns() -> None:
+    server = MemoryServer()
+    sockets = [server.socket() for _ in range(5)]
+    server.world.take_one_step_a_turn()
+    for each in sockets:
+        each.vanish()
+    left = [len(server.world.core.pool)]
+    while server.world.clock.turn():
+        left.append(len(server.world.core.pool))
+    assert left == sorted(left, reverse=True)
+    assert set(left) >= {4, 3, 2, 1, 0}
+
+
+def test_a_session_that_fails_as_it_is_disconnected_leaves_none_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = MemoryServer()
+    sockets = [server.socket() for _ in range(4)]
+    failing = next(iter(server.world.core.pool))
+    disconnect = Core.disconnect
+
+    def fail(core: Core, session: Session) -> None:
+        disconnect(core, session)
+        if session is failing:
+            raise ValueError("a bug")
+
+    monkeypatch.setattr(Core, "disconnect", fail)
+    server.world.take_one_step_a_turn()
+    for each in reversed(sockets):
+        each.vanish()
+    server.world.turn()
+    assert not len(server.world.core.pool)
+
+
+def test_handshakes_that_come_at_the_same_time_are_done_in_several_turns() -> None:
+    server = MemoryServer()
+    sockets = [Socket(server) for _ in range(6)]
+    server.world.take_one_step_a_turn()
+    for each in sockets:
+        each.push(REQUEST)
+    assert [each.transport.reading for each in sockets] == [True] + [False] * 5
+    sockets[3].transport.aborted = True
+    there = [len(server.world.core.pool)]
+    assert server.world.core.admission.waiting == 5
+    while server.world.clock.turn():
+        there.append(len(server.world.core.pool))
+    assert there == sorted(there)
+    assert set(there) == {1, 2, 3, 4, 5}
+    assert server.world.core.admission.waiting == 0
+    assert [each.transport.reading for each in sockets] == [True] * 3 + [False] + [True] * 2
+    assert [bool(each.transport.sent) for each in sockets] == [True] * 3 + [False] + [True] * 2

@@ -26,6 +26,10 @@ FULL_RETURN_S: Final = 5.0
 LINE_PER_S: Final = 1000.0
 """Clients in a second that are to return, if the rate of handshakes has no bound."""
 
+MAX_WAITING: Final = 2048
+"""Clients that wait for their handshake, as long as the rate has a bound: a second or two. A gateway that does not keep
+up with the rate tells the others to return, instead of having them wait until they give up."""
+
 SOCKETS_PER_CONNECTION: Final = 2
 """Sockets that an address may have for each of its connections: those beyond are told so, and not taken."""
 
@@ -85,6 +89,7 @@ class Admission:
 
     Attributes:
         settings: the bounds.
+        waiting: clients that have asked for a WebSocket and have not had their turn, as the server counts them.
         admitted: clients that were admitted before their handshake, by the type that they claimed.
         refused: clients that were not, or were closed when they had said HELLO; by reason, and by type.
     """
@@ -98,6 +103,7 @@ class Admission:
     ) -> None:
         self.settings = settings
         self._max_connections = max_connections
+        self.waiting = 0
         self._reserved_connections = min(settings.reserved_connections, max_connections // RESERVED_PART)
         self._population = population
         self._draw = draw
@@ -194,11 +200,8 @@ class Admission:
         if limit and self._addresses.connections_of(address) >= limit:
             fault = f"your address has address_connections={limit} already"
             return Reason.ADDRESS, fault, FULL_RETURN_S * (1.0 + self._draw())
-        kept_connections = kept_handshakes = 0
-        if kind is not ClientType.ADMIN_PANEL:
-            kept_connections = self._reserved_connections
-            kept_handshakes = settings.handshake_burst // RESERVED_PART
-        if self._population.connections >= self._max_connections - kept_connections:
+        is_panel = kind is ClientType.ADMIN_PANEL
+        if self._population.connections >= self._max_connections - (0 if is_panel else self._reserved_connections):
             return Reason.MAX_CONNECTIONS, self._full(), self._full_return_s(now_s)
         fault_of_type = None if kind is None else self._spent(kind)
         if fault_of_type is not None:
@@ -208,7 +211,9 @@ class Admission:
         if wait_s is not None:
             per_s = settings.address_handshakes_per_s
             return Reason.ADDRESS, f"your address connects more often than address_handshakes_per_s={per_s:g}", wait_s
-        if settings.handshakes_per_s and not self._turnstile.take(now_s, kept_handshakes):
+        kept = 0 if is_panel else settings.handshake_burst // RESERVED_PART
+        is_crowded = self.waiting > MAX_WAITING and not is_panel
+        if settings.handshakes_per_s and (is_crowded or not self._turnstile.take(now_s, kept)):
             return Reason.HANDSHAKES, "many clients connect at the moment", self._turnstile.return_after_s(now_s)
         return None
 

@@ -29,7 +29,7 @@ class AdmissionSettings:
 
     handshakes_per_s: float = 1000.0
     """WebSocket handshakes that are done in a second; further clients are told when to return."""
-    handshake_burst: int = 1000
+    handshake_burst: int = 2000
     """Handshakes that are done at once after a calm time. An eighth of them is for admin panels only."""
     reserved_connections: int = 64
     """Connections out of ``max_connections`` that are kept free for admin panels; an eighth of all at most."""

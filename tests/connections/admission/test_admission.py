@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.admission.admission import ADMIT, Admission, Reason, RetryAfter
+from gateway.connections.admission.admission import ADMIT, MAX_WAITING, Admission, Reason, RetryAfter
 from gateway.connections.admission.population import Population
 from gateway.connections.admission.settings import AdmissionSettings, ClientBudget
 from gateway.errors import Action, Code, ProtocolViolation, action_of
@@ -84,6 +84,20 @@ def test_a_storm_is_spread_over_a_time_that_grows_with_it() -> None:
     assert waits_s == sorted(waits_s)
     for second in range(1, 20):
         assert 70 <= sum(second <= wait_s < second + 1 for wait_s in waits_s) <= 90
+
+
+def test_a_gateway_that_cannot_keep_up_lets_so_many_wait_and_panels_in() -> None:
+    gate = Gate()
+    gate.admission.waiting = MAX_WAITING
+    assert gate.come() is None
+    gate.admission.waiting += 1
+    refusal = gate.come(ClientType.AGENT)
+    assert refusal is not None
+    assert refusal.reason is Reason.HANDSHAKES
+    assert gate.come(ClientType.ADMIN_PANEL) is None
+    unbounded = Gate(handshakes_per_s=0)
+    unbounded.admission.waiting = 10**6
+    assert unbounded.come() is None
 
 
 def test_one_address_has_so_many_connections_and_no_more_than_twice_as_many_sockets() -> None:
