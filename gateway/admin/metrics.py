@@ -58,6 +58,11 @@ class CoreCollector(Collector):
         yield from _links(snapshot.links)
         yield from _presence(snapshot.presence)
         yield Gauge(
+            "frys_held_publishers",
+            "Connections that are not read, because their type or workflow has published more than its budget.",
+            snapshot.publish_rates.held_publishers,
+        )
+        yield Gauge(
             "frys_observers",
             "Receivers that take acknowledged streams without acknowledging, one for each connection and stream.",
             snapshot.observers,

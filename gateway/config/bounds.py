@@ -27,16 +27,8 @@ MAX_SECONDS: Final = 1e9
 MIN_SECONDS: Final = 0.01
 """Shortest time: below it, a loop that is busy for a moment would be taken for a peer that is dead."""
 
-MAY_BE_ZERO: Final = frozenset(
-    {
-        "delivery.max_event_hold_s",
-        "history.max_age_s",
-        "presence.grace_s",
-        "admission.handshakes_per_s",
-        "admission.address_handshakes_per_s",
-    }
-)
-"""Times and rates of which 0 is none: nobody is waited for, no history is kept, and clients come as they like."""
+MAY_BE_ZERO: Final = frozenset({"delivery.max_event_hold_s", "history.max_age_s", "presence.grace_s"})
+"""Times of which 0 is none: nobody is waited for, and no history is kept."""
 
 MAX_INTEGER: Final = 2**53 - 1
 """Highest integer that every JSON parser reads exactly."""
@@ -87,7 +79,8 @@ def _check_numbers(settings: CoreSettings | StreamConfig, where: str = "") -> No
     for key, value in _numbers_of(settings, ""):
         _check_highest(key, value, where)
         lowest = 0 if key in MAY_BE_ZERO else MIN_SECONDS
-        if key.endswith("_s") and value < lowest:
+        # A rate may be 0, too: then it has no bound.
+        if key.endswith("_s") and not key.endswith("_per_s") and value < lowest:
             raise InvalidArgument(f"{key}{where} is {value}: it takes {lowest} or more")
 
 

@@ -42,6 +42,7 @@ from gateway.connections.ports import (
     Transport,
 )
 from gateway.connections.presence.presence_handler import PresenceHandler
+from gateway.connections.rates.publish_rates import PublishRates
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.grant import TypeAuthorizer
 from gateway.connections.sessions.greeting import Greeter
@@ -204,11 +205,13 @@ class Core:
             self.admission,
             self._part,
         )
+        self.publish_rates = PublishRates(self.pool, settings.admission, clock)
         self.sweeps = (
             Sweep(lambda: self.heartbeat.tick_s, self.heartbeat.sweep),
             Sweep(lambda: settings.consumer_sweep_interval_s, self.sweep_consumers),
             Sweep(lambda: self.workflows.pause_s, self.workflows.begin_sweep),
             self.presence.sweep,
+            self.publish_rates.sweep,
             Sweep(lambda: SAMPLE_S, self.links.sweep),
             Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
             Sweep(lambda: SWEEP_INTERVAL_S, self.overload.sweep),

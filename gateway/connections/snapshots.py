@@ -24,6 +24,7 @@ from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality
 from gateway.connections.overload.overload import OverloadSnapshot
 from gateway.connections.overload.queues import queued_bytes_of
 from gateway.connections.presence.stats import PresenceStats
+from gateway.connections.rates.publish_rates import PublishRateStats
 from gateway.connections.sessions.session import Session
 from gateway.ids import Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.durability import Durability
@@ -175,6 +176,7 @@ class CoreSnapshot:
     overload: OverloadSnapshot
     admission: AdmissionStats
     links: Mapping[ClientType, LinkStats]
+    publish_rates: PublishRateStats
 
 
 MAX_LISTED_GROUPS: Final = 32
@@ -284,6 +286,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         overload=core.overload.snapshot(),
         admission=core.admission.stats(),
         links=links.stats(),
+        publish_rates=core.publish_rates.stats(),
         **sums,
     )
 

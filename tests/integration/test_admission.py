@@ -153,6 +153,18 @@ async def test_a_type_that_was_claimed_falsely_is_no_way_in() -> None:
         assert "client_type" in closed.value.rcvd.reason
 
 
+async def test_a_publisher_above_its_budget_is_slowed_down_and_loses_nothing() -> None:
+    async with (
+        running(agent=ClientBudget(messages_per_s=2000)) as gateway,
+        connect(gateway.url, client_type="agent") as publisher,
+        connect(gateway.url, client_type="workflow") as other,
+        other.subscribe("wf/a") as messages,
+    ):
+        receipts = asyncio.gather(*(publisher.publish("wf/a", np.array(n), kind="event") for n in range(4000)))
+        assert [int((await anext(messages)).tensor) for _ in range(4000)] == list(range(4000))
+        assert [receipt.offset for receipt in await receipts] == list(range(4000))
+
+
 async def test_an_sdk_client_returns_when_it_was_told_to() -> None:
     async with running(handshakes_per_s=20, handshake_burst=8) as gateway, AsyncExitStack() as stack:
         patient = Backoff(base_s=0.01, cap_s=3600.0, later_s=3600.0)  # nothing but the gateway's word brings it back

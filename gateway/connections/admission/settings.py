@@ -12,11 +12,35 @@ Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
+class PublishBudget:
+    """Bounds on what a group of clients publishes to streams; 0: none. Publishers above it are slowed down."""
+
+    messages_per_s: float = 0.0
+    """Messages in a second."""
+    bytes_per_s: float = 0.0
+    """Bytes in a second of these messages, as they were published."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a bound."""
+        return bool(self.messages_per_s or self.bytes_per_s)
+
+
+@dataclass(frozen=True, slots=True)
 class ClientBudget:
     """Bounds on all clients of one type together; 0: none."""
 
     connections: int = 0
     """Connections at once; one more is closed with ``TOO_MANY_CONNECTIONS``."""
+    messages_per_s: float = 0.0
+    """Messages in a second to streams; publishers above it are slowed down."""
+    bytes_per_s: float = 0.0
+    """Bytes in a second of these messages; likewise."""
+
+    @property
+    def publishes(self) -> PublishBudget:
+        """Budget of what they publish."""
+        return PublishBudget(self.messages_per_s, self.bytes_per_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +71,9 @@ class AdmissionSettings:
     """Budget of clients of this type."""
     extension: ClientBudget = field(default_factory=ClientBudget)
     """Budget of clients of this type."""
+
+    each_workflow: PublishBudget = field(default_factory=PublishBudget)
+    """Budget that every workflow has, of what is published to its streams."""
 
     def __post_init__(self) -> None:
         _networks_of(self.exempt_networks)
