@@ -26,6 +26,9 @@ EntriesRead = Callable[[Sequence[Entry] | Exception], object]
 AGE_STEPS = 20
 """Ages are known to this fraction of ``max_age_s``, so that no message has to carry a time."""
 
+SLACK = 16
+"""A history that is full makes room for this fraction of ``max_bytes`` at once, rather than for each message anew."""
+
 LOOKS = 100
 """A history is looked at after this fraction of ``max_age_s``: there may be 100 000."""
 
@@ -42,7 +45,8 @@ class HistoryLimits:
     max_messages: int = 65_536
     """Messages; 0 keeps none."""
     max_bytes: int = 16 * 1024 * 1024
-    """Bytes, large messages as they were received."""
+    """Bytes, large messages as they were received. Past it messages are dropped together, up to a sixteenth of it more
+    than have to be."""
     max_age_s: float = 600.0
     """Seconds since the gateway received a message; it is dropped at most some 6 % and a second later."""
 
@@ -229,8 +233,8 @@ class History:
         page = self._page
         if page is not None and page.count >= self._max_messages:
             self._seal()
-        while self.held_bytes > self._max_bytes:
-            self._drop_oldest()
+        if self.held_bytes > self._max_bytes:
+            self._drop_excess()
         excess = self.next_offset - self._max_messages
         while self._start < len(self._entries) and self._end_of_oldest() <= excess:
             self._drop_oldest()
@@ -267,19 +271,44 @@ class History:
             return self._firsts[following]
         return self.next_offset if self._page is None else self._page.first
 
+    def _drop_excess(self) -> None:
+        """Drop the oldest entries until the rest keep ``max_bytes``, and some more, so that the next ones find room.
+
+        Entries that need not be dropped are at most a fraction of the limit (:data:`SLACK`).
+        """
+        entries, at, held = self._entries, self._start, self.held_bytes
+        most, least = self._max_bytes, self._max_bytes - self._max_bytes // SLACK
+        while True:
+            if at == len(entries):
+                if held <= most:
+                    break
+                self._seal()
+            entry = entries[at]
+            assert entry is not None
+            size = held_bytes_of(entry)
+            if held <= most and held - size < least:
+                break
+            held -= size
+            at += 1
+        self._drop_before(at, self.held_bytes - held)
+
     def _drop_oldest(self) -> None:
         if self._start == len(self._entries):
             self._seal()
-        self._first = max(self._first, self._end_of_oldest())
         entry = self._entries[self._start]
         assert entry is not None
-        size = held_bytes_of(entry)
-        self.held_bytes -= size
-        self._budget.held_bytes -= size
-        self._entries[self._start] = None
-        self._start += 1
-        if self._start * 2 >= len(self._entries):
-            del self._entries[: self._start], self._firsts[: self._start]
+        self._drop_before(self._start + 1, held_bytes_of(entry))
+
+    def _drop_before(self, index: int, nbytes: int) -> None:
+        """Drop the entries before an index, which hold so many bytes."""
+        self.held_bytes -= nbytes
+        self._budget.held_bytes -= nbytes
+        self._entries[self._start : index] = [None] * (index - self._start)
+        self._start = index - 1
+        self._first = max(self._first, self._end_of_oldest())
+        self._start = index
+        if index * 2 >= len(self._entries):
+            del self._entries[:index], self._firsts[:index]
             self._start = 0
 
     def _place(self) -> None:

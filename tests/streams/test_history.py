@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.streams.history import KEEP_NOTHING, Entry, History, HistoryBudget, HistoryLimits
+from gateway.streams.history import KEEP_NOTHING, SLACK, Entry, History, HistoryBudget, HistoryLimits
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
 from gateway.streams.run_page import PAGE_BYTES
@@ -77,6 +77,33 @@ def test_what_is_read_is_what_was_appended_and_is_still_held(
     ]
     assert offsets(read) == expected
     assert all(isinstance(entry, LargeMessage) or entry.size == sum(map(len, entry.buffers)) for entry in read)
+
+
+@given(sizes=st.lists(st.integers(1, 3000) | st.integers(1, 60_000), max_size=80), max_bytes=st.integers(1, 60_000))
+def test_room_is_made_for_several_messages_and_little_is_lost_by_that(sizes: list[int], max_bytes: int) -> None:
+    """Beside the rule of dropping one message after the other, as few as have to be."""
+    history = history_of(HistoryLimits(max_bytes=max_bytes))
+    kept: list[int] = []
+    for size in sizes:
+        history.append(large_of(history.next_offset, size))
+        kept.append(size)
+        while sum(kept) > max_bytes:
+            del kept[0]
+        held = history.held_bytes
+        assert held <= max_bytes
+        assert offsets(history.read(0, PLENTY, PLENTY)) == list(range(history.first, history.next_offset))
+        assert held == sum(kept[len(kept) - len(history) :])
+        assert held == sum(kept) or held >= max_bytes - max_bytes // SLACK
+
+
+def test_a_full_history_of_small_messages_drops_them_seldom() -> None:
+    history = history_of(HistoryLimits(max_bytes=SLACK * 10 * 1000))
+    firsts = []
+    for number in range(1000):
+        history.append(large_of(number, 1000))
+        firsts.append(history.first)
+    assert len(set(firsts)) <= 1000 / 10 + 1
+    assert history.held_bytes >= (SLACK - 1) * 10 * 1000
 
 
 def test_every_run_that_is_read_knows_its_last_frame() -> None:
