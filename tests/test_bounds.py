@@ -230,6 +230,12 @@ REACHED_BY = {
     "bytes by which the newest versions of all states are larger decoded than as published, all of the gateway": (
         "streams/test_expansion.py:test_encoded_states_are_refused_past_the_bound_and_taken_plain"
     ),
+    "receivers and groups that plans watch, settings that they have": (
+        "connections/planning/test_planning.py:test_of_very_many_receivers_that_lag_some_are_watched"
+    ),
+    "adjustments of plans that are remembered": (
+        "connections/planning/test_ledger.py:test_of_very_many_adjustments_the_last_ones_are_kept_and_all_are_counted"
+    ),
     "workflows with a collaboration graph, all of the gateway": (
         "connections/collaboration/test_workflows.py:test_a_workflow_that_is_idle_makes_room_for_another"
     ),

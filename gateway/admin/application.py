@@ -18,6 +18,7 @@ from gateway.admin.health import Health
 from gateway.admin.metrics import Metrics
 from gateway.admin.openapi import show_document
 from gateway.admin.overload import OverloadReport
+from gateway.admin.plans import PlanReport
 from gateway.admin.presence_lists import PresenceLists
 from gateway.admin.start_page import show_page
 from gateway.admin.summary import Summary
@@ -55,6 +56,7 @@ def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = ID
             Route("/api/v1/overload", OverloadReport(core).show),
             Route("/api/v1/presence", presence.scopes),
             Route("/api/v1/presence/{scope:path}", presence.members),
+            Route("/api/v1/plans", PlanReport(core).show),
             Route("/api/v1/streams", catalogue.streams),
             Route("/api/v1/workflows", catalogue.workflows),
             Route("/api/v1/streams/{name:path}", stream, methods=["GET", "PUT", "DELETE"]),

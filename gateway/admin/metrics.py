@@ -26,6 +26,7 @@ from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
 from gateway.connections.links.link_stats import LinkStats
 from gateway.connections.overload.overload import OverloadSnapshot
+from gateway.connections.planning.planning import PlanningStats
 from gateway.connections.presence.stats import PresenceStats
 from gateway.connections.snapshots import CoreSnapshot, core_snapshot
 from gateway.protocol.messages import ClientType
@@ -54,6 +55,7 @@ class CoreCollector(Collector):
         yield from _consumers(snapshot.consumers)
         yield from _dead_letters(snapshot)
         yield from _overload(snapshot.overload)
+        yield from _planning(snapshot.planning)
         yield from _admission(snapshot.admission)
         yield from _links(snapshot.links)
         yield from _presence(snapshot.presence)
@@ -149,6 +151,18 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
         snapshot.clock_ahead_ns / 1e9,
     )
     yield Gauge("frys_draining", "1 while the gateway is stopping.", snapshot.draining)
+
+
+def _planning(planning: PlanningStats) -> Iterator[Metric]:
+    in_force = Gauge("frys_plan_settings", "Settings of plans that are in force.", labels=["knob"])
+    for knob, count in planning.settings.items():
+        in_force.add_metric([knob], count)
+    adjustments = Counter("frys_plan_adjustments", "Settings that plans have tried, by outcome.", labels=["verdict"])
+    for verdict, count in planning.adjustments.items():
+        adjustments.add_metric([verdict], count)
+    yield from (in_force, adjustments)
+    yield Gauge("frys_plan_trials", "Settings whose effect is being measured.", planning.trials)
+    yield Gauge("frys_plan_look_seconds", "Time that the last look of the plans took.", planning.look_s)
 
 
 def _overload(overload: OverloadSnapshot) -> Iterator[Metric]:

@@ -195,6 +195,7 @@ DOCUMENT: Final[Node] = {
                 failures=(400,),
             ),
         },
+        "/api/v1/plans": _get("getPlans", "Settings that plans try and keep, and why", _json(ref_to("Plans"))),
         "/api/v1/overload": _get("getOverload", "Stage of the measures against overload", _json(ref_to("Overload"))),
         "/api/v1/streams": _get(
             "listStreams",

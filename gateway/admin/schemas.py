@@ -16,6 +16,9 @@ from gateway.connections.collaboration.graph import Via
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.overload.stage import Stage
+from gateway.connections.planning.knob import Knob
+from gateway.connections.planning.ledger import Verdict
+from gateway.connections.planning.settings import PlanMode
 from gateway.connections.snapshots import CoreSnapshot
 from gateway.connections.socket_counts import TcpInfo
 from gateway.protocol.durability import Durability
@@ -29,6 +32,7 @@ NUMBER: Final[Node] = {"type": "number", "minimum": 0}
 MEASURED: Final[Node] = {"type": ["number", "null"]}
 """A value that is null as long as it is not known."""
 TEXT: Final[Node] = {"type": "string"}
+KNOB: Final[Node] = {"type": "string", "enum": [knob.value for knob in Knob]}
 STAGE: Final[Node] = {"type": "string", "enum": [stage.label for stage in Stage]}
 _SCALARS: Final[Mapping[Any, Node]] = {
     int: {"type": "integer"},
@@ -179,6 +183,52 @@ SCHEMAS: Final[Node] = {
             "type": "array",
             "items": ref_to("Edge"),
             "description": "The heaviest edges, the heaviest first.",
+        },
+    ),
+    "Adjustment": object_of(
+        knob=KNOB,
+        name=TEXT | {"description": "Workflow, `client_id` or group."},
+        before=NUMBER,
+        value=NUMBER,
+        reason=TEXT | {"description": "Values that called for it, in words."},
+        number=INTEGER,
+        verdict={"type": "string", "enum": [verdict.value for verdict in Verdict]},
+        effect=TEXT | {"description": "Effect that was measured, in words."},
+        cost_before_s=NUMBER | {"description": "Seconds that messages waited before."},
+        cost_after_s=NUMBER,
+        age_s=NUMBER | {"description": "Seconds since the verdict."},
+    ),
+    "Plans": object_of(
+        mode={"type": "string", "enum": [mode.value for mode in PlanMode]},
+        look_s=NUMBER | {"description": "Time that the last look took."},
+        plan=object_of(
+            wanted={
+                "type": "array",
+                "items": object_of(knob=KNOB, name=TEXT, value=NUMBER, workflow=TEXT, reason=TEXT),
+                "description": "Settings that the facts call for.",
+            },
+            routes={
+                "type": "array",
+                "items": object_of(
+                    group=TEXT, weights={"type": "array", "items": object_of(client_id=TEXT, weight=NUMBER)}
+                ),
+            },
+            moves={"type": "array", "items": object_of(workflow=TEXT, address=TEXT, reason=TEXT)},
+            shed_first={"type": "array", "items": {"type": "string", "enum": [each.value for each in ClientType]}},
+            strategies={
+                "type": "array",
+                "items": object_of(workflow=TEXT, knobs={"type": "array", "items": KNOB}, reason=TEXT),
+            },
+        ),
+        settings={
+            "type": "array",
+            "items": object_of(knob=KNOB, name=TEXT, value=NUMBER, on_trial={"type": "boolean"}),
+            "description": "Settings in force that are not the defaults.",
+        },
+        adjustments={
+            "type": "array",
+            "items": ref_to("Adjustment"),
+            "description": "The last adjustments that were judged, the newest first.",
         },
     ),
     "Overload": object_of(

@@ -16,6 +16,7 @@ LINKS: Final = (
     ("/api/v1/workflows", "workflows"),
     ("/api/v1/presence", "presence"),
     ("/api/v1/overload", "overload"),
+    ("/api/v1/plans", "plans"),
     ("/metrics", "metrics"),
     ("/healthz", "health"),
     ("/readyz", "readiness"),

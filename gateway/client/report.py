@@ -33,7 +33,7 @@ class ErrorReport(Protocol):
 
 
 class Notice(NamedTuple):
-    """Messages that did not reach a receiver, or were not processed by it."""
+    """Messages that did not reach a receiver or were not processed by it, or a change of what this client gets."""
 
     stream: str
     """Stream of the messages; empty if the notice concerns none."""
@@ -42,7 +42,8 @@ class Notice(NamedTuple):
     last: int
     """Last offset; -1 if the notice concerns none."""
     code: Code | int
-    """``Code.EXPIRED`` or ``Code.DEAD_LETTER``; the number of another one that this version does not know."""
+    """``Code.EXPIRED`` or ``Code.DEAD_LETTER``; ``Code.VIEW_LOWERED`` if states come to this client as it reads them,
+    and ``Code.VIEW_RESTORED`` at the end of that; the number of another one that this version does not know."""
     client_id: str | None
     """The receiver, if it is known."""
     reason: str
@@ -109,6 +110,10 @@ def keeping(error: BaseException | None) -> Iterator[None]:
         logger.warning("closing failed (%s: %s) on the way of: %r", type(failure).__name__, failure, error)
 
 
+TOLD: Final = frozenset({Code.VIEW_LOWERED, Code.VIEW_RESTORED})
+"""Codes of notices that are no errors: nothing is lost, and the program need do nothing."""
+
+
 class Reporter:
     """Receiver of errors that nobody waits for; it is called with each.
 
@@ -166,5 +171,7 @@ class Reporter:
         """Report a NOTICE (spec section 7.6)."""
         if self._on_notice is not None:
             call_back(self._on_notice, notice)
+        elif notice.code in TOLD:
+            logger.info("%s", notice)
         else:
             self(RequestRefused(notice.code, str(notice)))

@@ -32,6 +32,8 @@ from gateway.connections.outbound.formats import Format
 from gateway.connections.outbound.link_reading import read_counts
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.overload.overload import SWEEP_INTERVAL_S, Overload
+from gateway.connections.planning.actuator import Actuator
+from gateway.connections.planning.planning import Planning
 from gateway.connections.ports import (
     Authorizer,
     Clock,
@@ -96,6 +98,7 @@ class Core:
         workflows: collaboration graphs.
         overload: pressure on the gateway, and the stage of measures against it.
         links: measured connections.
+        planning: settings that are tried, and kept or rolled back.
         sweeps: work that recurs, for the server to repeat.
         conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
         client_conflated_messages: messages that newer ones replaced in the libraries of clients that are gone.
@@ -181,6 +184,9 @@ class Core:
         self.links: Links[Connection] = Links(self.lag_changes, read_counts, clock)
         self.workflows = Workflows(self.pool, self.streams, self.hub, self._requests.groups, clock, self.slices)
         self.overload = Overload(settings.overload, memory, self.lag_changes, self._other_bytes, clock)
+        groups = self._requests.groups
+        actuator = Actuator(self.pool, self.hub.fanouts, groups, policy, self.lag_changes, clock)
+        self.planning = Planning(settings.planning, actuator, self.workflows, groups, self.overload.loop_lag, clock)
         self._subscriptions = SubscribeHandler(
             limits,
             SubscribeParts(self.streams, limits.max_streams),
@@ -215,6 +221,7 @@ class Core:
             Sweep(lambda: SAMPLE_S, self.links.sweep),
             Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
             Sweep(lambda: SWEEP_INTERVAL_S, self.overload.sweep),
+            Sweep(lambda: self.planning.pause_s, self.planning.look),
         )
         self.dispatcher = Dispatcher(
             Router(limits, self._uploads, self._partial_uploads, self.gate, self.merger, self.streams.expansion),
@@ -339,6 +346,7 @@ class Core:
     def go_away(self, reason: str, deadline_s: float) -> None:
         """Tell every client that the gateway will close within ``deadline_s`` (spec section 3.3)."""
         self.draining = True
+        self.planning.stop()
         for fanout in self.hub.fanouts:
             fanout.release_acks()
         for session in self.pool:

@@ -9,6 +9,7 @@ from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.heartbeat.pace import HeartbeatSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.overload.overload import OverloadSettings
+from gateway.connections.planning.settings import PlanSettings
 from gateway.connections.presence.settings import PresenceSettings
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.validation import check_positive
@@ -51,6 +52,8 @@ class CoreSettings:
     """Bytes that the histories of all streams may hold together; past it the largest are trimmed."""
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     """Limit of memory, from which measures against overload are taken."""
+    planning: PlanSettings = field(default_factory=PlanSettings)
+    """Effect of plans."""
     rules: StreamRules = field(default_factory=StreamRules)
     """Configuration of streams by pattern."""
 

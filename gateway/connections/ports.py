@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -293,6 +293,9 @@ class DeliveryPolicy(Protocol):
 
     def report(self, stream: Stream, outcome: EncodingOutcome) -> None:
         """Learn how a chain did. Called on the loop's thread for each message that was encoded; must return at once."""
+
+    def take_changed(self) -> Collection[Stream]:
+        """Return streams whose chains have changed since the last call, of very many some."""
 
     def forget(self, stream: Stream) -> None:
         """Drop everything about a stream that has ended; its id is not used again."""

@@ -23,6 +23,7 @@ from gateway.connections.links.link_stats import LinkCounter, LinkStats
 from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, link_snapshot
 from gateway.connections.overload.overload import OverloadSnapshot
 from gateway.connections.overload.queues import queued_bytes_of
+from gateway.connections.planning.planning import PlanningStats
 from gateway.connections.presence.stats import PresenceStats
 from gateway.connections.rates.publish_rates import PublishRateStats
 from gateway.connections.sessions.session import Session
@@ -174,6 +175,7 @@ class CoreSnapshot:
     presence: PresenceStats
     """Members of all workflows and streams."""
     overload: OverloadSnapshot
+    planning: PlanningStats
     admission: AdmissionStats
     links: Mapping[ClientType, LinkStats]
     publish_rates: PublishRateStats
@@ -284,6 +286,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         workflows=core.workflows.stats(),
         presence=core.presence.stats(),
         overload=core.overload.snapshot(),
+        planning=core.planning.stats(),
         admission=core.admission.stats(),
         links=links.stats(),
         publish_rates=core.publish_rates.stats(),

@@ -5,6 +5,7 @@ that made a sample of it small enough.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from gateway.connections.ports import EncodingOutcome, Sample, Threads
@@ -29,6 +30,9 @@ PROMISED_RATIO = 0.7
 FUTILE_RATIO = 0.9
 """A chain whose average ratio is above this is dropped before the next sample. The distance to the promised ratio keeps
 a payload that is a little worse than its samples from being sampled and dropped in turn."""
+
+MAX_CHANGED = 1024
+"""Streams that are remembered to have changed."""
 
 REPORT_WEIGHT = 1 / 8
 """Share of the newest outcome in the average: a chain that has just kept its promise is dropped after 9 messages that
@@ -69,6 +73,7 @@ class SampledPolicy:
     def __init__(self, workers: Threads) -> None:
         self._workers = workers
         self._choices: dict[int, _Choice] = {}
+        self._changed: dict[Stream, None] = {}
 
     def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
         """Return the chain that was chosen last; plain before the first sample."""
@@ -123,6 +128,8 @@ class SampledPolicy:
             same = all((choice.chains.get(key), choice.deltas.get(key)) == chosen for key, chosen in result.items())
             choice.interval = min(2 * choice.interval, LAST_RESAMPLE_MESSAGES) if same else FIRST_RESAMPLE_MESSAGES
             choice.achieved.clear()
+            if not same:
+                self._note(stream)
             for codecs, (chain, delta) in result.items():
                 choice.chains[codecs] = chain
                 choice.deltas[codecs] = delta
@@ -141,14 +148,25 @@ class SampledPolicy:
             return
         used = _drop(chain, choice.chains) + _drop(chain, choice.deltas)
         if used:
+            self._note(stream)
             cost = f"{average:.0%} of the bytes for {outcome.seconds * 1e3:.1f} ms of CPU time"
             logger.debug("%s: %s is dropped until the next sample, it sends %s", stream.name, chain, cost)
             choice.interval = FIRST_RESAMPLE_MESSAGES
             choice.countdown = min(choice.countdown, FIRST_RESAMPLE_MESSAGES)
 
+    def take_changed(self) -> Collection[Stream]:
+        """Return streams whose chains have changed since the last call."""
+        changed, self._changed = self._changed, {}
+        return changed
+
+    def _note(self, stream: Stream) -> None:
+        if len(self._changed) < MAX_CHANGED:
+            self._changed[stream] = None
+
     def forget(self, stream: Stream) -> None:
         """Forget a stream, whose id is not used again."""
         self._choices.pop(stream.id, None)
+        self._changed.pop(stream, None)
 
 
 def _drop(chain: Chain, chains: dict[frozenset[str], Chain]) -> int:

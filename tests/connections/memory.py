@@ -160,6 +160,7 @@ class FixedPolicy:
         self.delta = delta
         self.forgotten: list[int] = []
         self.outcomes: list[EncodingOutcome] = []
+        self.changed: list[Stream] = []
 
     def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
         return self.chain if self.chain.names <= codecs else PLAIN
@@ -175,6 +176,10 @@ class FixedPolicy:
 
     def observe(self, stream: Stream, sample: Sample) -> None:
         raise AssertionError("it wants none")
+
+    def take_changed(self) -> Sequence[Stream]:
+        changed, self.changed = self.changed, []
+        return changed
 
     def forget(self, stream: Stream) -> None:
         self.forgotten.append(stream.id)

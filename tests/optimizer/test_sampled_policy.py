@@ -246,3 +246,17 @@ def test_the_outcome_of_a_stream_that_is_forgotten_is_of_no_use() -> None:
     policy.forget(source)
     policy.report(source, futile(chain))
     assert policy.chain_for(source, CODECS) == PLAIN
+
+
+def test_streams_whose_chains_have_changed_are_told_once() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    learned(policy, workers, source, TOKENS, 8)
+    assert list(policy.take_changed()) == [source]
+    learned(policy, workers, source, TOKENS, 8)
+    assert not policy.take_changed()
+    other = stream(2)
+    learned(policy, workers, other, TOKENS, 8)
+    policy.forget(other)
+    assert not policy.take_changed()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.connections.collaboration.flow_table import FlowTable, Room
 from gateway.connections.collaboration.graph import PLACES, Via
@@ -31,12 +31,22 @@ MAX_WORKFLOWS: Final = 4096
 READ_RECEIVERS: Final = PLACES + PLACES // 2
 """Receivers of one stream that are looked at, beside the senders of its workflow."""
 
+MAX_MOVED: Final = 1024
+"""Streams whose messages are counted each by itself."""
+
 IDLE_COST: Final = 1
 REFUSED_COST: Final = 16
 MOVED_COST: Final = 64
 FLOW_COST: Final = 4
 """Costs of a look at an alias, in some 0.2 us: no message has come, its workflow has no graph, some have come, and for
 each of their receivers."""
+
+
+class StreamRate(NamedTuple):
+    """Messages published to one stream, in a second; while they are counted, in all."""
+
+    messages_per_s: float
+    bytes_per_s: float
 
 
 class Traffic:
@@ -57,6 +67,15 @@ class Traffic:
         self._room = Room()
         self.tables: dict[str, FlowTable] = {}
         """Flows by workflow."""
+        self.moved: dict[Stream, StreamRate] = {}
+        """Messages and bytes that were published to streams."""
+
+    def _count_moved(self, stream: Stream, messages: float, nbytes: float) -> None:
+        moved = self.moved.get(stream)
+        if moved is not None:
+            self.moved[stream] = StreamRate(moved.messages_per_s + messages, moved.bytes_per_s + nbytes)
+        elif len(self.moved) < MAX_MOVED:
+            self.moved[stream] = StreamRate(messages, nbytes)
 
     def table_of(self, workflow: str) -> FlowTable | None:
         """Return the table of a workflow; ``None`` if there are too many: those that have a graph come first."""
@@ -77,6 +96,7 @@ class Traffic:
             # Refused, or on their way: counted once others have been published, or they have come.
             return IDLE_COST
         messages = min(binding.next_sequence - sequence, published)
+        self._count_moved(stream, messages, (stream.published_bytes - nbytes) * messages / published)
         published_bytes = (stream.published_bytes - nbytes) * messages / published
         binding.counted = binding.next_sequence, stream.next_offset, stream.published_bytes
         table = self.table_of(workflow_of(stream.name))

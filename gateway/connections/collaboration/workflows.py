@@ -6,14 +6,14 @@ A sweep takes small steps among those of other long work, and the next one begin
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from gateway.connections.collaboration.graph import FEW_PLACES, NO_COUNTS, PLACES, Flow, FlowCounts, advancing
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.collaboration.recognition import recognize
-from gateway.connections.collaboration.traffic import FLOW_COST, IDLE_COST, MAX_WORKFLOWS, Traffic
+from gateway.connections.collaboration.traffic import FLOW_COST, IDLE_COST, MAX_WORKFLOWS, StreamRate, Traffic
 from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
 from gateway.connections.hub.hub import Hub
 from gateway.connections.ports import Clock
@@ -22,6 +22,7 @@ from gateway.connections.sessions.pool import Pool
 from gateway.connections.slices import LET_GO_TOGETHER, Slices, Step, let_go, step_of
 from gateway.ids import ClientId
 from gateway.protocol.names import is_address
+from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
 SWEEP_INTERVAL_S: Final = 1.0
@@ -60,6 +61,7 @@ class Workflows:
 
     Attributes:
         traffic: what has been counted since the last sweep.
+        streams: rates of streams that had messages in the last span, of very many of some.
         on_counts: called with the name of a workflow, the length of the span, and the counts that its graph gets;
             ``None``: nobody records them.
     """
@@ -73,6 +75,7 @@ class Workflows:
         self._slices = slices
         self._workflows: dict[str, Workflow] = {}
         self.traffic = Traffic(pool, hub, groups, self._workflows)
+        self.streams: Mapping[Stream, StreamRate] = {}
         self.on_counts: Callable[[str, float, FlowCounts], object] | None = None
         self._edges = 0
         self._last_id = 0
@@ -84,6 +87,10 @@ class Workflows:
 
     def __iter__(self) -> Iterator[Workflow]:
         return iter(self._workflows.values())
+
+    def of(self, name: str) -> Workflow | None:
+        """Return a workflow, if it has a graph."""
+        return self._workflows.get(name)
 
     def __len__(self) -> int:
         return len(self._workflows)
@@ -122,6 +129,11 @@ class Workflows:
         yield from self._read()
         now_s = self._clock.monotonic_s()
         elapsed_s, self._counted_s = max(LEAST_SPAN_S, now_s - self._counted_s), now_s
+        moved, self.traffic.moved = self.traffic.moved, {}
+        self.streams = {
+            stream: StreamRate(rate.messages_per_s / elapsed_s, rate.bytes_per_s / elapsed_s)
+            for stream, rate in moved.items()
+        }
         yield from _together(self._lead_requests())
         silent = deque([workflow.name for workflow in self if not workflow.graph.edges])
         cost = 0

@@ -14,10 +14,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 
+from gateway.connections.lagging.bulk import UNPACED, Bulk
 from gateway.protocol.signals import Pong
 
-BULK_BYTES = 64 * 1024
-"""Bytes above which a message that waits for a receiver is bulk, as a chunk is; many small ones together are not."""
 BULK_WRITE_BYTES = 256 * 1024
 """Bytes above which messages are bulk that are written together to a receiver that keeps up: to count smaller ones
 would cost each member of a delivery class some microseconds."""
@@ -31,6 +30,7 @@ MAX_PING_EVERY_BYTES = 4 * 1024 * 1024
 
 FIRST_WINDOW_BYTES = 1024 * 1024
 MIN_WINDOW_BYTES = 512 * 1024
+MIN_PACED_WINDOW_BYTES = 8 * 1024
 MAX_WINDOW_BYTES = 64 * 1024 * 1024
 
 TARGET_DELAY_NS = 10_000_000
@@ -47,11 +47,6 @@ LARGEST_STEP_DOWN = -0.5
 """Bound on one step down, as a share of the bytes just read: a reader that was not scheduled for once is not slow."""
 
 
-def is_bulk(nbytes: int, count: int) -> bool:
-    """Return whether ``count`` messages that wait, of ``nbytes`` together, are bulk."""
-    return nbytes > BULK_BYTES * count
-
-
 @dataclass(slots=True, eq=False)
 class BulkWindow:
     """The bulk window of one connection."""
@@ -62,6 +57,8 @@ class BulkWindow:
     """Recent rate at which bulk arrives; 0 before the first answer."""
     window_bytes: int = FIRST_WINDOW_BYTES
     """Bulk that may be unanswered."""
+    bulk: Bulk = UNPACED
+    """Rule for the messages that wait for the window; if it paces, the window may be as small as one state."""
     _sent: int = 0
     _answered: int = 0
     _marks: deque[tuple[int, int]] = field(default_factory=deque)
@@ -122,7 +119,8 @@ class BulkWindow:
         window = self.window_bytes + max(LARGEST_STEP_DOWN, room) * newly
         if self._goodputs:
             window = min(window, self.goodput_bytes_per_s * (self.rtt_ns + 2 * TARGET_DELAY_NS) / 1e9)
-        self.window_bytes = int(min(max(window, MIN_WINDOW_BYTES), MAX_WINDOW_BYTES))
+        least = MIN_PACED_WINDOW_BYTES if self.bulk.paced else MIN_WINDOW_BYTES
+        self.window_bytes = int(min(max(window, least), MAX_WINDOW_BYTES))
 
     def _measure_goodput(self, newly: int, t1_ns: int) -> None:
         """Measure from one answer to the next by the peer's clock, so that delays of the answers do not count.

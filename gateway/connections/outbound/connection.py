@@ -155,7 +155,8 @@ class Connection(FrameWriter):
             if run.source.kind is not Kind.CONTROL:
                 outbox.put_run(run, again=again)
                 continue
-            waiting_bytes = outbox.backlog_bytes_of(run.source)
+            queue = outbox.queue_of(run.source)
+            waiting_bytes = 0 if queue is None else queue.backlog_bytes
             if run.size <= BULK_WRITE_BYTES and not outbox.waiting_bytes_of(run.source):
                 self.book(run.source)
                 self.accounts.messages(run.source.id, run.first, run.count)
@@ -209,8 +210,6 @@ class Connection(FrameWriter):
         self._queueing().put_backfill(source, first, last)
         self.drain()
 
-    # Falling behind and catching up.
-
     def fall_behind(self) -> Outbox:
         """Send everything through the outbox from now on, and return it."""
         outbox = self.made_outbox()
@@ -245,7 +244,8 @@ class Connection(FrameWriter):
         if not (self.paused or outbox.draining or (self.announcements is not None and self.announcements.first)):
             if outbox.drain(self, SENT_A_STEP):
                 self.drain_in_slices()
-            if self.lagging and outbox.idle and self.bulk_open and not self._transport_full():
+            may_end = self.lagging and outbox.idle and not outbox.bulk.paced
+            if may_end and self.bulk_open and not self._transport_full():
                 outbox.clear()
                 self.lagging = False
                 self._lag_changes.note(self, lagging=False)
@@ -322,9 +322,11 @@ class Connection(FrameWriter):
 
     def answered(self, pong: Pong) -> None:
         """Open the bulk window further: the client has read everything up to a PING of ours."""
+        now_ns = self._clock.time_ns()
         self.answered_ns = max(self.answered_ns, pong.t0)
+        self.answer_delay_ns = now_ns - pong.t0
         if self.bulk_window is not None:
-            self.bulk_window.answered(pong, self._clock.time_ns())
+            self.bulk_window.answered(pong, now_ns)
             self.drain()
 
     def lose(self) -> None:

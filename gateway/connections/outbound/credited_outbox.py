@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gateway.connections.lagging.bulk import Bulk
 from gateway.connections.lagging.credit_gate import CreditGate
 from gateway.connections.lagging.cursor import Cursor
-from gateway.connections.outbound.bulk_window import is_bulk
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.stream_queue import SIGNALS, Receiver, StreamQueue
 from gateway.streams.payload_count import split_run
@@ -26,14 +26,14 @@ class CreditedQueue(StreamQueue):
 
     Args:
         source: the stream, view or observed stream.
-        resumes: see :class:`~gateway.connections.outbound.stream_queue.StreamQueue`.
+        resumes, bulk: see :class:`~gateway.connections.outbound.stream_queue.StreamQueue`.
         gates: gates of the receiver; a source without one takes no credit.
     """
 
     __slots__ = ("_gates",)
 
-    def __init__(self, source: Source, resumes: dict[int, int], gates: Gates) -> None:
-        super().__init__(source, resumes)
+    def __init__(self, source: Source, resumes: dict[int, int], bulk: Bulk, gates: Gates) -> None:
+        super().__init__(source, resumes, bulk)
         self._gates = gates
 
     @property
@@ -90,7 +90,7 @@ class CreditedQueue(StreamQueue):
         runs: list[Run] = []
         size = 0
         while entries and size < most_bytes and gate.open and isinstance(run := entries[0], Run):
-            if runs and is_bulk(run.size, run.count):
+            if runs and self.bulk.holds(run):
                 break
             taken, rest, payloads = split_run(run, *gate.room)
             gate.take(*payloads)
@@ -144,6 +144,6 @@ class CreditedOutbox(Outbox):
 
     def _queue(self, source: Source) -> StreamQueue:
         if source not in self._queues:
-            self._queues[source] = CreditedQueue(source, self.resumes, self._gates)
+            self._queues[source] = CreditedQueue(source, self.resumes, self.bulk, self._gates)
             self.turnover.append(source)
         return super()._queue(source)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.connections.lagging.bulk import UNPACED
 from gateway.connections.links.link import Link
-from gateway.connections.outbound.bulk_window import BULK_WRITE_BYTES, BulkWindow, is_bulk
+from gateway.connections.outbound.bulk_window import BULK_WRITE_BYTES, BulkWindow
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import Format, Sendable
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
@@ -62,6 +63,7 @@ class FrameWriter:
 
     Attributes:
         announcements: streams that the client is about to receive; ``None``: there are none.
+        answer_delay_ns: time that the answer to the newest PING took; 0 before the first.
         accounts: messages, gaps and replays that were sent, by stream and subscription.
         answered_ns: departure of the newest PING that the client has answered, by the clock of :meth:`probe`.
         bulk_window: flow control of bulk; made when the first chunk is sent.
@@ -80,6 +82,7 @@ class FrameWriter:
         "_urgent_bytes",
         "accounts",
         "announcements",
+        "answer_delay_ns",
         "answered_ns",
         "bulk_window",
         "closed",
@@ -117,7 +120,7 @@ class FrameWriter:
         """Departure of the newest probe."""
         self._is_probed = False
         """Whether it was sent in this turn of the loop."""
-        self._urgent_bytes = 0
+        self._urgent_bytes = self.answer_delay_ns = 0
         self._round_trip = NO_ROUND_TRIP
 
     @property
@@ -178,7 +181,8 @@ class FrameWriter:
             self.accounts.messages(run.source.id, run.first, run.count)
             self.lagged_messages += run.count
         buffers, first = self.format.runs(runs), runs[0]
-        if len(runs) == 1 and is_bulk(first.size, first.count):
+        bulk = UNPACED if self.bulk_window is None else self.bulk_window.bulk
+        if len(runs) == 1 and bulk.holds(first):
             self.write_bulk(buffers, first.size)
         else:
             self.transport.writelines(buffers)

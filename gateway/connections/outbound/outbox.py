@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.connections.lagging.bulk import Bulk
 from gateway.connections.lagging.cursor import Cursor
 from gateway.connections.lagging.event_backlog import EventBacklog
 from gateway.connections.lagging.pending_snapshot import PendingSnapshot
@@ -41,6 +42,7 @@ class Outbox:
             do not wait.
 
     Attributes:
+        bulk: rule for the messages that wait for the link.
         conflated: messages of ``state`` streams that were replaced by newer ones.
         dropped: messages of ``event`` streams that history had lost when their turn came.
         replayed: messages that were sent from history.
@@ -59,6 +61,7 @@ class Outbox:
         "_other_bytes",
         "_queues",
         "_turns",
+        "bulk",
         "conflated",
         "draining",
         "dropped",
@@ -80,6 +83,7 @@ class Outbox:
         self.turnover: list[Source] = []
         self.inbox_bytes = 0
         self.draining = False
+        self.bulk = Bulk()
         self.conflated = self.dropped = self.replayed = 0
         self.resumes: dict[int, int] = {}
         self.hold = PublisherHold(max_hold_s, limit_bytes // 2)
@@ -133,11 +137,6 @@ class Outbox:
         """Return the bytes of the messages of a source that wait or are under way."""
         queue = self._queues.get(source)
         return 0 if queue is None else queue.waiting_bytes
-
-    def backlog_bytes_of(self, source: Source) -> int:
-        """Return the bytes of the messages of a source that wait behind the one that is being sent."""
-        queue = self._queues.get(source)
-        return 0 if queue is None else queue.backlog_bytes
 
     def queue_of(self, source: Source) -> StreamQueue | None:
         """Return the queue of a source; ``None`` if nothing of it waits or is under way."""
@@ -373,7 +372,7 @@ class Outbox:
     def _queue(self, source: Source) -> StreamQueue:
         queue = self._queues.get(source)
         if queue is None:
-            queue = self._queues[source] = StreamQueue(source, self.resumes)
+            queue = self._queues[source] = StreamQueue(source, self.resumes, self.bulk)
             self.turnover.append(source)
         return queue
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from gateway.connections.lagging.bulk import UNPACED, Bulk
 from gateway.connections.lagging.cursor import ChunkReceiver, Cursor
 from gateway.connections.lagging.pending_snapshot import PendingSnapshot, SnapshotReader
 from gateway.connections.outbound.backfill import Backfill, BackfillReader, LargeForm
-from gateway.connections.outbound.bulk_window import is_bulk
 from gateway.errors import Code
 from gateway.protocol.messages import Error, StreamInfo
 from gateway.protocol.signals import Gap, Replay
@@ -56,6 +56,8 @@ class StreamQueue:
     """The stream or inbox."""
     resumes: dict[int, int] = field(default_factory=dict)
     """Numbers of chunks that the receiver has of large messages from an earlier connection, by transfer."""
+    bulk: Bulk = UNPACED
+    """Rule for the messages that wait for the link."""
     entries: MutableSequence[QueueEntry] = field(default_factory=list, init=False)
     """Messages and signals in order of offsets. A cursor is a large message that has its offset; entries behind it wait
     for its END. A backfill stands for messages that are to be read from history."""
@@ -95,7 +97,7 @@ class StreamQueue:
     def needs_link(self) -> bool:
         """Whether nothing can be sent before the link takes a chunk, or a message as large."""
         head = self.entries[0] if self.entries else None
-        return isinstance(head, Cursor | PendingSnapshot) or _is_bulk(head) or (head is None and bool(self.open))
+        return isinstance(head, Cursor | PendingSnapshot) or self.bulk.holds(head) or (head is None and bool(self.open))
 
     @property
     def waits(self) -> bool | None:
@@ -182,7 +184,7 @@ class StreamQueue:
                 self.waiting_bytes += _size_of(head) - _size_of(entries[0])
                 entries[0] = head
             if isinstance(head, Run):
-                if _is_bulk(head) and not receiver.bulk_open:
+                if self.bulk.holds(head) and not receiver.bulk_open:
                     return self._advance_open(receiver)
                 receiver.write_runs(self.take_runs(CATCH_UP_BYTES))
                 return True
@@ -357,8 +359,8 @@ class StreamQueue:
         """Remove and return small messages of about so many bytes, which are sent now."""
         entries = self.entries
         runs: list[Run] = []
-        size = 0
-        while entries and size < most_bytes and isinstance(run := entries[0], Run) and not (runs and _is_bulk(run)):
+        size, bulk = 0, self.bulk
+        while entries and size < most_bytes and isinstance(run := entries[0], Run) and not (runs and bulk.holds(run)):
             del entries[0]
             runs.append(run)
             size += run.size
@@ -370,10 +372,6 @@ class StreamQueue:
 def is_under_way(entry: QueueEntry) -> bool:
     """Return whether a receiver has got the beginning of an entry, or is about to, so that none may take its place."""
     return (isinstance(entry, Cursor) and entry.started) or (isinstance(entry, PendingSnapshot) and entry.requested)
-
-
-def _is_bulk(entry: QueueEntry | None) -> bool:
-    return isinstance(entry, Run) and is_bulk(entry.size, entry.count)
 
 
 def _is_unsent(entry: QueueEntry) -> bool:

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from gateway.connections.planning.cost import Cost
+from gateway.connections.planning.cost import NO_COST, Cost
 from gateway.connections.planning.knob import DEFAULTS, Knob, Measure, Site
 from gateway.connections.planning.ledger import Adjustment, Verdict
 
-LEAST_BEFORE: Final = 4
+LEAST_BEFORE: Final = 8
 """Measurements of a cost that a change waits for."""
 
-TRIAL_COSTS: Final = 6
-"""Measurements behind a change by which it is judged."""
+TRIAL_COSTS: Final = 8
+LAST_COSTS: Final = 24
+"""Measurements behind a change by which it is judged: if it seems to save, and that may be noise, up to the latter."""
 
 SETTLING_S: Final = 1.0
 """Time behind a change whose measurements do not count: what had waited before it is delivered then."""
@@ -40,7 +41,7 @@ MAX_TRIALS: Final = 64
 
 SHORT_S: Final = 0.25
 LONG_S: Final = 1.0
-"""Time until the next look: while a trial is under way, and otherwise."""
+"""Time until the next look: while a change is tried or about to be, and otherwise."""
 
 ALONE: Final = frozenset({Knob.FLUSH_WINDOW})
 """Knobs whose cost is that of all clients: one of their trials at a time in the whole gateway."""
@@ -54,7 +55,7 @@ class Bar(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """SettingChange of a setting whose effect is being measured."""
+    """Setting that was changed, and whose effect is being measured."""
 
     measure: Measure
     before: float
@@ -86,8 +87,8 @@ class Dynamics(NamedTuple):
     """Measurements of the last span."""
 
     now_s: float
-    costs: Mapping[Site, float]
-    """Costs in seconds at each site that is there; sites without one are there and could not be measured."""
+    costs: Mapping[Site, float | None]
+    """Costs in seconds at each site that is looked at; ``None``: it could not be measured."""
     disturbed: Collection[str] = ()
     """Workflows in which something else has changed: the encoding of a stream, for example."""
     gone: Collection[Site] = ()
@@ -147,7 +148,9 @@ class _Work:
         self._judged: list[Adjustment] = []
         under_way = {trial.measure.site for trial in connections.trials}
         self._costs = {
-            site: connections.costs.get(site, Cost()).add(cost_s)
+            site: connections.costs.get(site, NO_COST)
+            if cost_s is None
+            else connections.costs.get(site, NO_COST).add(cost_s)
             for site, cost_s in dynamics.costs.items()
             if site not in under_way
         }
@@ -183,6 +186,8 @@ class _Work:
             self._end(trial, Verdict.KEPT, f"{effect}: it is not needed any more")
         elif after.saves(before):
             self._end(trial, Verdict.KEPT, effect)
+        elif not ends and after.mean_s < before.mean_s and after.number < LAST_COSTS:
+            self._trials.append(trial)
         else:
             self._roll_back(trial, Verdict.ROLLED_BACK, f"{effect}: " + ("worse" if ends else "not clearly better"))
 
@@ -232,8 +237,7 @@ class _Work:
             cost = self._costs.get(site)
             if cost is None or cost.number < LEAST_BEFORE or len(self._trials) >= MAX_TRIALS:
                 continue
-            bar = self._bars.get(site)
-            if (bar is not None and self._now_s < bar.until_s) or not self._is_free(measure):
+            if not self._may_begin(measure) or not self._is_free(measure):
                 continue
             before = self._settings.get(site, DEFAULTS[site.knob])
             self._set(site, measure.value, measure.scope, measure.reason)
@@ -249,6 +253,11 @@ class _Work:
             if site not in wanted:
                 default = DEFAULTS[site.knob]
                 yield Measure(site, default, self._scopes[site], "what called for it is over")
+
+    def _may_begin(self, measure: Measure) -> bool:
+        """Return whether a change may be tried, or could if more were measured: it is not barred."""
+        bar = self._bars.get(measure.site)
+        return bar is None or self._now_s >= bar.until_s
 
     def _is_free(self, measure: Measure) -> bool:
         """Return whether the effect of a change could be told from those of the trials under way."""
@@ -272,5 +281,5 @@ class _Work:
             bars=MappingProxyType(self._bars),
             judged=self._before.judged + len(self._judged),
         )
-        look_again_s = SHORT_S if self._trials else LONG_S
+        look_again_s = SHORT_S if self._trials or any(map(self._may_begin, self._candidates())) else LONG_S
         return ConnectionAdjustments(tuple(self._changes), tuple(self._judged), after, look_again_s)

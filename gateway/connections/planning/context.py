@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.connections.collaboration.pattern import GraphPattern
+from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.planning.knob import DEFAULTS, Site
 from gateway.protocol.messages import ClientType, Kind
-
-
-class Constraint(enum.StrEnum):
-    """End of a connection that keeps messages from coming fresh."""
-
-    NONE = "none"
-    LINK = "link"
-    READER = "reader"
 
 
 class WorkflowFacts(NamedTuple):
@@ -53,12 +45,15 @@ class ReceiverFacts(NamedTuple):
     demand_bytes_per_s: float
     """Bytes of the states published to it."""
     goodput_bytes_per_s: float
-    """Rate at which the link has carried bytes while some waited; 0: not known."""
+    """Rate at which it takes bytes when many wait."""
     queue_delay_s: float
-    """Time that bytes wait on their way beyond the smallest round trip."""
-    constraint: Constraint
-    waiting_bytes: int
-    """Bytes in its outbox and its transport."""
+    """Time that bytes wait on their way beyond the smallest round trip; smoothed."""
+    staleness_s: float | None
+    """Queue delay, and half of the time between two versions: age of the states that it has, beyond what a link without
+    other traffic would make it; ``None``: it was not measured since the last look."""
+    kept_up_s: float
+    """Time since a version was last replaced by a newer one before it left."""
+    bottleneck: Bottleneck
 
 
 class MemberFacts(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import Final, NamedTuple
 
-MEMORY: Final = 8
+MEMORY: Final = 24
 """Measurements that a running mean remembers, about."""
 
 LEAST_EFFECT: Final = 0.1
@@ -43,6 +43,10 @@ class Cost(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.mean_s * 1e3:.1f} ms"
+
+
+NO_COST: Final = Cost()
+"""Cost before the first measurement."""
 
 
 def _least(first: Cost, second: Cost) -> float:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gateway.connections.planning.cost import Cost
-from gateway.connections.planning.knob import Knob, Site
+from gateway.connections.planning.knob import Site
 
 MAX_ADJUSTMENTS: Final = 256
 """Adjustments that are remembered."""
@@ -48,7 +48,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._adjustments: deque[Adjustment] = deque(maxlen=MAX_ADJUSTMENTS)
-        self._counts: Counter[tuple[Knob, Verdict]] = Counter()
+        self._counts: Counter[Verdict] = Counter()
 
     def __iter__(self) -> Iterator[Adjustment]:
         """Yield the adjustments that are remembered, the oldest first."""
@@ -58,11 +58,11 @@ class Ledger:
         return len(self._adjustments)
 
     @property
-    def counts(self) -> Mapping[tuple[Knob, Verdict], int]:
-        """Numbers of all adjustments so far, by knob and verdict."""
-        return MappingProxyType({(knob, verdict): self._counts[knob, verdict] for knob in Knob for verdict in Verdict})
+    def counts(self) -> Mapping[Verdict, int]:
+        """Numbers of all adjustments so far, by verdict."""
+        return MappingProxyType({verdict: self._counts[verdict] for verdict in Verdict})
 
     def enter(self, adjustment: Adjustment) -> None:
         """Enter an adjustment that has its verdict."""
         self._adjustments.append(adjustment)
-        self._counts[adjustment.site.knob, adjustment.verdict] += 1
+        self._counts[adjustment.verdict] += 1

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from gateway.connections.collaboration.pattern import GraphPattern
+from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.planning.context import (
-    Constraint,
     Context,
     GroupFacts,
     MemberFacts,
@@ -40,8 +40,8 @@ WINDOWS_S: Final = (0.001, 0.002, 0.005)
 LATE_S: Final = 0.1
 """Queue delay from which versions of states leave as they are read."""
 
-CARRIED: Final = 0.7
-"""Part of the goodput below which the states of a paced receiver leave it room, so that it need not be paced."""
+KEPT_UP_S: Final = 10.0
+"""Time for which a paced receiver must get every version before it is looked whether it need be paced."""
 
 UNEQUAL: Final = 1.5
 """Ratio of the times of two members from which requests are led by times."""
@@ -52,10 +52,6 @@ LEAST_REPLIES: Final = 8
 MOVE_BUSY: Final = 0.8
 MOVE_ROOM: Final = 0.5
 """Shares of the time of a loop from which a gateway gives workflows away, and up to which another one takes them."""
-
-LONG_S: Final = 1.0
-SHORT_S: Final = 0.5
-"""Time until the next look: while nothing is wanted, and otherwise."""
 
 TRIED: Final = {
     GraphPattern.BROADCAST: (Knob.FLUSH_WINDOW, Knob.PACING),
@@ -119,7 +115,6 @@ class ConnectionManagementPlan:
     """Settings that are wanted, each at a site of its own; elsewhere the defaults are."""
     adaptation: tuple[Strategy, ...] = ()
     """Strategy of each workflow whose pattern is clear; other workflows get only what helps in every pattern."""
-    look_again_s: float = LONG_S
 
 
 def plan(context: Context) -> ConnectionManagementPlan:
@@ -139,7 +134,6 @@ def plan(context: Context) -> ConnectionManagementPlan:
         PoolPlan(SHED_FIRST),
         tuple(measures),
         strategies,
-        SHORT_S if measures or context.settings else LONG_S,
     )
 
 
@@ -207,16 +201,13 @@ def _paces(context: Context) -> list[Measure]:
 def _pace_reason(receiver: ReceiverFacts, *, paced: bool) -> str:
     """Return why a receiver is to be paced; empty: it is not."""
     demand, goodput = receiver.demand_bytes_per_s, receiver.goodput_bytes_per_s
-    carried = f"{_kilo(demand)} of states are published to it, and its link carries {_kilo(goodput)}"
+    taker = "its program reads" if receiver.bottleneck is Bottleneck.READER else "its link carries"
+    carried = f"{demand / 1e3:.0f} kB/s of states are published to it, and {taker} {goodput / 1e3:.0f}"
     if paced:
-        return "" if goodput and demand < CARRIED * goodput else carried
-    if not demand or receiver.constraint is Constraint.READER or receiver.queue_delay_s < LATE_S:
+        return carried if receiver.kept_up_s < KEPT_UP_S else ""
+    if not demand or receiver.queue_delay_s < LATE_S:
         return ""
     return f"what is sent to it waits {receiver.queue_delay_s * 1e3:.0f} ms on its way; {carried}"
-
-
-def _kilo(bytes_per_s: float) -> str:
-    return f"{bytes_per_s / 1e3:.0f} kB/s" if bytes_per_s else "an unknown rate"
 
 
 def _routings(context: Context) -> list[Measure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ class Groups:
     """Members of all groups."""
 
     def __init__(self) -> None:
+        self.weights: dict[str, Mapping[int, float]] = {}
+        """Times that a request takes each member, relative to the fastest one, by address and peer: of groups whose
+        requests go to the member that is likely to answer first."""
         self._members: dict[str, dict[PeerId, Member]] = {}
 
     def __len__(self) -> int:
@@ -42,6 +46,11 @@ class Groups:
         del members[requests.connection.peer.id]
         if not members:
             del self._members[address]
+            self.weights.pop(address, None)
+
+    def addresses(self, count: int) -> list[str]:
+        """Return the addresses of the first groups, at most ``count``."""
+        return list(islice(self._members, count))
 
     def first_members_of(self, address: str, count: int) -> list[Member]:
         """Return the first members of a group, at most ``count``; does not look at the others."""
@@ -68,10 +77,20 @@ class Groups:
         ]
         if not candidates:
             return None
-        chosen = min(candidates, key=lambda member: (member.requests is asker, *_load(member.requests)))
+        weights = self.weights.get(address)
+        if weights is None:
+            chosen = min(candidates, key=lambda member: (member.requests is asker, *_load(member.requests)))
+        else:
+            chosen = min(candidates, key=lambda member: (member.requests is asker, *_wait(member.requests, weights)))
         # To the end: the first of equals is chosen, so that each has its turn.
         members[chosen.requests.connection.peer.id] = members.pop(chosen.requests.connection.peer.id)
         return chosen
+
+
+def _wait(requests: ConnectionRequests, weights: Mapping[int, float]) -> tuple[bool, float, int]:
+    """Return the sort key by measured times: queue full, time until it would answer one more, and as of old."""
+    connection, outstanding = requests.connection, requests.load_bytes // REQUEST_BYTES
+    return connection.queue_full, (outstanding + 1) * weights.get(connection.peer.id, 1.0), outstanding
 
 
 def _load(requests: ConnectionRequests) -> tuple[bool, int, bool, int]:

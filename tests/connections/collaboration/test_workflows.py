@@ -257,3 +257,29 @@ def test_a_workflow_that_is_idle_makes_room_for_another(monkeypatch: pytest.Monk
         sweep(world)
     publish(authors[2])
     assert list(sweep(world)) == ["wf-1", "wf-2"]
+
+
+def test_rates_of_streams_are_those_of_the_last_span() -> None:
+    world = World()
+    peer = publisher(world, "trainer", "wf-1/loss", "wf-1/rate")
+    world.subscriber("wf-1/*", "one")
+    sweep(world)
+    peer.publish(0, b"12345678")
+    peer.publish(0, b"12345678")
+    sweep(world, 4.0)
+    (rate,) = world.core.workflows.streams.values()
+    assert rate.messages_per_s == 0.5
+    assert rate.bytes_per_s > 0
+    assert world.core.workflows.of("wf-1") is not None
+    sweep(world)
+    assert not world.core.workflows.streams
+    assert world.core.workflows.of("wf-2") is None
+
+
+def test_of_very_many_streams_some_have_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.connections.collaboration.traffic.MAX_MOVED", 2)
+    world = World()
+    peer = publisher(world, "trainer", "wf-1/a", "wf-1/b", "wf-1/c")
+    publish(peer)
+    sweep(world)
+    assert len(world.core.workflows.streams) == 2

@@ -6,7 +6,8 @@ from typing import cast
 
 import pytest
 
-from gateway.connections.outbound.bulk_window import BULK_BYTES, BULK_WRITE_BYTES, FIRST_WINDOW_BYTES
+from gateway.connections.lagging.bulk import BULK_BYTES
+from gateway.connections.outbound.bulk_window import BULK_WRITE_BYTES, FIRST_WINDOW_BYTES
 from gateway.connections.outbound.connection import SENT_A_STEP, Connection
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.inbox_source import InboxSource

@@ -21,7 +21,7 @@ def test_a_few_measurements_have_their_mean_and_variance() -> None:
 
 
 def test_of_many_measurements_old_ones_are_forgotten() -> None:
-    cost = cost_of(*[0.1] * 50, *[0.5] * 50)
+    cost = cost_of(*[0.1] * 50, *[0.5] * 100)
     assert 0.49 < cost.mean_s <= 0.5
 
 

@@ -24,5 +24,5 @@ def test_of_very_many_adjustments_the_last_ones_are_kept_and_all_are_counted() -
         ledger.enter(adjustment(number, Verdict.ROLLED_BACK))
     assert len(ledger) == MAX_ADJUSTMENTS
     assert next(iter(ledger)).number == 10
-    assert ledger.counts[Knob.PACING, Verdict.ROLLED_BACK] == MAX_ADJUSTMENTS + 10
-    assert ledger.counts[Knob.PACING, Verdict.KEPT] == 0
+    assert ledger.counts[Verdict.ROLLED_BACK] == MAX_ADJUSTMENTS + 10
+    assert ledger.counts[Verdict.KEPT] == 0

@@ -106,3 +106,25 @@ def test_requests_level_the_load(loads: list[int], requests: int) -> None:
         least = min(member.load_bytes for member in staff.members)
         assert staff.members[chosen].load_bytes == least
         staff.members[chosen].load_bytes += REQUEST_BYTES
+
+
+def test_by_measured_times_the_member_that_is_likely_to_answer_first_is_next() -> None:
+    staff = Staff(2)
+    slow, fast = (member.connection.peer.id for member in staff.members)
+    staff.groups.weights[GROUP] = {slow: 4.0, fast: 1.0}
+    chosen = []
+    for _ in range(5):
+        chosen.append(staff.next())
+        staff.members[chosen[-1] or 0].load_bytes += REQUEST_BYTES
+    assert chosen == [1, 1, 1, 0, 1], "three that wait for the fast one take as long as the first of the slow one"
+
+
+def test_a_member_without_a_weight_counts_as_the_fastest_and_a_group_without_members_has_none() -> None:
+    staff = Staff(2)
+    staff.groups.weights[GROUP] = {staff.members[0].connection.peer.id: 4.0}
+    assert staff.next() == 1
+    assert staff.groups.addresses(5) == [GROUP]
+    for member in staff.members:
+        staff.groups.leave(GROUP, member)
+    assert staff.groups.weights == {}
+    assert staff.groups.addresses(5) == []

@@ -1,0 +1,78 @@
+"""Program ``python -m benchmarks.plans``: each scene with fixed settings and with plans, as a markdown table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from benchmarks.machine import describe
+from benchmarks.plans.measure import Outcome, measure
+from benchmarks.plans.scene import FIXED, SCENES, Scene
+from benchmarks.processes import VerificationFailed
+from benchmarks.report import table
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.plans", description=__doc__)
+    names = [scene.name for scene in SCENES]
+    parser.add_argument("--scenes", nargs="+", choices=names, default=names)
+    parser.add_argument("--settings", nargs="+", choices=[*FIXED, "plans"], help="default: all of each scene")
+    parser.add_argument("--seconds", type=float, default=15.0, help="time that is measured")
+    parser.add_argument("--warm", type=float, default=20.0, help="time before it, in which plans settle")
+    parser.add_argument("--explain", action="store_true", help="print the adjustments of the plans")
+    return parser.parse_args()
+
+
+def _row(scene: Scene, name: str, outcome: Outcome, defaults: Outcome | None) -> tuple[str, ...]:
+    def against(value: float, of: float | None) -> str:
+        return f"{value:.1f} ms" if of is None else f"{value:.1f} ms, {value / of:.2f} x"
+
+    return (
+        scene.name,
+        name,
+        against(outcome.age_ms, None if defaults is None else defaults.age_ms),
+        f"{outcome.worst_age_ms:.1f} ms",
+        f"{outcome.p50_ms:.1f} ms",
+        against(outcome.p99_ms, None if defaults is None else defaults.p99_ms),
+    )
+
+
+def main() -> int:
+    """Measure, and return the exit code."""
+    arguments = _read_arguments()
+    begin = time.monotonic()
+    print(f"# Plans\n\n{describe()}\n", flush=True)
+    rows: list[tuple[str, ...]] = []
+    failures: list[str] = []
+    for scene in SCENES:
+        if scene.name not in arguments.scenes:
+            continue
+        defaults = None
+        for name in [name for name in (*scene.knobs, "plans") if name in (arguments.settings or (*FIXED, "plans"))]:
+            try:
+                outcome = measure(
+                    scene,
+                    FIXED.get(name, {}),
+                    plans=name == "plans",
+                    warm_s=arguments.warm,
+                    seconds=arguments.seconds,
+                )
+            except VerificationFailed as failure:
+                failures.append(f"{name}: {failure}")
+                continue
+            rows.append(_row(scene, name, outcome, defaults))
+            print("  ".join(rows[-1]), file=sys.stderr, flush=True)
+            defaults = defaults or (outcome if name == "defaults" else None)
+            if arguments.explain and name == "plans":
+                print(*outcome.report["adjustments"], outcome.report, sep="\n", file=sys.stderr, flush=True)
+    header = ("scene", "settings", "mean age of states", "worst", "p50 of events", "p99 of events")
+    print(table(header, rows))
+    print(f"\n{len(rows)} runs in {time.monotonic() - begin:.0f} s")
+    for line in failures:
+        print(f"- {line}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Actuator: the only place that sets anything at runtime, and the arbiter between plans and the delivery policy."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.hub.fanout_registry import FanoutRegistry
+from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.planning.adjust import SettingChange
+from gateway.connections.planning.flush_window import WindowedFlusher, flush_by
+from gateway.connections.planning.knob import Knob, Site
+from gateway.connections.planning.pacing import begin_pacing, end_pacing
+from gateway.connections.planning.plan import SHED_FIRST, Route
+from gateway.connections.ports import Clock, DeliveryPolicy
+from gateway.connections.requests.groups import Groups
+from gateway.connections.sessions.pool import Pool
+from gateway.errors import Code
+from gateway.protocol.messages import ClientType, Notice
+from gateway.protocol.names import workflow_of
+from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+FLUSHED_TOGETHER: Final = 64
+"""Streams whose classes are given a flusher in one step."""
+
+
+class Actuator:
+    """Settings of the gateway's parts.
+
+    Args:
+        pool: connections.
+        fanouts: fan-outs of streams.
+        groups: members of groups.
+        policy: chooses encodings.
+        lag_changes: connections that have fallen behind or caught up.
+        clock: ends windows.
+
+    Attributes:
+        groups: the same.
+        shed_first: types of clients that lose their connections under pressure, the first ones first.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        fanouts: FanoutRegistry,
+        groups: Groups,
+        policy: DeliveryPolicy,
+        lag_changes: LagChanges[Connection],
+        clock: Clock,
+    ) -> None:
+        self._pool = pool
+        self._fanouts = fanouts
+        self.groups = groups
+        self._policy = policy
+        self._lag_changes = lag_changes
+        self._clock = clock
+        self._windows: dict[str, WindowedFlusher] = {}
+        """Flushers of the workflows that have a window."""
+        self._windowed: dict[Stream, None] = {}
+        """Streams whose classes are flushed by them."""
+        self.shed_first: tuple[ClientType, ...] = SHED_FIRST
+
+    @property
+    def idle(self) -> bool:
+        """Whether no message waits for a window to pass."""
+        return all(flusher.idle for flusher in self._windows.values())
+
+    def has(self, site: Site) -> bool:
+        """Return whether a site is there."""
+        match site.knob:
+            case Knob.PACING:
+                return self._pool.get(site.peer) is not None
+            case Knob.ROUTING:
+                return bool(self.groups.first_members_of(site.name, 1))
+        return True
+
+    def lagging(self) -> list[Connection]:
+        """Return the connections that are served from their outboxes."""
+        return list(self._lag_changes.lagging)
+
+    def receivers_of(self, stream: Stream) -> int:
+        """Return the number of receivers of a stream, which has not ended."""
+        return self._fanouts.of(stream).receivers
+
+    def take_disturbed(self) -> frozenset[str]:
+        """Return the workflows in which the delivery policy has changed an encoding since the last call.
+
+        No effect of a plan is judged by measurements from before and behind such a change.
+        """
+        return frozenset([workflow_of(stream.name) for stream in self._policy.take_changed()])
+
+    def set(self, change: SettingChange) -> bool:
+        """Put a setting in force; return whether it can be: its site may be gone."""
+        site, value = change.site, change.value
+        logger.info("plans: %s is set to %g: %s", site, value, change.reason)
+        match site.knob:
+            case Knob.FLUSH_WINDOW:
+                self._set_window(site.name, value)
+            case Knob.PACING:
+                return self._set_pacing(site, change, paced=bool(value))
+            case Knob.ROUTING:
+                if not value:
+                    self.groups.weights.pop(site.name, None)
+        return True
+
+    def route(self, routes: Iterable[Route], settings: Iterable[Site]) -> None:
+        """Give members the newest weights, in groups whose requests are led by measured times."""
+        led = {site.name for site in settings if site.knob is Knob.ROUTING}
+        for route in routes:
+            if route.address in led:
+                self.groups.weights[route.address] = {member.peer: member.weight for member in route.weights}
+
+    def cover(self, streams: Iterable[Stream]) -> Iterator[None]:
+        """Have delivery classes that are new flushed in the windows of their workflows. Yields now and then."""
+        for number, stream in enumerate(streams, start=1):
+            flusher = self._windows.get(workflow_of(stream.name))
+            if flusher is not None and self._flush_by(stream, flusher):
+                self._windowed[stream] = None
+            if not number % FLUSHED_TOGETHER:
+                yield
+
+    def end_windows(self) -> None:
+        """Send every message at the end of its turn from now on."""
+        for workflow in list(self._windows):
+            self._set_window(workflow, 0.0)
+
+    def _set_window(self, workflow: str, window_s: float) -> None:
+        before = self._windows.pop(workflow, None)
+        if window_s:
+            self._windows[workflow] = WindowedFlusher(self._fanouts.flusher, self._clock, window_s)
+            return
+        for stream in [stream for stream in self._windowed if workflow_of(stream.name) == workflow]:
+            del self._windowed[stream]
+            self._flush_by(stream, None)
+        if before is not None:
+            before.flush()
+
+    def _flush_by(self, stream: Stream, flusher: WindowedFlusher | None) -> bool:
+        """Have the classes of a stream flushed by a flusher, or at the end of the turn; False: it is gone."""
+        fanout = self._fanouts.of(stream) if stream.ended is None else None
+        if isinstance(fanout, PubSubFanout):
+            flush_by(fanout, flusher or self._fanouts.flusher)
+        return fanout is not None
+
+    def _set_pacing(self, site: Site, change: SettingChange, *, paced: bool) -> bool:
+        session = self._pool.get(site.peer)
+        if session is None:
+            return False
+        connection = session.connection
+        if not paced:
+            end_pacing(connection)
+        elif not begin_pacing(connection):
+            return False
+        code = Code.VIEW_LOWERED if paced else Code.VIEW_RESTORED
+        effect = "states come as they are read" if paced else "states come as fast as they are taken"
+        connection.send(Notice(None, None, None, code, f"{effect}: {change.reason}"))
+        return True

@@ -1,0 +1,267 @@
+"""Planning: looks at what is measured a few times a second, plans, adjusts, and enters the effects in the ledger."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from gateway.connections.collaboration.workflows import Workflows
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.overload.loop_lag import LoopLag
+from gateway.connections.planning.actuator import Actuator
+from gateway.connections.planning.adjust import Connections, Dynamics, adjust
+from gateway.connections.planning.context import Context, GroupFacts, ReceiverFacts, StreamFacts, WorkflowFacts
+from gateway.connections.planning.knob import Knob, Site
+from gateway.connections.planning.ledger import Adjustment, Ledger, Verdict
+from gateway.connections.planning.plan import ConnectionManagementPlan, plan
+from gateway.connections.planning.settings import PlanMode, PlanSettings
+from gateway.connections.planning.watched_group import WatchedGroup
+from gateway.connections.planning.watched_receiver import WatchedReceiver
+from gateway.connections.ports import Clock
+from gateway.connections.requests.groups import Groups
+from gateway.protocol.names import workflow_of
+
+logger = logging.getLogger(__name__)
+
+MAX_WATCHED: Final = 256
+"""Receivers that are watched at a time."""
+WATCHED_S: Final = 10.0
+"""Time for which a receiver is watched that has caught up."""
+MAX_GROUPS: Final = 64
+MAX_MEMBERS: Final = 256
+"""Groups that are watched, and members of each."""
+
+STEP: Final = 16
+"""Receivers, groups and streams that are looked at between two chances for the loop: some hundred microseconds."""
+
+SHARE: Final = 0.01
+"""Part of one core that looks may take: a long one is followed by a pause of so many times its length."""
+
+
+class PlanningSnapshot(NamedTuple):
+    """Plans as they are now."""
+
+    mode: PlanMode
+    now_s: float
+    plan: ConnectionManagementPlan
+    connections: Connections
+    adjustments: tuple[Adjustment, ...]
+    """The last ones, the newest first."""
+    spent_s: float
+    """Time that the last look took."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningStats:
+    """Numbers of the plans."""
+
+    settings: Mapping[Knob, int]
+    """Settings in force that are not the defaults, those on trial too."""
+    trials: int
+    """Changes whose effect is being measured."""
+    adjustments: Mapping[Verdict, int]
+    """Changes so far, by their outcome."""
+    look_s: float
+    """Time that the last look took."""
+
+
+class Planning:
+    """Plans of one gateway.
+
+    Args:
+        settings: effect that plans have.
+        actuator: sets what is decided.
+        workflows: patterns, and rates of streams.
+        groups: members of groups.
+        loop_lag: measurements of the lag of the loop.
+        clock: time.
+        thread_time_s: returns the time for which this thread has worked.
+
+    Attributes:
+        actuator: the same.
+        ledger: adjustments and their effects.
+    """
+
+    def __init__(
+        self,
+        settings: PlanSettings,
+        actuator: Actuator,
+        workflows: Workflows,
+        groups: Groups,
+        loop_lag: LoopLag,
+        clock: Clock,
+        thread_time_s: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self.actuator = actuator
+        self.ledger = Ledger()
+        self._mode = settings.mode
+        self._stopped = settings.mode is PlanMode.OFF
+        self._workflows = workflows
+        self._groups = groups
+        self._clock = clock
+        self._thread_time_s = thread_time_s
+        self._plan = ConnectionManagementPlan()
+        self._connections = Connections()
+        self._receivers: dict[Connection, WatchedReceiver] = {}
+        self._watched_groups: dict[str, WatchedGroup] = {}
+        self._lags_s: list[float] = []
+        self._worked_s = self._looked_s = 0.0
+        self._look_again_s = 1.0
+        self._spent_s = 0.0
+        if not self._stopped:
+            loop_lag.observers.append(self._observe_lag)
+
+    @property
+    def pause_s(self) -> float:
+        """Time to wait before the next look."""
+        return max(self._look_again_s, self._spent_s / SHARE)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no message waits because of a plan."""
+        return self.actuator.idle
+
+    def snapshot(self) -> PlanningSnapshot:
+        """Return the plans as they are now."""
+        adjustments = tuple(reversed([*self.ledger]))
+        now_s = self._clock.monotonic_s()
+        return PlanningSnapshot(self._mode, now_s, self._plan, self._connections, adjustments, self._spent_s)
+
+    def stats(self) -> PlanningStats:
+        """Return the numbers of the plans."""
+        settings = Counter([site.knob for site in self._connections.settings])
+        by_knob = MappingProxyType({knob: settings[knob] for knob in Knob})
+        return PlanningStats(by_knob, len(self._connections.trials), self.ledger.counts, self._spent_s)
+
+    def stop(self) -> None:
+        """Hold no message back from now on: the gateway stops."""
+        self._stopped = True
+        self.actuator.end_windows()
+
+    def look(self) -> Iterator[None]:
+        """Measure, plan and adjust; to be called every :attr:`pause_s`. Yields now and then, for the loop."""
+        if self._stopped:
+            return
+        began_s = self._thread_time_s()
+        try:
+            context = yield from self._read()
+            if not self._stopped:
+                yield from self._decide(context)
+        except Exception:
+            # Deliveries must not depend on it: they go on as without plans.
+            logger.exception("plans have failed, and none is made any more: restart the gateway to have them again")
+            self.stop()
+        self._spent_s = max(0.0, self._thread_time_s() - began_s)
+
+    def _decide(self, context: Context) -> Iterator[None]:
+        self._plan = made = plan(context)
+        disturbed = self.actuator.take_disturbed()
+        if self._mode is PlanMode.ADVISE:
+            return
+        connections = replace(self._connections, wanted=made.quality)
+        adjustments = adjust(
+            connections, Dynamics(context.now_s, self._costs(context), disturbed, self._gone(connections))
+        )
+        self._connections = adjustments.connections
+        self._look_again_s = adjustments.look_again_s
+        for adjustment in adjustments.judged:
+            self.ledger.enter(adjustment)
+            level = logging.DEBUG if adjustment.verdict is Verdict.VOID else logging.INFO
+            logger.log(level, "plans: %s is %s: %s", adjustment.site, adjustment.verdict, adjustment.words)
+        for change in adjustments.changes:
+            self.actuator.set(change)
+        self.actuator.shed_first = made.pool.shed_first
+        self.actuator.route(made.routes, self._connections.settings)
+        yield from self.actuator.cover(list(self._workflows.streams))
+
+    def _observe_lag(self, lag_s: float) -> None:
+        self._lags_s.append(lag_s)
+
+    # Measuring.
+
+    def _read(self) -> Generator[None, None, Context]:
+        clock = self._clock
+        now_s, worked_s = clock.monotonic_s(), self._thread_time_s()
+        busy = min((worked_s - self._worked_s) / max(now_s - self._looked_s, 1e-3), 1.0) if self._looked_s else 0.0
+        self._looked_s, self._worked_s = now_s, worked_s
+        receivers = yield from self._read_receivers(now_s)
+        groups = yield from self._read_groups(now_s)
+        streams = yield from self._read_streams()
+        workflows = [
+            WorkflowFacts(name, workflow.recognition.pattern, workflow.recognition.confidence)
+            for name in {stream.workflow for stream in streams}
+            if (workflow := self._workflows.of(name)) is not None
+        ]
+        return Context(
+            now_s,
+            busy,
+            tuple(workflows),
+            tuple(streams),
+            tuple(receivers),
+            tuple(groups),
+            settings=self._connections.settings,
+        )
+
+    def _read_receivers(self, now_s: float) -> Generator[None, None, list[ReceiverFacts]]:
+        watched = self._receivers
+        for connection in self.actuator.lagging():
+            if connection not in watched and len(watched) < MAX_WATCHED and connection.format.answers_pings:
+                watched[connection] = WatchedReceiver(connection, now_s)
+        facts: list[ReceiverFacts] = []
+        for number, (connection, receiver) in enumerate(list(watched.items()), start=1):
+            if connection.closed or now_s - receiver.lagged_s > WATCHED_S:
+                del watched[connection]
+                continue
+            fact = receiver.look(now_s, self._clock.time_ns())
+            if fact is not None:
+                facts.append(fact)
+            if not number % STEP:
+                yield
+        return facts
+
+    def _read_groups(self, now_s: float) -> Generator[None, None, list[GroupFacts]]:
+        facts: list[GroupFacts] = []
+        watched: dict[str, WatchedGroup] = {}
+        for address in self._groups.addresses(MAX_GROUPS):
+            group = watched[address] = self._watched_groups.get(address) or WatchedGroup(address, now_s)
+            facts.append(group.look(self._groups.first_members_of(address, MAX_MEMBERS), now_s))
+            yield
+        self._watched_groups = watched
+        return facts
+
+    def _read_streams(self) -> Generator[None, None, list[StreamFacts]]:
+        facts: list[StreamFacts] = []
+        for number, (stream, rate) in enumerate(list(self._workflows.streams.items()), start=1):
+            if stream.ended is None and not stream.kind.acknowledged:
+                receivers = self.actuator.receivers_of(stream)
+                workflow = workflow_of(stream.name)
+                facts.append(
+                    StreamFacts(stream.name, workflow, stream.kind, rate.messages_per_s, rate.bytes_per_s, receivers)
+                )
+            if not number % STEP:
+                yield
+        return facts
+
+    def _costs(self, context: Context) -> dict[Site, float | None]:
+        """Return the cost of each site, of settings in force or not."""
+        costs: dict[Site, float | None] = {}
+        lags_s, self._lags_s = self._lags_s, []
+        lag_s = sum(lags_s) / len(lags_s) if lags_s else None
+        for name in {stream.workflow for stream in context.streams}:
+            site = Site(Knob.FLUSH_WINDOW, name)
+            costs[site] = None if lag_s is None else lag_s + context.setting(site)
+        for receiver in context.receivers:
+            costs[Site(Knob.PACING, receiver.client_id, receiver.peer)] = receiver.staleness_s
+        for group in context.groups:
+            costs[Site(Knob.ROUTING, group.address)] = group.wait_s if group.requests_per_s else None
+        return costs
+
+    def _gone(self, connections: Connections) -> frozenset[Site]:
+        """Return the sites of settings and trials that are not there any more."""
+        sites = {*connections.settings, *[trial.measure.site for trial in connections.trials], *connections.bars}
+        return frozenset([site for site in sites if not self.actuator.has(site)])

@@ -1,0 +1,145 @@
+"""Watched receiver: a connection that lags or is paced, measured from one look to the next."""
+
+from __future__ import annotations
+
+from math import inf, isinf
+from typing import Final
+
+from gateway.connections.links.bottleneck import Bottleneck
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.planning.context import ReceiverFacts
+from gateway.protocol.messages import Kind
+from gateway.protocol.names import workflow_of
+from gateway.protocol.signals import Ping
+from gateway.streams.run import Source
+from gateway.streams.stream import Stream
+
+MAX_STATES: Final = 64
+"""States of one receiver that are counted."""
+
+LONG_DELAY_S: Final = 1.0
+"""Age from which a PING without an answer is a measurement: a shorter one may be answered in time."""
+
+SMOOTHING: Final = 0.3
+"""Weight of a new queue delay."""
+
+MAX_DELAY_S: Final = 60.0
+"""Longest delay of an answer that is believed: its time comes from the client."""
+
+
+class WatchedReceiver:
+    """Measurements of one connection.
+
+    A PING at each look tells how long bytes are under way: it goes behind everything that has left the outbox. The
+    shortest round trip that is known, of packets or of pings, is taken for the way without a queue.
+
+    Args:
+        connection: the connection.
+        now_s: time of the first look.
+
+    Attributes:
+        connection: the same.
+        lagged_s: time of the last look at which it lagged.
+    """
+
+    __slots__ = (
+        "_asked_ns",
+        "_bytes",
+        "_conflated",
+        "_conflated_s",
+        "_looked_s",
+        "_queue_delay_s",
+        "_seen",
+        "_shortest_s",
+        "connection",
+        "lagged_s",
+    )
+
+    def __init__(self, connection: Connection, now_s: float) -> None:
+        self.connection = connection
+        self.lagged_s = self._looked_s = self._conflated_s = now_s
+        self._shortest_s = inf
+        self._asked_ns = 0
+        self._queue_delay_s: float | None = None
+        """Smoothed."""
+        self._seen: dict[Source, tuple[int, int]] = {}
+        """Published bytes and next offset of each state, at the last look."""
+        outbox = connection.made_outbox()
+        self._conflated, self._bytes = outbox.conflated, outbox.taken_bytes
+
+    def look(self, now_s: float, now_ns: int) -> ReceiverFacts | None:
+        """Return what is known now, and ask anew; ``None``: the client has not answered yet.
+
+        Args:
+            now_s: time by the clock that only goes forward.
+            now_ns: time by the clock that stamps PINGs.
+        """
+        connection = self.connection
+        if connection.lagging:
+            self.lagged_s = now_s
+        span_s, self._looked_s = max(now_s - self._looked_s, 1e-3), now_s
+        delay_s = self._take_delay(now_ns)
+        versions, demand_bytes, workflow = self._take_states()
+        outbox = connection.made_outbox()
+        conflated, carried_bytes = outbox.conflated - self._conflated, outbox.taken_bytes - self._bytes
+        self._conflated, self._bytes = outbox.conflated, outbox.taken_bytes
+        if conflated:
+            self._conflated_s = now_s
+        link, known_s, staleness_s = connection.link, self._queue_delay_s, None
+        if delay_s is not None:
+            queue_delay_s = delay_s if isinf(self._shortest_s) else max(0.0, delay_s - self._shortest_s)
+            interval_s = span_s * max(len(self._seen), 1) / max(versions - conflated, 1) if versions else 0.0
+            staleness_s = queue_delay_s + interval_s / 2
+            known_s = queue_delay_s if known_s is None else known_s + SMOOTHING * (queue_delay_s - known_s)
+        self._queue_delay_s = known_s
+        if known_s is None:
+            return None
+        return ReceiverFacts(
+            connection.peer.id,
+            connection.peer.client_id,
+            connection.peer.client_type,
+            workflow,
+            demand_bytes / span_s,
+            carried_bytes / span_s if link is None else link.goodput_bytes_per_s or carried_bytes / span_s,
+            known_s,
+            staleness_s,
+            now_s - self._conflated_s,
+            Bottleneck.UNKNOWN if link is None else link.bottleneck,
+        )
+
+    def _take_delay(self, now_ns: int) -> float | None:
+        """Return the delay that the last PING has shown, or shows so far, and send another one behind its answer."""
+        connection, asked_ns = self.connection, self._asked_ns
+        delay_s = None
+        if asked_ns and connection.answered_ns < asked_ns:
+            delay_s = (now_ns - asked_ns) / 1e9
+            return min(delay_s, MAX_DELAY_S) if delay_s > LONG_DELAY_S else None
+        if asked_ns:
+            delay_s = min(max(connection.answer_delay_ns / 1e9, 0.0), MAX_DELAY_S)
+        round_trip, link = connection.round_trip, connection.link
+        if round_trip is not None:
+            self._shortest_s = min(self._shortest_s, round_trip.smallest_s)
+        if link is not None and link.tcp is not None:
+            self._shortest_s = min(self._shortest_s, link.tcp.rtt_s)
+        self._asked_ns = now_ns
+        connection.send(Ping(now_ns))
+        return delay_s
+
+    def _take_states(self) -> tuple[int, int, str]:
+        """Return the versions and bytes published to it since the last look, and the workflow with most of them."""
+        seen: dict[Source, tuple[int, int]] = {}
+        versions = nbytes = most = 0
+        workflow = ""
+        for source in self.connection.memberships:
+            if not isinstance(source, Stream) or source.kind is not Kind.STATE:
+                continue
+            seen[source] = source.published_bytes, source.next_offset
+            before_bytes, before = self._seen.get(source, seen[source])
+            versions += source.next_offset - before
+            nbytes += source.published_bytes - before_bytes
+            if source.published_bytes - before_bytes >= most:
+                most, workflow = source.published_bytes - before_bytes, workflow_of(source.name)
+            if len(seen) == MAX_STATES:
+                break
+        self._seen = seen
+        return versions, nbytes, workflow

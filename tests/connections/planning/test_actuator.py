@@ -1,0 +1,106 @@
+"""Actuator: settings take effect at connections, streams and groups, and end without a trace."""
+
+from __future__ import annotations
+
+from gateway.connections.planning.actuator import Actuator
+from gateway.connections.planning.adjust import SettingChange
+from gateway.connections.planning.knob import Knob, Site
+from gateway.connections.planning.plan import MemberWeight, Route
+from gateway.errors import Code
+from gateway.ids import PeerId
+from gateway.protocol.messages import Kind
+from tests.connections.memory import FixedPolicy, World
+
+WINDOW = Site(Knob.FLUSH_WINDOW, "wf")
+GROUP = Site(Knob.ROUTING, "group:g")
+
+
+def is_idle(actuator: Actuator) -> bool:
+    """Return whether no message waits; calls change it behind a type checker's back."""
+    return actuator.idle
+
+
+def cover(world: World) -> None:
+    """Have the classes of all streams flushed as is set."""
+    for _ in world.core.planning.actuator.cover(list(world.core.streams)):
+        pass
+
+
+def test_a_window_holds_the_streams_of_its_workflow_and_ends_with_what_waits() -> None:
+    world = World()
+    publisher = world.publisher("wf/x", "other/x")
+    receivers = [world.subscriber(stream) for stream in ("wf/x", "other/x")]
+    actuator = world.core.planning.actuator
+    assert actuator.set(SettingChange(WINDOW, 0.005, "busy"))
+    cover(world)
+    for alias in (0, 1):
+        publisher.publish(alias, b"12345678")
+    world.settle()
+    assert [len(receiver.read().arrivals) for receiver in receivers] == [0, 1]
+    assert not is_idle(actuator)
+    assert actuator.set(SettingChange(WINDOW, 0.0, "calm"))
+    assert [len(receiver.read().arrivals) for receiver in receivers] == [1, 1]
+    assert is_idle(actuator)
+    publisher.publish(0, b"12345678")
+    world.settle()
+    assert len(receivers[0].read().arrivals) == 2
+
+
+def test_a_stream_that_has_ended_is_passed_over() -> None:
+    world = World()
+    publisher = world.publisher("wf/x")
+    actuator = world.core.planning.actuator
+    actuator.set(SettingChange(WINDOW, 0.005, "busy"))
+    cover(world)
+    stream = next(iter(world.core.streams))
+    stream.ended = object()  # type: ignore[assignment]  # all that is looked at
+    cover(world)
+    actuator.set(SettingChange(WINDOW, 0.0, "calm"))
+    assert publisher.close_code() is None
+
+
+def test_a_receiver_is_told_that_it_is_paced_and_why() -> None:
+    world = World()
+    world.publisher("wf/x", kind=Kind.STATE)
+    receiver = world.subscriber("wf/x", "viewer")
+    site = Site(Knob.PACING, "viewer", receiver.session.peer.id)
+    actuator = world.core.planning.actuator
+    assert actuator.set(SettingChange(site, 1.0, "a slow link"))
+    assert receiver.session.connection in actuator.lagging()
+    assert actuator.set(SettingChange(site, 0.0, "what called for it is over"))
+    notices = receiver.read().notices
+    assert [(notice.code, notice.stream) for notice in notices] == [
+        (Code.VIEW_LOWERED, None),
+        (Code.VIEW_RESTORED, None),
+    ]
+    assert notices[0].reason == "states come as they are read: a slow link"
+    assert actuator.has(site)
+    world.lose(receiver)
+    assert not actuator.has(site)
+    assert not actuator.set(SettingChange(site, 1.0, "a slow link"))
+
+
+def test_a_group_is_led_by_weights_only_while_that_is_set() -> None:
+    world = World()
+    member = world.subscriber("group:g", "worker")
+    actuator = world.core.planning.actuator
+    route = Route("group:g", (MemberWeight(PeerId(member.session.peer.id), "worker", 2.0),))
+    actuator.route([route], [])
+    assert actuator.groups.weights == {}
+    actuator.route([route], [GROUP])
+    assert actuator.groups.weights == {"group:g": {member.session.peer.id: 2.0}}
+    assert actuator.has(GROUP)
+    actuator.set(SettingChange(GROUP, 0.0, "rolled back"))
+    assert actuator.groups.weights == {}
+    world.lose(member)
+    assert not actuator.has(GROUP)
+
+
+def test_workflows_whose_encodings_have_changed_are_told_once() -> None:
+    policy = FixedPolicy()
+    world = World(policy=policy)
+    world.publisher("wf/x", "wf/y")
+    policy.changed = list(world.core.streams)
+    actuator = world.core.planning.actuator
+    assert actuator.take_disturbed() == {"wf"}
+    assert actuator.take_disturbed() == frozenset()

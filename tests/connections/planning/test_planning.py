@@ -1,0 +1,162 @@
+"""Planning: looks at the gateway, tries what is wanted, and keeps or rolls it back, with a clock that is injected."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from gateway.connections.planning.knob import Knob
+from gateway.connections.planning.ledger import Verdict
+from gateway.connections.planning.planning import MAX_WATCHED, SHARE, Planning
+from gateway.connections.planning.settings import PlanMode, PlanSettings
+from gateway.protocol.messages import Kind
+from gateway.protocol.signals import Pong
+from tests.connections.memory import World
+
+
+class SlowScene:
+    """A state that is published to a receiver whose link holds what is sent for a while.
+
+    Args:
+        mode: effect that plans have.
+    """
+
+    def __init__(self, mode: PlanMode = PlanMode.ON) -> None:
+        self.world = World()
+        core = self.world.core
+        self.spent_s = 0.0
+        self.planning = Planning(
+            PlanSettings(mode),
+            core.planning.actuator,
+            core.workflows,
+            core.planning.actuator.groups,
+            core.overload.loop_lag,
+            self.world.clock,
+            lambda: self.spent_s,
+        )
+        self.publisher = self.world.publisher("wf/x", kind=Kind.STATE)
+        self.receiver = self.world.subscriber("wf/x", "viewer")
+        self.receiver.responsive = False
+        self.connection = self.receiver.session.connection
+        self.connection.sample_round_trip(1_000_000)
+        self.sent = 0
+
+    def step(self) -> None:
+        """Let time pass: versions are published, and the receiver reads as fast as its link carries them."""
+        for _ in range(4):
+            self.sent += 1
+            self.publisher.publish(0, self.sent.to_bytes(8, "little") * 1000)
+            self.world.settle()
+        self.connection.fall_behind()
+        for _ in self.planning.look():
+            self.world.settle()
+        # Each version that waits on its way takes the link 50 ms.
+        waiting = sum(map(len, self.receiver.transport.writes)) // 8000
+        self.world.clock.advance(0.05 * waiting)
+        self.answer()
+        self.world.clock.advance(0.2)
+
+    def answer(self) -> None:
+        """Have the receiver read what has come, and answer its PINGs with its time."""
+        writes, self.receiver.transport.writes = self.receiver.transport.writes, []
+        for ping in self.receiver.reader.feed(b"".join(writes)):
+            now_ns = self.world.clock.time_ns()
+            self.receiver.send(Pong(ping.t0, now_ns, now_ns).write())
+
+    def run(self, steps: int) -> None:
+        """Take steps."""
+        for _ in range(steps):
+            self.step()
+
+
+def test_a_receiver_whose_states_come_late_is_paced_and_stays_so_since_that_helps() -> None:
+    scene = SlowScene()
+    scene.run(60)
+    snapshot = scene.planning.snapshot()
+    (adjustment,) = snapshot.adjustments
+    assert adjustment.site.knob is Knob.PACING
+    assert adjustment.verdict is Verdict.KEPT
+    assert adjustment.cost_after.mean_s < adjustment.cost_before.mean_s
+    assert [site.name for site in snapshot.connections.settings] == ["viewer"]
+    assert "kB/s of states are published to it" in snapshot.plan.quality[0].reason
+    assert scene.planning.ledger.counts[Verdict.KEPT] == 1
+    stats = scene.planning.stats()
+    assert (stats.settings[Knob.PACING], stats.settings[Knob.ROUTING], stats.trials) == (1, 0, 0)
+
+
+def test_a_plan_that_only_advises_sets_nothing() -> None:
+    scene = SlowScene(PlanMode.ADVISE)
+    scene.run(40)
+    snapshot = scene.planning.snapshot()
+    assert snapshot.plan.quality
+    assert not snapshot.connections.settings
+    assert not scene.receiver.reader.notices
+
+
+def test_without_plans_nothing_is_looked_at() -> None:
+    scene = SlowScene(PlanMode.OFF)
+    scene.run(10)
+    assert not scene.planning.snapshot().plan.quality
+
+
+def test_a_receiver_that_is_gone_is_forgotten() -> None:
+    scene = SlowScene()
+    scene.run(60)
+    scene.world.lose(scene.receiver)
+    for _ in scene.planning.look():
+        pass
+    for _ in scene.planning.look():
+        pass
+    snapshot = scene.planning.snapshot()
+    assert not snapshot.connections.settings
+    assert not snapshot.connections.costs
+
+
+def test_of_very_many_receivers_that_lag_some_are_watched() -> None:
+    scene = SlowScene()
+    for _ in range(MAX_WATCHED + 10):
+        scene.world.core.connect(scene.receiver.transport, scene.receiver.session.connection.format)
+    for session in scene.world.core.pool:
+        session.connection.fall_behind()
+    for _ in scene.planning.look():
+        pass
+    assert len(scene.planning._receivers) <= MAX_WATCHED
+
+
+def test_a_long_look_is_followed_by_a_long_pause() -> None:
+    scene = SlowScene()
+    for _ in scene.planning.look():
+        scene.spent_s += 0.1
+    scene.spent_s = 0.0
+    looks = scene.planning.look()
+    scene.spent_s += 0.0
+    for _ in looks:
+        pass
+    assert scene.planning.pause_s <= 1.0
+    scene.planning._spent_s = 0.05
+    assert scene.planning.pause_s == 0.05 / SHARE
+
+
+def test_a_fault_ends_plans_and_nothing_else(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    scene = SlowScene()
+
+    def fail(context: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gateway.connections.planning.planning.plan", fail)
+    with caplog.at_level(logging.ERROR):
+        scene.step()
+    assert "plans have failed" in caplog.text
+    caplog.clear()
+    scene.step()
+    assert not caplog.text
+    assert scene.receiver.read().arrivals
+
+
+def test_when_the_gateway_stops_no_message_waits_for_a_window() -> None:
+    scene = SlowScene()
+    scene.world.core.go_away("stopping", 1.0)
+    assert scene.world.core.planning.idle
+    for _ in scene.world.core.planning.look():
+        pass

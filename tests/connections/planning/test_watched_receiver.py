@@ -1,0 +1,86 @@
+"""Watched receivers: demand, queue delay and age of states, from one look to the next."""
+
+from __future__ import annotations
+
+from gateway.connections.planning.context import ReceiverFacts
+from gateway.connections.planning.watched_receiver import LONG_DELAY_S, WatchedReceiver
+from gateway.protocol.messages import Kind
+from tests.connections.memory import World
+
+
+class Scene:
+    """A receiver of a state, watched."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.publisher = self.world.publisher("wf/x", kind=Kind.STATE)
+        self.receiver = self.world.subscriber("wf/x", "viewer")
+        self.receiver.responsive = False
+        self.connection = self.receiver.session.connection
+        self.watched = WatchedReceiver(self.connection, self.world.clock.monotonic_s())
+
+    def look(self, seconds: float = 1.0, answer_s: float | None = None) -> ReceiverFacts | None:
+        """Let time pass, in which the receiver answers after a while, and look."""
+        clock = self.world.clock
+        if answer_s is not None:
+            clock.advance(answer_s)
+            self.receiver.read()
+            seconds -= answer_s
+        clock.advance(seconds)
+        return self.watched.look(clock.monotonic_s(), clock.time_ns())
+
+
+def test_nothing_is_known_before_an_answer() -> None:
+    scene = Scene()
+    assert scene.look() is None
+    assert scene.look(0.5) is None
+
+
+def test_the_delay_of_an_answer_beyond_the_shortest_round_trip_is_a_queue() -> None:
+    scene = Scene()
+    scene.connection.sample_round_trip(20_000_000)
+    scene.look()
+    facts = scene.look(1.0, answer_s=0.32)
+    assert facts is not None
+    assert round(facts.queue_delay_s, 3) == 0.3
+    assert facts.client_id == "viewer"
+    assert facts.demand_bytes_per_s == 0
+
+
+def test_a_ping_that_is_not_answered_for_long_is_a_delay_of_its_age() -> None:
+    scene = Scene()
+    scene.look()
+    facts = scene.look(LONG_DELAY_S + 1)
+    assert facts is not None
+    assert facts.queue_delay_s > LONG_DELAY_S
+
+
+def test_demand_is_what_is_published_and_versions_that_are_conflated_do_not_count_as_fresh() -> None:
+    scene = Scene()
+    scene.look()
+    scene.look(1.0, answer_s=0.0)
+    scene.receiver.transport.fill_up()
+    for _ in range(8):
+        scene.publisher.publish(0, bytes(1000))
+        scene.world.settle()
+    facts = scene.look()
+    assert facts is not None
+    assert facts.workflow == "wf"
+    assert facts.demand_bytes_per_s > 8000
+    assert facts.kept_up_s == 0.0
+    scene.receiver.transport.read_on()
+    later = scene.look(2.0, answer_s=0.0)
+    assert later is not None
+    assert later.kept_up_s == 2.0
+    assert later.staleness_s is not None
+
+
+def test_looks_at_a_receiver_that_has_caught_up_are_told_apart() -> None:
+    scene = Scene()
+    scene.connection.fall_behind()
+    scene.look()
+    began_s = scene.watched.lagged_s
+    scene.connection.drain()
+    scene.world.settle()
+    scene.look()
+    assert scene.watched.lagged_s == began_s
