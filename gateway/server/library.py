@@ -117,6 +117,12 @@ class Library(ServerProtocol):
         self._fragments = None
         return False
 
+    def take(self, data: memoryview) -> list[Request | WebSocketMessage | WebSocketPong]:
+        """Take bytes of the peer, and return as :meth:`received`."""
+        # The annotation asks for bytes; the library does `bytearray += data`, which takes a view.
+        self.receive_data(cast(bytes, data))
+        return self.received()
+
     def received(self) -> list[Request | WebSocketMessage | WebSocketPong]:
         """Return the messages and pongs, and at first the request of the handshake, that have become complete."""
         complete: list[Request | WebSocketMessage | WebSocketPong] = []

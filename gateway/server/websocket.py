@@ -24,6 +24,7 @@ from gateway.server.request_head import RequestHead
 from gateway.server.write_limits import FIRST, DrainMeter, socket_counts_of
 from gateway.websocket.frame_reader import Foreign, FrameReader
 from gateway.websocket.headers import ping_header
+from gateway.websocket.short_pong import short_pong
 
 FULL_READS_A_TURN = 8
 """Number of reads that filled their buffer, after which other sockets get their turn."""
@@ -109,7 +110,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         reader = self._reader
         for part in reader.receive(nbytes):
             if isinstance(part, Foreign):
-                self._take_foreign(session, part.data)
+                self._take_foreign(session, part)
             else:
                 self._receivers.binary(session, part)
         if reader.more:
@@ -238,18 +239,20 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     def _take(self, session: Session, parts: list[Buffer | Foreign]) -> None:
         for part in parts:
             if isinstance(part, Foreign):
-                self._take_foreign(session, part.data)
+                self._take_foreign(session, part)
             else:
                 self._receivers.binary(session, part)
 
-    def _take_foreign(self, session: Session, data: memoryview) -> None:
+    def _take_foreign(self, session: Session, part: Foreign) -> None:
         """Hand bytes to the library, behind everything that came before them."""
         backlog = session.pending
-        if backlog is None or not backlog.blocks:
-            self._step_library(data)
-            return
-        # A copy: the buffer is read into again before their turn.
-        backlog.add(partial(self._step_library, memoryview(bytes(data))), len(data))
+        if backlog is not None and backlog.blocks:
+            # A copy: the buffer is read into again before their turn.
+            backlog.add(partial(self._step_library, memoryview(bytes(part.data))), len(part.data))
+        elif (payload := short_pong(part)) is not None:
+            self._endpoint.ponged(session, payload)
+        else:
+            self._step_library(part.data)
 
     def _defer(self, session: Session) -> None:
         """Leave to later turns what is not cut yet."""
@@ -313,9 +316,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     def _step_library(self, data: memoryview) -> bool:
         """Hand bytes to the library, and do what they bring about; return False, because no step is left."""
         protocol = self._protocol
-        # The annotation asks for bytes; the library does `bytearray += data`, which takes a view.
-        protocol.receive_data(cast(bytes, data))
-        for complete in protocol.received():
+        for complete in protocol.take(data):
             if isinstance(complete, Request):
                 self._request_received(complete)
             else:
@@ -363,8 +364,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
 
     def _send_pongs(self, session: Session) -> None:
         """Send what the library has written, as answers: a peer that does not read them is not read either."""
-        pongs = b"".join(self._protocol.data_to_send())
-        if pongs:
+        if pongs := b"".join(self._protocol.data_to_send()):
             session.connection.send_urgent(pongs)
 
     def _flush(self) -> None:

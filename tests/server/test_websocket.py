@@ -463,6 +463,26 @@ def test_a_socket_that_is_full_during_its_handshake_is_no_fault() -> None:
     assert socket.client.subprotocol == "frys.v1"
 
 
+@pytest.mark.parametrize("cut", range(1, 14))
+def test_an_answer_to_a_ping_counts_in_any_split(cut: int) -> None:
+    server = MemoryServer()
+    socket = server.socket()
+    socket.push(masked(BINARY, HELLO))
+    socket.frames()
+    (session,) = list(server.world.core.pool)
+    heartbeat = server.world.core.heartbeat
+    while not session.asked_ns:
+        server.world.clock.advance(heartbeat.tick_s)
+        for _ in heartbeat.sweep():
+            pass
+    (frame,) = socket.frames()
+    pong = masked(10, bytes(frame.data))
+    socket.push(pong[:cut])
+    assert session.asked_ns
+    socket.push(pong[cut:])
+    assert not session.asked_ns
+
+
 def test_bytes_for_a_socket_that_is_being_lost_are_ignored() -> None:
     """Between the loss of a socket and the call that tells of it uvloop raises at each write."""
     server = MemoryServer()

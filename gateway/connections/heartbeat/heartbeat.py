@@ -158,7 +158,7 @@ class Heartbeat:
             session.heard = False
             session.alive_tick = tick
             self._outflow.forget(session.peer.id)
-        elif session.asked_ns and self._outflow.moves(session):
+        elif _is_unheard(session) or (session.asked_ns and self._outflow.moves(session)):
             session.alive_tick = tick
         silent = tick - session.alive_tick
         if silent >= self._patience:
@@ -196,3 +196,9 @@ class Heartbeat:
     def _forget(self, peer: PeerId) -> None:
         self._deaf.forget(peer)
         self._outflow.forget(peer)
+
+
+def _is_unheard(session: Session) -> bool:
+    """Return whether the gateway reads nothing from a client for a reason of its own: e.g. its store is behind."""
+    connection = session.connection
+    return not connection.paused and connection.reading.held_but_for(connection, session.pending)

@@ -31,6 +31,10 @@ class ReadingHolds:
         """Return whether nothing is read from the peer now."""
         return bool(self._holders)
 
+    def held_but_for(self, *holders: object) -> bool:
+        """Return whether anybody but these holds."""
+        return bool(self._holders) and not self._holders.issubset(holders)
+
     def hold(self, holder: object) -> None:
         """Read nothing more until ``holder``, and every other holder, lets go; does nothing after :meth:`end`."""
         if self._transport is None:

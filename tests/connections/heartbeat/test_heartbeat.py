@@ -398,6 +398,29 @@ def test_a_silent_client_that_takes_a_large_message_slowly_stays() -> None:
     assert peer.close_code() == Code.HEARTBEAT_TIMEOUT
 
 
+def test_a_client_that_the_gateway_does_not_read_for_its_own_reasons_is_not_judged() -> None:
+    hall = Hall()
+    peer, store = hall.peer(), object()
+    peer.session.connection.reading.hold(store)
+    hall.pass_time(200.0)
+    assert peer.close_code() is None
+    peer.session.connection.reading.release(store)
+    assert PATIENCE * 20.0 - 10.0 <= hall.pass_time(100.0, lambda: peer.close_code() is not None) <= BOUND * 20.0
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_client_that_does_not_take_its_answers_is(full: bool) -> None:
+    hall = Hall()
+    peer = hall.peer()
+    connection = peer.session.connection
+    connection.reading.hold(connection)
+    if full:
+        peer.transport.fill_up()
+        connection.reading.hold(object())
+    hall.pass_time(BOUND * 20.0 + 1)
+    assert peer.close_code() == Code.HEARTBEAT_TIMEOUT
+
+
 def test_a_closed_connection_is_left_alone() -> None:
     hall = Hall()
     peer = hall.peer()

@@ -20,6 +20,17 @@ def test_a_peer_is_read_when_nobody_holds_it_any_more() -> None:
     assert states == [(True, False), (True, False), (False, True)]
 
 
+def test_holders_are_told_apart_from_others() -> None:
+    reading = ReadingHolds(MemoryTransport())
+    assert not reading.held_but_for("a", None)
+    reading.hold("a")
+    assert not reading.held_but_for("a", None)
+    assert reading.held_but_for("b", None)
+    reading.hold("b")
+    assert reading.held_but_for("a", None)
+    assert not reading.held_but_for("a", "b")
+
+
 def test_a_connection_that_ends_is_held_by_nobody() -> None:
     transport = MemoryTransport()
     reading = ReadingHolds(transport)
