@@ -59,6 +59,11 @@ class CoreCollector(Collector):
         yield from _admission(snapshot.admission)
         yield from _links(snapshot.links)
         yield from _presence(snapshot.presence)
+        yield Counter(
+            "frys_idle_closed_connections",
+            "Connections closed because they did nothing for idle_timeout_s.",
+            snapshot.idle_closed_connections,
+        )
         yield Gauge(
             "frys_held_publishers",
             "Connections that are not read, because their type or workflow has published more than its budget.",

@@ -27,7 +27,9 @@ MAX_SECONDS: Final = 1e9
 MIN_SECONDS: Final = 0.01
 """Shortest time: below it, a loop that is busy for a moment would be taken for a peer that is dead."""
 
-MAY_BE_ZERO: Final = frozenset({"delivery.max_event_hold_s", "history.max_age_s", "presence.grace_s"})
+MAY_BE_ZERO: Final = frozenset(
+    {"delivery.max_event_hold_s", "history.max_age_s", "presence.grace_s", "admission.idle_timeout_s"}
+)
 """Times of which 0 is none: nobody is waited for, and no history is kept."""
 
 MAX_INTEGER: Final = 2**53 - 1

@@ -48,6 +48,7 @@ from gateway.connections.rates.publish_rates import PublishRates
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.grant import TypeAuthorizer
 from gateway.connections.sessions.greeting import Greeter
+from gateway.connections.sessions.idle_sessions import IdleSessions
 from gateway.connections.sessions.notices import Notices
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
@@ -211,6 +212,8 @@ class Core:
             self.admission,
             self._part,
         )
+        idle_timeout_s = settings.admission.idle_timeout_s
+        self.idle_sessions = IdleSessions(self.pool, idle_timeout_s, clock, self.presence.attends)
         self.publish_rates = PublishRates(self.pool, settings.admission, clock)
         self.sweeps = (
             Sweep(lambda: self.heartbeat.tick_s, self.heartbeat.sweep),
@@ -218,6 +221,7 @@ class Core:
             Sweep(lambda: self.workflows.pause_s, self.workflows.begin_sweep),
             self.presence.sweep,
             self.publish_rates.sweep,
+            self.idle_sessions.sweep,
             Sweep(lambda: SAMPLE_S, self.links.sweep),
             Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
             Sweep(lambda: SWEEP_INTERVAL_S, self.overload.sweep),

@@ -179,6 +179,8 @@ class CoreSnapshot:
     admission: AdmissionStats
     links: Mapping[ClientType, LinkStats]
     publish_rates: PublishRateStats
+    idle_closed_connections: int = 0
+    """Connections that were closed because they did nothing."""
 
 
 MAX_LISTED_GROUPS: Final = 32
@@ -290,6 +292,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         admission=core.admission.stats(),
         links=links.stats(),
         publish_rates=core.publish_rates.stats(),
+        idle_closed_connections=core.idle_sessions.closed,
         **sums,
     )
 

@@ -22,7 +22,7 @@ from gateway.config import Settings
 from gateway.connections.admission.admission import Reason
 from gateway.connections.admission.settings import AdmissionSettings, ClientBudget
 from gateway.connections.core_settings import CoreSettings
-from gateway.errors import Code, ConnectionFailed
+from gateway.errors import Code, ConnectionClosed, ConnectionFailed
 from gateway.protocol.messages import ClientType, Hello
 from gateway.protocol.session_body import write_session
 from gateway.protocol.wire import SUBPROTOCOL_JSON
@@ -163,6 +163,23 @@ async def test_a_publisher_above_its_budget_is_slowed_down_and_loses_nothing() -
         receipts = asyncio.gather(*(publisher.publish("wf/a", np.array(n), kind="event") for n in range(4000)))
         assert [int((await anext(messages)).tensor) for _ in range(4000)] == list(range(4000))
         assert [receipt.offset for receipt in await receipts] == list(range(4000))
+
+
+async def test_an_sdk_client_that_does_nothing_is_closed_and_says_so() -> None:
+    errors: asyncio.Queue[Exception] = asyncio.Queue()
+    async with (
+        running(idle_timeout_s=0.2) as gateway,
+        connect(gateway.url, client_type="agent", on_error=errors.put_nowait) as idle,
+        connect(gateway.url, client_type="agent") as busy,
+        busy.subscribe("wf/a"),
+    ):
+        error = await errors.get()
+        assert isinstance(error, ConnectionClosed)
+        assert error.code == Code.NORMAL
+        with pytest.raises(ConnectionClosed, match=r"idle_timeout_s=0\.2"):
+            await idle.publish("wf/a", np.zeros(1), kind="event")
+        await busy.publish("wf/a", np.zeros(1), kind="event")
+        assert gateway.core.idle_sessions.closed == 1
 
 
 async def test_an_sdk_client_returns_when_it_was_told_to() -> None:

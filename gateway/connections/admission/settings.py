@@ -63,6 +63,8 @@ class AdmissionSettings:
     """Handshakes in a second from one address; after a calm time, those of two seconds at once."""
     exempt_networks: str = "127.0.0.0/8, ::1/128"
     """Networks, with commas between them, whose addresses have no bounds of their own."""
+    idle_timeout_s: float = 0.0
+    """Time after which a client that does nothing is closed, however alive; 0: it stays."""
     admin_panel: ClientBudget = field(default_factory=ClientBudget)
     """Budget of clients of this type."""
     workflow: ClientBudget = field(default_factory=ClientBudget)

@@ -69,6 +69,10 @@ class PresenceHandler:
         """Return the scope of a name, if it has members or watchers."""
         return self._scopes.get(name)
 
+    def attends(self, session: Session) -> bool:
+        """Return whether the client of a session is a member of a scope, or watches one."""
+        return session in self._attended
+
     def attend(self, session: Session, request: Attend) -> None:
         """Take the part in a scope that a client asks for, instead of the one that it has.
 

@@ -1,0 +1,85 @@
+"""Idle sessions: connections that stand and do nothing are closed after a while, if the settings say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from gateway.connections.ports import Clock
+from gateway.connections.sessions.pool import Pool
+from gateway.connections.sessions.session import Session
+from gateway.connections.sweeps import Sweep
+from gateway.errors import Code
+from gateway.protocol.state import State
+
+SWEEPS_PER_TIMEOUT: Final = 4
+LOOKED_AT_TOGETHER: Final = 512
+"""Connections that are looked at between two chances for the loop."""
+_NO_SWEEP_S: Final = 60.0
+"""Pause where there is nothing to do."""
+
+
+class IdleSessions:
+    """Sweep that closes connections which have had nothing to do for a time.
+
+    A connection has something to do while its client receives streams, takes requests, is present anywhere, or waits
+    for a reply; and when it has published since the last look. Signs of life do not count.
+
+    Args:
+        pool: all connections.
+        timeout_s: the time; 0: nothing is looked at.
+        clock: measures it.
+        attends: returns whether the client of a session is present anywhere, or watches who is.
+
+    Attributes:
+        closed: connections that were closed.
+    """
+
+    def __init__(self, pool: Pool, timeout_s: float, clock: Clock, attends: Callable[[Session], bool]) -> None:
+        self._pool = pool
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._attends = attends
+        self._idle: dict[Session, tuple[int, float]] = {}
+        """Connections that were idle at the last look: messages sent, and the time since which that is so."""
+        self.closed = 0
+        self.sweep = Sweep(lambda: timeout_s / SWEEPS_PER_TIMEOUT or _NO_SWEEP_S, self._sweep)
+
+    def _sweep(self) -> Iterator[None]:
+        if not self._timeout_s:
+            return
+        before, self._idle = self._idle, {}
+        now_s = self._clock.monotonic_s()
+        for number, session in enumerate(self._pool, start=1):
+            if not self._is_busy(session):
+                sent = sum([binding.next_sequence for binding in session.bindings.values()])
+                sent_before, since_s = before.get(session, (sent, now_s))
+                if sent != sent_before:
+                    since_s = now_s
+                if now_s - since_s < self._timeout_s:
+                    self._idle[session] = sent, since_s
+                else:
+                    self._close(session)
+            if not number % LOOKED_AT_TOGETHER:
+                yield
+
+    def _is_busy(self, session: Session) -> bool:
+        requests = session.requests
+        return bool(
+            session.state is State.GREETING
+            or session.connection.closed
+            or session.buries
+            or session.subscriptions
+            or session.views
+            or session.transfers
+            or requests.asked
+            or requests.owed
+            or requests.mailboxes
+            or self._attends(session)
+            or any(binding.exchange is not None for binding in session.bindings.values())
+        )
+
+    def _close(self, session: Session) -> None:
+        self.closed += 1
+        problem = f"the client has done nothing for admission.idle_timeout_s={self._timeout_s:g}"
+        session.connection.close(Code.NORMAL, problem)
