@@ -30,6 +30,7 @@ WITHOUT_TESTS = {
     "gateway/connections/consumers/context.py": "values, nothing runs",
     "gateway/connections/viewing/context.py": "values, nothing runs",
     "gateway/connections/hub/stats.py": "values, nothing runs",
+    "gateway/connections/heartbeat/stats.py": "values, nothing runs",
 }
 """Modules that need no test module of their own, and why."""
 

@@ -24,6 +24,7 @@ from gateway.admin.steps import in_steps
 from gateway.connections.admission.stats import AdmissionStats
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
+from gateway.connections.heartbeat.stats import HeartbeatStats
 from gateway.connections.links.link_stats import LinkStats
 from gateway.connections.overload.overload import OverloadSnapshot
 from gateway.connections.planning.planning import PlanningStats
@@ -64,6 +65,7 @@ class CoreCollector(Collector):
             "Connections closed because they did nothing for idle_timeout_s.",
             snapshot.idle_closed_connections,
         )
+        yield from _heartbeat(snapshot.heartbeat)
         yield Gauge(
             "frys_held_publishers",
             "Connections that are not read, because their type or workflow has published more than its budget.",
@@ -261,6 +263,16 @@ def _presence(presence: PresenceStats) -> Iterator[Metric]:
     yield Counter("frys_presence_joins", "Members that have joined.", presence.joins)
     yield Counter("frys_presence_leaves", "Members that have left.", presence.leaves)
     yield Counter("frys_presence_frames", "Frames about members, counted for each watcher.", presence.sent_frames)
+
+
+def _heartbeat(heartbeat: HeartbeatStats) -> Iterator[Metric]:
+    yield Counter("frys_pings", "WebSocket pings to clients.", heartbeat.pings)
+    timeouts = Counter(
+        "frys_heartbeat_timeouts", "Connections closed with HEARTBEAT_TIMEOUT, by the reason.", labels=["reason"]
+    )
+    timeouts.add_metric(["silent"], heartbeat.silent)
+    timeouts.add_metric(["deaf"], heartbeat.deaf)
+    yield timeouts
 
 
 def _admission(stats: AdmissionStats) -> Iterator[Metric]:

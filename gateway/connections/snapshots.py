@@ -18,6 +18,7 @@ from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
+from gateway.connections.heartbeat.stats import HeartbeatStats
 from gateway.connections.hub.stats import KindStats, ViewStats
 from gateway.connections.links.link_stats import LinkCounter, LinkStats
 from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, link_snapshot
@@ -173,6 +174,7 @@ class CoreSnapshot:
     """Streams that have ended to make room for others."""
     workflows: WorkflowStats
     presence: PresenceStats
+    heartbeat: HeartbeatStats
     """Members of all workflows and streams."""
     overload: OverloadSnapshot
     planning: PlanningStats
@@ -287,6 +289,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         ended_streams=hub.ended_streams,
         workflows=core.workflows.stats(),
         presence=core.presence.stats(),
+        heartbeat=core.heartbeat.stats(),
         overload=core.overload.snapshot(),
         planning=core.planning.stats(),
         admission=core.admission.stats(),

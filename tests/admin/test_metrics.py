@@ -85,6 +85,22 @@ async def test_workflows_are_counted_by_their_pattern() -> None:
     assert samples["frys_collaboration_edges", ""] == 3
 
 
+async def test_connections_that_are_given_up_are_counted() -> None:
+    world = World()
+    world.peer()
+    heartbeat = world.core.heartbeat
+    while len(world.core.pool):
+        world.clock.advance(heartbeat.tick_s)
+        for _ in heartbeat.sweep():
+            pass
+    transport = httpx.ASGITransport(make_application(world.core, Metrics(world.core)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        samples = await scrape(client)
+    timeouts = {label: value for (name, label), value in samples.items() if name == "frys_heartbeat_timeouts_total"}
+    assert timeouts == {"silent": 1, "deaf": 0}
+    assert samples["frys_pings_total", ""] == 1
+
+
 async def test_members_are_counted() -> None:
     world = World()
     one, other = world.peer("one"), world.peer("other")

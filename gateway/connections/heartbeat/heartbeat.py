@@ -14,6 +14,7 @@ from typing import Final
 from gateway.connections.heartbeat.deaf_watch import DeafWatch
 from gateway.connections.heartbeat.outflow_watch import OutflowWatch
 from gateway.connections.heartbeat.pace import CALM, HeartbeatSettings, calm_after, less_calm, ping_interval_s
+from gateway.connections.heartbeat.stats import HeartbeatStats
 from gateway.connections.heartbeat.timer_wheel import TimerWheel
 from gateway.connections.ports import Clock
 from gateway.connections.sessions.pool import Pool
@@ -91,6 +92,7 @@ class Heartbeat:
         self._outflow = OutflowWatch()
         self._wheel: TimerWheel[PeerId] = TimerWheel(WHEEL_TICKS)
         self.tick = 0
+        self._pings = self._silent = self._deaf_ones = 0
         self._swept_s = clock.monotonic_s()
         self._due_s = 0.0
         """Time that has passed and is not of a tick yet."""
@@ -98,6 +100,10 @@ class Heartbeat:
     def __len__(self) -> int:
         """Return the number of connections that are still to be looked at, with those that are gone since."""
         return len(self._wheel)
+
+    def stats(self) -> HeartbeatStats:
+        """Return the numbers of now."""
+        return HeartbeatStats(self._pings, self._silent, self._deaf_ones)
 
     def add(self, session: Session) -> None:
         """Look at a new connection from now on."""
@@ -162,9 +168,11 @@ class Heartbeat:
             session.alive_tick = tick
         silent = tick - session.alive_tick
         if silent >= self._patience:
+            self._silent += 1
             self._give_up(session, f"nothing was received for {PATIENCE} heartbeat intervals")
             return
         if self._deaf.is_deaf(session, tick):
+            self._deaf_ones += 1
             self._give_up(session, f"PINGs that were read have not been answered for {PATIENCE} heartbeat intervals")
             return
         interval = self._intervals[session.peer.client_type, session.calm]
@@ -181,6 +189,7 @@ class Heartbeat:
         self._wheel.add(session.peer.id, (latest + 1) // 2, latest)
 
     def _ask(self, session: Session) -> None:
+        self._pings += 1
         transport = session.connection.transport
         now_ns = self._clock.time_ns()
         session.asked_tick = self.tick

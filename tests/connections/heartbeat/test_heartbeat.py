@@ -10,6 +10,7 @@ import pytest
 
 from gateway.connections.heartbeat.heartbeat import MAX_TICKS_A_SWEEP, PATIENCE, Heartbeat
 from gateway.connections.heartbeat.pace import HeartbeatSettings
+from gateway.connections.heartbeat.stats import HeartbeatStats
 from gateway.errors import Code
 from gateway.protocol.messages import ClientType, Hello
 from gateway.protocol.signals import Ping
@@ -327,6 +328,7 @@ def test_many_that_fall_silent_together_are_all_closed_within_the_bound() -> Non
             if peer.close_code() is not None:
                 closed_s.setdefault(peer, (tick + 1) * hall.heartbeat.tick_s)
     assert len(closed_s) == 300
+    assert hall.heartbeat.stats().silent == 300
     assert PATIENCE * 20.0 <= min(closed_s.values()) <= max(closed_s.values()) <= BOUND * 20.0 + 1
 
 
@@ -371,6 +373,7 @@ def test_a_client_that_answers_websocket_pings_and_no_ping_is_closed() -> None:
     assert peer.close_code() == Code.HEARTBEAT_TIMEOUT
     error = peer.read().errors[-1]
     assert error.message == "PINGs that were read have not been answered for 2.5 heartbeat intervals"
+    assert hall.heartbeat.stats() == HeartbeatStats(pings=hall.pings[peer], silent=0, deaf=1)
 
 
 def test_a_client_that_does_not_read_but_pings_is_not_closed_for_pings_that_it_has_not_read() -> None:
