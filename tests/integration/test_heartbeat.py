@@ -56,7 +56,7 @@ async def closed_with(websocket: ClientConnection) -> int:
 async def test_a_peer_that_the_network_has_swallowed_is_closed_within_the_bound(gateway: Gateway) -> None:
     heartbeat = gateway.core.heartbeat
     async with cutting_proxy(gateway.url) as proxy, raw_peer(proxy.url, "lost"):
-        await let_pass(gateway, 4)
+        await let_pass(gateway, 1)
         assert len(gateway.core.pool) == 1
         proxy.swallow(Way.TO_GATEWAY)
         proxy.swallow(Way.TO_CLIENT)
@@ -70,7 +70,7 @@ async def test_clients_that_send_nothing_by_themselves_stay_and_are_measured(gat
     hello = '{"message_type":"hello","client_type":"admin_panel","payload":{"versions":[1]}}'
     async with raw_peer(gateway.url, "binary"), raw_websocket(gateway.url, SUBPROTOCOL_JSON) as person:
         await person.send(hello)
-        await let_pass(gateway, 8)
+        await let_pass(gateway, 4)
         sessions = list(gateway.core.pool)
         assert len(sessions) == 2
         for session in sessions:
@@ -81,7 +81,7 @@ async def test_clients_that_send_nothing_by_themselves_stay_and_are_measured(gat
 
 async def test_an_sdk_client_stays_and_is_measured(gateway: Gateway) -> None:
     async with connect(gateway.url):
-        await let_pass(gateway, 8)
+        await let_pass(gateway, 4)
         (session,) = gateway.core.pool
         assert session.connection.round_trip is not None
 
@@ -129,7 +129,7 @@ async def test_a_client_that_does_not_read_bulk_stays_as_long_as_it_says_somethi
         paused.stop_reading()
         for _ in range(40):
             await publisher.publish(0, bytes(BULK_WRITE_BYTES + 1))
-        for _ in range(12):
+        for _ in range(8):
             await paused.websocket.ping()
             await let_pass(gateway, 0.5)
         paused.read_on()
