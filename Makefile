@@ -14,7 +14,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage chaos lint format bench slow-readers slow storm scale overload diagrams lock image clean
+.PHONY: help run test coverage chaos lint format bench slow-readers slow slow-link storm scale overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -56,6 +56,9 @@ slow: $(VENV)/test.stamp  ## hostile clients, 100,000 streams, lagging readers o
 
 storm: $(VENV)/test.stamp  ## 5,000 clients are cut off at once: the time until all are back, and what others notice; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.storm $(ARGS)
+
+slow-link: $(VENV)/test.stamp  ## one dashboard behind a slow line among 99: what the others notice, how old its states are; ARGS="--help"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.slow_link $(ARGS)
 
 scale: $(VENV)/test.stamp  ## 100,000 idle connections, as far as this machine allows: memory, CPU of the heartbeat; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.scale $(ARGS)

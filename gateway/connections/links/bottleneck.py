@@ -29,7 +29,9 @@ class Bottleneck(enum.StrEnum):
     """Messages wait, and the operating system does not say for what."""
 
 
-def bottleneck_of(before: TcpInfo | None, now: TcpInfo | None, span_s: float, *, lagging: bool) -> Bottleneck:
+def bottleneck_of(
+    before: TcpInfo | None, now: TcpInfo | None, span_s: float, *, lagging: bool, awaited: bool = False
+) -> Bottleneck:
     """Return the bottleneck of a span of time.
 
     Args:
@@ -37,6 +39,7 @@ def bottleneck_of(before: TcpInfo | None, now: TcpInfo | None, span_s: float, *,
         now: counters at its end; ``None``: there are none.
         span_s: its length.
         lagging: whether messages wait in this process at its end.
+        awaited: whether they wait for the receiver's answer to what it has been sent.
     """
     if not lagging:
         return Bottleneck.NONE
@@ -44,6 +47,7 @@ def bottleneck_of(before: TcpInfo | None, now: TcpInfo | None, span_s: float, *,
         return Bottleneck.UNKNOWN
     busy_s = now.busy_s - before.busy_s
     if busy_s < BUSY_SHARE * span_s:
-        return Bottleneck.UNKNOWN
+        # Its system has everything: if there is no answer, the program has not read it.
+        return Bottleneck.READER if awaited else Bottleneck.UNKNOWN
     reader_s = now.reader_limited_s - before.reader_limited_s
     return Bottleneck.READER if reader_s >= READER_SHARE * busy_s else Bottleneck.LINK

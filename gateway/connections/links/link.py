@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
-from gateway.connections.links.bottleneck import UNREAD_S, Bottleneck, bottleneck_of
+from gateway.connections.links.bottleneck import BUSY_SHARE, UNREAD_S, Bottleneck, bottleneck_of
 from gateway.connections.socket_counts import TcpInfo
 from gateway.protocol.signals import ReceiverReport
 
@@ -19,6 +19,11 @@ QUEUE_S: Final = 1.0
 SHARES_S: Final = 5.0
 """Time constant of the shares of gaps and conflated versions."""
 
+LEAST_BUSY_S: Final = 0.05
+"""Time in which a socket has to be busy for a rate: the kernel counts in steps of some milliseconds."""
+HELD_S: Final = 2.0
+"""Time for which a bottleneck is told after the connection has caught up: one that lags and catches up in turns has it
+all the time."""
 SETTLED_S: Final = 30.0
 """Time after catching up after which what was measured while the connection lagged is forgotten."""
 
@@ -39,10 +44,12 @@ class LinkCounts(NamedTuple):
     lagging: bool
     waiting_bytes: int
     """Bytes that wait in its outbox and its transport."""
+    awaited: bool = False
+    """Whether bulk waits for its answer to a PING."""
     progress: tuple[int, ...] = ()
     """Numbers of which one changes when the receiver has taken something, or something is written to it."""
     sent: int = 0
-    """Messages that were sent from its outbox."""
+    """Messages that were sent."""
     conflated: int = 0
     dropped: int = 0
     bulk_bytes_per_s: float = 0.0
@@ -61,29 +68,26 @@ class Link:
     Attributes:
         goodput_bytes_per_s: rate at which bytes arrive when many wait; ``None`` before the first sample.
         queue_delay_s: time for which a message waits for those before it.
-        gap_share: share of dropped messages, 0 to 1.
-        conflated_share: share of conflated versions, 0 to 1.
         decode_s_per_byte: time that the receiver takes to decode a byte; ``None`` before it has reported.
         unread_bytes: bytes that its program has not taken, as it has reported last.
         unread_s: age of the oldest of these messages.
         reported_s: time of its last report; ``None`` before the first.
-        tcp: newest counters of the operating system; ``None`` if it has none, or they were not read.
         caught_up_s: time since which the connection has not been seen to lag.
     """
 
     __slots__ = (
         "_bottleneck",
+        "_conflated",
         "_counts",
+        "_dropped",
         "_moved_s",
         "_sampled_s",
+        "_sent",
         "caught_up_s",
-        "conflated_share",
         "decode_s_per_byte",
-        "gap_share",
         "goodput_bytes_per_s",
         "queue_delay_s",
         "reported_s",
-        "tcp",
         "unread_bytes",
         "unread_s",
     )
@@ -91,22 +95,36 @@ class Link:
     def __init__(self, now_s: float) -> None:
         self.goodput_bytes_per_s: float | None = None
         self.queue_delay_s = 0.0
-        self.gap_share = 0.0
-        self.conflated_share = 0.0
+        self._sent = self._dropped = self._conflated = 0.0
+        """Decayed counts of messages."""
         self.decode_s_per_byte: float | None = None
         self.unread_bytes = 0
         self.unread_s = 0.0
         self.reported_s: float | None = None
-        self.tcp: TcpInfo | None = None
         self.caught_up_s = now_s
         self._bottleneck = Bottleneck.NONE
-        self._counts = NO_COUNTS
+        self._counts: LinkCounts | None = None
         self._sampled_s = self._moved_s = now_s
 
     @property
     def bottleneck(self) -> Bottleneck:
         """Bottleneck of the last span; the reader, if its program says that messages wait there."""
         return Bottleneck.READER if self.unread_s >= UNREAD_S else self._bottleneck
+
+    @property
+    def tcp(self) -> TcpInfo | None:
+        """Newest counters of the operating system; ``None`` if it has none, or they were not read."""
+        return None if self._counts is None else self._counts.tcp
+
+    @property
+    def gap_share(self) -> float:
+        """Share of dropped messages, 0 to 1."""
+        return self._share_of(self._dropped)
+
+    @property
+    def conflated_share(self) -> float:
+        """Share of conflated versions, 0 to 1."""
+        return self._share_of(self._conflated)
 
     def settled(self, now_s: float) -> bool:
         """Return whether the connection has kept up for so long that nothing is to be measured any more."""
@@ -130,45 +148,66 @@ class Link:
             counts: the counters.
             now_s: the time, by a clock that nobody sets; later than that of the last sample.
         """
-        before, span_s = self._counts, max(0.0, now_s - self._sampled_s)
+        # Messages before the first sample are left out, and rates before it are taken.
+        before = self._counts or counts._replace(bulk_bytes_per_s=0.0, drained_bytes_per_s=0.0)
+        span_s = max(0.0, now_s - self._sampled_s)
         self._counts, self._sampled_s = counts, now_s
         if counts.lagging:
             self.caught_up_s = now_s
         self._measure_goodput(before, counts, span_s)
         self._measure_delay(before, counts, now_s, span_s)
         self._measure_losses(before, counts, span_s)
-        self._bottleneck = bottleneck_of(self.tcp, counts.tcp, span_s, lagging=counts.lagging)
-        self.tcp = counts.tcp
+        found = bottleneck_of(before.tcp, counts.tcp, span_s, lagging=counts.lagging, awaited=counts.awaited)
+        if found is not Bottleneck.NONE or now_s - self.caught_up_s >= HELD_S:
+            self._bottleneck = found
 
     def _measure_goodput(self, before: LinkCounts, counts: LinkCounts, span_s: float) -> None:
-        """Prefer what the receiver has answered to what the transport has drained."""
-        for rate, last in (
-            (counts.bulk_bytes_per_s, before.bulk_bytes_per_s),
-            (counts.drained_bytes_per_s, before.drained_bytes_per_s),
-        ):
-            if rate > 0 and rate != last:
-                known = self.goodput_bytes_per_s
-                self.goodput_bytes_per_s = rate if known is None else smoothed(known, rate, span_s, GOODPUT_S)
-                return
+        """Take the rate of this span, if there is one, into account."""
+        rate = _rate_of(before, counts, span_s)
+        if rate:
+            known = self.goodput_bytes_per_s
+            self.goodput_bytes_per_s = rate if known is None else smoothed(known, rate, span_s, GOODPUT_S)
 
     def _measure_delay(self, before: LinkCounts, counts: LinkCounts, now_s: float, span_s: float) -> None:
         """Divide the bytes that wait by the goodput; a receiver that takes nothing has them wait for longer."""
         if not counts.lagging or counts.progress != before.progress:
             self._moved_s = now_s
-        delay_s = 0.0
-        if counts.lagging:
-            delay_s = now_s - self._moved_s
-            if self.goodput_bytes_per_s:
-                delay_s = max(delay_s, counts.waiting_bytes / self.goodput_bytes_per_s)
+        waiting_bytes = counts.waiting_bytes + (0 if counts.tcp is None else counts.tcp.unsent_bytes)
+        delay_s = now_s - self._moved_s
+        if self.goodput_bytes_per_s:
+            delay_s = max(delay_s, waiting_bytes / self.goodput_bytes_per_s)
         self.queue_delay_s = smoothed(self.queue_delay_s, min(delay_s, MAX_DELAY_S), span_s, QUEUE_S)
 
     def _measure_losses(self, before: LinkCounts, counts: LinkCounts, span_s: float) -> None:
-        dropped, conflated = counts.dropped - before.dropped, counts.conflated - before.conflated
-        total = max(0, counts.sent - before.sent) + dropped + conflated
-        if counts.lagging and total <= 0:
-            return  # nothing came for it, so nothing is known
-        self.gap_share = smoothed(self.gap_share, dropped / total if total > 0 else 0.0, span_s, SHARES_S)
-        self.conflated_share = smoothed(self.conflated_share, conflated / total if total > 0 else 0.0, span_s, SHARES_S)
+        """Add to the decayed counts of messages by their fate.
+
+        Messages that are sent while the connection keeps up are counted later: meanwhile only losses decay.
+        """
+        kept = math.exp(-span_s / SHARES_S)
+        self._sent = self._sent * (kept if counts.lagging else 1.0) + max(0, counts.sent - before.sent)
+        self._dropped = self._dropped * kept + counts.dropped - before.dropped
+        self._conflated = self._conflated * kept + counts.conflated - before.conflated
+
+    def _share_of(self, lost: float) -> float:
+        total = self._sent + self._dropped + self._conflated
+        return lost / total if total else 0.0
+
+
+def _rate_of(before: LinkCounts, counts: LinkCounts, span_s: float) -> float:
+    """Return the rate at which the receiver took bytes in a span; 0 if that does not show.
+
+    The answers of the receiver's program come first, then the acknowledgements of its system. The transport comes last:
+    it drains into the socket, too, as long as that has room.
+    """
+    if counts.bulk_bytes_per_s != before.bulk_bytes_per_s:
+        return counts.bulk_bytes_per_s
+    if counts.tcp is not None:
+        if before.tcp is None:
+            return 0.0
+        busy_s = counts.tcp.busy_s - before.tcp.busy_s
+        acknowledged_bytes = counts.tcp.acknowledged_bytes - before.tcp.acknowledged_bytes
+        return acknowledged_bytes / busy_s if busy_s > max(BUSY_SHARE * span_s, LEAST_BUSY_S) else 0.0
+    return counts.drained_bytes_per_s if counts.drained_bytes_per_s != before.drained_bytes_per_s else 0.0
 
 
 def smoothed(known: float, sample: float, span_s: float, constant_s: float) -> float:

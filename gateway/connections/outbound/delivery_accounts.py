@@ -93,6 +93,7 @@ class DeliveryAccounts:
         "_ended",
         "_kept",
         "_untold",
+        "booked",
         "client_conflated",
         "count",
         "newcomers",
@@ -102,6 +103,8 @@ class DeliveryAccounts:
         self._all = all_accounts
         self.count = 0
         """Number of accounts."""
+        self.booked = 0
+        """Messages of all streams that have been counted as sent."""
         self.client_conflated = 0
         """Messages that the library of the client has conflated, as it has reported."""
         self.newcomers: list[int] | None = None
@@ -290,6 +293,7 @@ class DeliveryAccounts:
 
     def messages(self, stream: int, first: int, count: int) -> None:
         """Count messages that were written to the connection."""
+        self.booked += count
         for _, account in self._accounts.get(stream, {}).values():
             account.messages(account.epoch, first, count)
 
@@ -332,5 +336,6 @@ class DeliveryAccounts:
 
     def sent(self, stream: int, count: int, following: int) -> None:
         """Count messages of a delivery class; see :meth:`~gateway.protocol.account.StreamAccount.sent`."""
+        self.booked += count
         for _, account in self._accounts.get(stream, {}).values():
             account.sent(count, following)

@@ -67,7 +67,6 @@ class FrameWriter:
         accounts: messages, gaps and replays that were sent, by stream and subscription.
         answered_ns: departure of the newest PING that the client has answered, by the clock of :meth:`probe`.
         bulk_window: flow control of bulk; made when the first chunk is sent.
-        lagged_messages: messages that were sent while the client lagged, for its link.
         link: values that are measured while it lags, or that it reports; ``None``: there are none.
         reading: back-pressure on the client.
         paused: the transport holds more than high water.
@@ -87,7 +86,6 @@ class FrameWriter:
         "bulk_window",
         "closed",
         "format",
-        "lagged_messages",
         "link",
         "paused",
         "reading",
@@ -110,7 +108,6 @@ class FrameWriter:
         self.announcements: Announcements | None = None
         self.bulk_window: BulkWindow | None = None
         self.link: Link | None = None
-        self.lagged_messages = 0
         self.reading = ReadingHolds(transport)
         self.paused = False
         self.closed = False
@@ -179,7 +176,6 @@ class FrameWriter:
         """Send runs, in one WebSocket message if the format joins messages."""
         for run in runs:
             self.accounts.messages(run.source.id, run.first, run.count)
-            self.lagged_messages += run.count
         buffers, first = self.format.runs(runs), runs[0]
         bulk = UNPACED if self.bulk_window is None else self.bulk_window.bulk
         if len(runs) == 1 and bulk.holds(first):
@@ -213,7 +209,6 @@ class FrameWriter:
         assert form.takes_chunks
         if message.offset is not None:
             self.accounts.messages(message.source.id, message.offset, 1)
-            self.lagged_messages += 1
         self.transport.write(form.end(message))
 
     def write_bulk(self, buffers: Sequence[Buffer], size: int) -> bool:

@@ -50,6 +50,8 @@ def link_quality(connection: Connection) -> LinkQuality:
     if window is not None:
         rtt_s = rtt_s or window.rtt_ns / 1e9 or None
         goodput = goodput or window.goodput_bytes_per_s or None
+    if rtt_s is None and link is not None and link.tcp is not None:
+        rtt_s, jitter_s = link.tcp.rtt_s, link.tcp.rtt_deviation_s
     if link is None:
         return LinkQuality(rtt_s=rtt_s, jitter_s=jitter_s, goodput_bytes_per_s=goodput)
     return LinkQuality(
@@ -72,8 +74,9 @@ def read_counts(connection: Connection) -> LinkCounts:
     return LinkCounts(
         lagging=connection.lagging,
         waiting_bytes=waiting_bytes + unsent_bytes,
+        awaited=not connection.bulk_open,
         progress=(taken_bytes, unsent_bytes, 0 if window is None else window.answered_bytes),
-        sent=connection.lagged_messages,
+        sent=connection.accounts.booked,
         conflated=0 if outbox is None else outbox.conflated,
         dropped=0 if outbox is None else outbox.dropped,
         bulk_bytes_per_s=0.0 if window is None else window.goodput_bytes_per_s,

@@ -13,6 +13,7 @@ from gateway.connections.links.bottleneck import UNREAD_S, Bottleneck
 from gateway.connections.links.link import (
     DECODE_S,
     GOODPUT_S,
+    HELD_S,
     MAX_DECODE_S_PER_BYTE,
     MAX_DELAY_S,
     MAX_UNREAD_BYTES,
@@ -50,6 +51,32 @@ def test_a_rate_that_was_not_measured_anew_is_no_sample() -> None:
     assert link.goodput_bytes_per_s == goodput
 
 
+def test_bytes_that_the_peer_has_acknowledged_while_the_socket_was_busy_are_the_goodput() -> None:
+    link = Link(0.0)
+    drained = LAGGING._replace(drained_bytes_per_s=1e9)
+    link.sample(drained._replace(tcp=info(0.0)), 0.0)
+    link.sample(drained._replace(tcp=info(1.0, acknowledged_bytes=2 * MEGABIT), drained_bytes_per_s=2e9), 1.0)
+    assert link.goodput_bytes_per_s == 2 * MEGABIT
+    idle = drained._replace(tcp=info(1.4, acknowledged_bytes=9 * MEGABIT))
+    link.sample(idle, 2.0)
+    assert link.goodput_bytes_per_s == 2 * MEGABIT
+
+
+def test_answers_of_the_program_say_more_than_those_of_its_system() -> None:
+    link = Link(0.0)
+    link.sample(LAGGING._replace(tcp=info(0.0)), 0.0)
+    link.sample(LAGGING._replace(tcp=info(1.0, acknowledged_bytes=9 * MEGABIT), bulk_bytes_per_s=7.0), 1.0)
+    assert link.goodput_bytes_per_s == 7
+
+
+def test_bytes_in_the_socket_wait_as_well() -> None:
+    link = Link(0.0)
+    for second in range(20):
+        tcp = info(float(second), acknowledged_bytes=second * MEGABIT, unsent_bytes=MEGABIT // 2)
+        link.sample(LAGGING._replace(tcp=tcp, waiting_bytes=MEGABIT // 2, progress=(second,)), float(second))
+    assert link.queue_delay_s == pytest.approx(1.0, rel=0.01)
+
+
 def test_what_waits_takes_as_long_as_the_goodput_says() -> None:
     link = Link(0.0)
     for half_s in range(20):
@@ -76,23 +103,36 @@ def test_the_delay_goes_away_when_it_has_caught_up() -> None:
 
 def test_shares_of_gaps_and_of_conflated_versions() -> None:
     link = Link(0.0)
-    for second in range(1, 60):
+    for second in range(60):
         link.sample(LAGGING._replace(sent=5 * second, conflated=4 * second, dropped=second), float(second))
-    assert link.conflated_share == pytest.approx(0.4, abs=0.001)
-    assert link.gap_share == pytest.approx(0.1, abs=0.001)
+    assert link.conflated_share == pytest.approx(0.4)
+    assert link.gap_share == pytest.approx(0.1)
+
+
+def test_messages_that_are_counted_late_make_the_same_shares() -> None:
+    link = Link(0.0)
+    for second in range(100):
+        link.sample(LAGGING._replace(sent=second // 5 * 5, conflated=second), float(second))
+    assert 0.3 < link.conflated_share < 0.7
+
+
+def test_messages_before_the_first_sample_do_not_count() -> None:
+    link = Link(0.0)
+    link.sample(LAGGING._replace(sent=10, conflated=1000, dropped=1000), 0.0)
+    assert (link.conflated_share, link.gap_share) == (0, 0)
 
 
 def test_shares_stand_while_nothing_comes_and_go_away_when_it_keeps_up() -> None:
     link = Link(0.0)
-    link.sample(NO_COUNTS, 0.0)
+    link.sample(LAGGING, 0.0)
     counts = LAGGING._replace(sent=5, dropped=5)
-    link.sample(counts, SHARES_S)
-    known = link.gap_share
-    assert known == pytest.approx(0.5 * (1 - 1 / math.e))
-    link.sample(counts, 2 * SHARES_S)
-    assert link.gap_share == known
-    link.sample(counts._replace(lagging=False), 3 * SHARES_S)
-    assert link.gap_share == pytest.approx(known / math.e)
+    seen = []
+    for number, lagging in enumerate((True, True, False, False), start=1):
+        link.sample(counts._replace(lagging=lagging), number * SHARES_S)
+        seen.append(link.gap_share)
+    kept = 1 / math.e
+    assert seen[:2] == [pytest.approx(0.5), pytest.approx(0.5)]
+    assert seen[2:] == [pytest.approx(kept**2 / (kept + kept**2)), pytest.approx(kept**3 / (kept + kept**3))]
 
 
 def test_the_bottleneck_is_that_of_the_last_span() -> None:
@@ -101,8 +141,17 @@ def test_the_bottleneck_is_that_of_the_last_span() -> None:
     for now_s, tcp in enumerate((info(0.0), info(1.0), info(2.0, 1.0))):
         link.sample(LAGGING._replace(tcp=tcp), float(now_s))
         seen.append(link.bottleneck)
-    link.sample(NO_COUNTS, 3.0)
-    assert [*seen, link.bottleneck] == [Bottleneck.UNKNOWN, Bottleneck.LINK, Bottleneck.READER, Bottleneck.NONE]
+    assert seen == [Bottleneck.UNKNOWN, Bottleneck.LINK, Bottleneck.READER]
+
+
+def test_a_connection_that_lags_in_turns_keeps_its_bottleneck_meanwhile() -> None:
+    link = Link(0.0)
+    seen = []
+    for second in range(6):
+        link.sample(LAGGING._replace(lagging=second in {0, 1, 3}, tcp=info(float(second))), float(second))
+        seen.append(link.bottleneck)
+    assert HELD_S == 2
+    assert seen == [Bottleneck.UNKNOWN, *[Bottleneck.LINK] * 4, Bottleneck.NONE]
 
 
 def test_a_program_that_is_behind_is_the_bottleneck_whatever_its_socket_says() -> None:
@@ -149,6 +198,7 @@ counts = st.builds(
     LinkCounts,
     st.booleans(),
     st.integers(0, 2**40),
+    st.booleans(),
     st.tuples(st.integers(0, 3)),
     st.integers(0, 2**40),
     st.integers(0, 2**40),
