@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES
 from gateway.protocol.data import write_data
-from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Subscribe, Welcome
+from gateway.protocol.messages import ClientType, Credits, Hello, Kind, Open, SessionMessage, Subscribe, Welcome
 from gateway.protocol.meta import write_meta
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import End, Ping, Pong
@@ -47,9 +47,9 @@ class RawPeer:
         self.peer = 0
         self.sequences: dict[int, int] = {}
 
-    async def hello(self, client_id: str) -> None:
+    async def hello(self, client_id: str, *, credits: bool | None = None) -> None:
         """Greet, and wait for WELCOME."""
-        await self.say(Hello((1,), ClientType.AGENT, ClientId(client_id), codecs=self.codecs))
+        await self.say(Hello((1,), ClientType.AGENT, ClientId(client_id), codecs=self.codecs, credits=credits))
         await self.until(lambda reader: any(isinstance(entry, Welcome) for entry in reader.log))
         (welcome,) = [entry for entry in self.reader.log if isinstance(entry, Welcome)]
         self.peer = welcome.peer
@@ -67,10 +67,10 @@ class RawPeer:
         self.sequences[alias] = 0
         await self.say(Open(alias, stream, kind))
 
-    async def subscribe(self, pattern: str, subscription: int = 1) -> None:
+    async def subscribe(self, pattern: str, subscription: int = 1, credits: Credits | None = None) -> None:
         """Subscribe, and wait for the answer."""
         known = len(self.reader.log)
-        await self.say(Subscribe(subscription, subscription, pattern))
+        await self.say(Subscribe(subscription, subscription, pattern, credits=credits))
         await self.until(lambda reader: len(reader.log) > known)
 
     async def publish(self, alias: int, payload: bytes, *, ack: bool = False) -> None:
@@ -174,11 +174,13 @@ async def raw_websocket(url: str, subprotocol: str = SUBPROTOCOL_BINARY) -> Asyn
 
 
 @asynccontextmanager
-async def raw_peer(url: str, client_id: str, codecs: Sequence[str] = ()) -> AsyncIterator[RawPeer]:
+async def raw_peer(
+    url: str, client_id: str, codecs: Sequence[str] = (), *, credits: bool | None = None
+) -> AsyncIterator[RawPeer]:
     """A client that has said HELLO."""
     async with raw_websocket(url) as websocket:
         peer = RawPeer(websocket, codecs)
-        await peer.hello(client_id)
+        await peer.hello(client_id, credits=credits)
         yield peer
 
 

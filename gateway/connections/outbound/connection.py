@@ -250,7 +250,7 @@ class Connection(FrameWriter):
                 self.lagging = False
                 self._lag_changes.note(self, lagging=False)
             self._tell_memberships(outbox)
-        if not outbox.idle:
+        if self.gates is not None and not outbox.idle:
             self.fall_behind()
         if not outbox.calm:
             hold_publishers(outbox, self._clock, self._slices)
