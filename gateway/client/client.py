@@ -264,7 +264,7 @@ class Client(StreamControl, PresenceCalls):
                 next one, or leaves ``async with`` without an exception. False: when it awaits ``ack()`` or ``nack()``.
                 The gateway keeps such messages for a client that is away; after its own restart it does so in streams
                 that there were before.
-            credits: messages and bytes of ``collaboration`` streams in hand, unprocessed. None: the gateway's default.
+            credits: bound on messages and bytes in hand of ``collaboration`` streams, with ``credit_all_kinds`` of all.
             observe: True takes messages of these streams as they are published, and acknowledges none. None: False
                 with ``auto_ack=False`` or ``credits``, or for a ``workflow`` or ``agent`` that named itself.
             on_error: called for messages that could not be decoded; None: the client's ``on_error``.

@@ -218,10 +218,10 @@ class ClientCore(OpenClient):
         self.context.check()
         # As the gateway decides, except that it does not know a name again that it has made up.
         named, client_type = self.options.client_id is not None, ClientType(self.options.client_type)
-        observes = options.observes(by_default=observes_by_default(client_type, named=named))
-        core = SubscriptionCore(
-            pattern, options, flow=self.context.flow, report=self.report, observes=observes, client=client
-        )
+        by_default, all_kinds = observes_by_default(client_type, named=named), self.options.credit_all_kinds
+        observes = options.observes(by_default=by_default, credit_all_kinds=all_kinds)
+        flow, report = self.context.flow, self.report
+        core = SubscriptionCore(pattern, options, flow=flow, report=report, observes=observes, client=client)
         subscriptions = self.subscriptions
         subscription = Subscription(core, auto_ack=options.auto_ack, start=subscriptions.start, stop=subscriptions.stop)
         self.context.owner.tell(subscription)

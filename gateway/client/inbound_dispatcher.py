@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from gateway.client.credit_taken import CreditTaken
 from gateway.client.decoding.decoding import Decoding, Destination
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.message_run import MessageRun
@@ -92,7 +95,19 @@ class InboundDispatcher:
             Opcode.NOTICE: self._notice_received,
             Opcode.MEMBERS: self._presences.received,
         }
-        return Handlers(frames, self._run_received, self._decoding.place)
+        if not self._session.welcome.credits:
+            return Handlers(frames, self._run_received, self._decoding.place)
+        credits = CreditTaken(self._subscriptions.load.subscriptions)
+        for opcode in (Opcode.MESSAGE, Opcode.BATCH):
+            frames[opcode] = partial(credits.message_received, self._message_received)
+        frames[Opcode.STREAM] = partial(credits.stream_received, self._stream_received)
+
+        def run_received(run: FrameRun) -> None:
+            # Each frame by itself: a run is one item of a buffer, however many messages it has.
+            for frame in run.frames():
+                frames[Opcode.MESSAGE](run.message, frame)
+
+        return Handlers(frames, run_received, self._decoding.place)
 
     def close(self) -> None:
         """End decoding, since the session is over, and keep large messages that were cut for the next one."""

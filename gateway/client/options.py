@@ -16,6 +16,7 @@ from gateway.errors import InvalidArgument
 from gateway.protocol.arguments import (
     check_callback,
     check_count,
+    check_flag,
     check_seconds,
     check_text,
     check_type,
@@ -83,6 +84,9 @@ class Options:
     """Called with errors that nobody waits for; None: they are logged as warnings of the logger ``gateway.client``."""
     on_notice: Callable[[Notice], None] | None = None
     """Called with notices of messages that a receiver did not get or process; None: they are errors."""
+    credit_all_kinds: bool = False
+    """Whether ``credits`` of subscriptions bound the messages of streams of all kinds but ``control``, and not only of
+    ``collaboration`` streams. They bound only these if the gateway does not know that."""
 
     def __post_init__(self) -> None:
         check_text("url", self.url, "the URL of a gateway is a string, such as 'ws://127.0.0.1:8765'")
@@ -107,6 +111,7 @@ class Options:
         check_type("tls", self.tls, (ssl.SSLContext, NoneType), "it must be an ssl.SSLContext, or None")
         check_callback("on_error", self.on_error)
         check_callback("on_notice", self.on_notice)
+        check_flag("credit_all_kinds", self.credit_all_kinds)
 
     @classmethod
     def of(cls, url: str, settings: Mapping[str, Any]) -> Options:
@@ -138,3 +143,4 @@ class ConnectKeywords(TypedDict, total=False):
     tls: ssl.SSLContext | None
     on_error: Report | None
     on_notice: Callable[[Notice], None] | None
+    credit_all_kinds: bool

@@ -64,6 +64,13 @@ class DataFrame(NamedTuple):
         """True if the large message was begun on an earlier connection, so that only the missing chunks follow."""
         return self.extensions is not None and self.extensions.resuming
 
+    @property
+    def decoded_bytes(self) -> int:
+        """Size of the decoded payload, as the frame declares it; of a large message that of all its chunks."""
+        if self.plan is not None:
+            return self.plan.payload_bytes
+        return len(self.payload) if self.encoding is None else self.encoding.decoded_bytes
+
     def encoded(self, encoding: Encoding | None, payload: Buffer) -> DataFrame:
         """Return the same message with its payload encoded in another way, or plain; the payload is not copied."""
         return self._replace(encoding=encoding, payload=memoryview(payload))

@@ -88,8 +88,7 @@ def _payloads(run: Run) -> Iterator[tuple[int, int]]:
         count = BATCH_BLOCK.unpack_from(data, at + DATA_HEADER.size)[0] if is_batch else 1
         if flags & (FLAG_EXTENDED | FLAG_ENCODED):
             whole = run.joined()
-            frame = parse_data(whole, frame_at(whole, at))
-            payload_bytes = len(frame.payload) if frame.encoding is None else frame.encoding.decoded_bytes
+            payload_bytes = parse_data(whole, frame_at(whole, at)).decoded_bytes
         else:
             payload_bytes = frame_bytes - DATA_HEADER.size - meta_units * ALIGNMENT - is_batch * BATCH_BLOCK.size
         yield count, payload_bytes

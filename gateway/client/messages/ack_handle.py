@@ -52,7 +52,8 @@ class AckScope:
     """Units of one subscription, over all its streams, that wait for an answer, and the credit that their answers free.
 
     A subscription with a credit window of its own grants credit again whenever half of the window is free (spec section
-    7.5).
+    7.5). If its credit counts for all streams, messages without acknowledgements free what they took when they do not
+    wait for the program any more.
 
     Args:
         window: units and bytes that may be under way; ``None``: the gateway chooses the window and needs no grants.
@@ -68,7 +69,17 @@ class AckScope:
         InvalidArgument: a window in which nothing fits.
     """
 
-    __slots__ = ("_free_bytes", "_free_messages", "_number", "_session", "check", "handles", "window")
+    __slots__ = (
+        "_free_bytes",
+        "_free_messages",
+        "_number",
+        "_session",
+        "_taken_bytes",
+        "_taken_messages",
+        "check",
+        "handles",
+        "window",
+    )
 
     def __init__(self, window: Credits | None, check: Callable[[], None] = lambda: None) -> None:
         if window is not None:
@@ -80,8 +91,9 @@ class AckScope:
         self.handles: dict[PendingAck, weakref.ref[AckHandle]] = {}
         self._session: FrameSender | None = None
         self._number = 0
-        self._free_messages = 0
-        self._free_bytes = 0
+        self._free_messages = self._free_bytes = 0
+        self._taken_messages = self._taken_bytes = 0
+        """Credit that messages without acknowledgements have taken, and that is not free again."""
 
     def begin(self, session: FrameSender, number: int) -> None:
         """Start on a new session with the full window free.
@@ -92,14 +104,31 @@ class AckScope:
         """
         self._session = session
         self._number = number
-        self._free_messages = self._free_bytes = 0
+        self._free_messages = self._free_bytes = self._taken_messages = self._taken_bytes = 0
+
+    def take(self, nbytes: int) -> None:
+        """Count a message without acknowledgements, of so many bytes, that has come on the present session."""
+        self._taken_messages += 1
+        self._taken_bytes += nbytes
+
+    def hold(self, messages: int, nbytes: int) -> None:
+        """Free the credit of messages without acknowledgements, but for so many messages and bytes that still wait."""
+        free_messages = max(0, self._taken_messages - messages)
+        free_bytes = max(0, self._taken_bytes - nbytes)
+        self._taken_messages -= free_messages
+        self._taken_bytes -= free_bytes
+        self._free(self._session, free_messages, free_bytes)
 
     def release(self, session: FrameSender | None, nbytes: int) -> None:
         """Free the credit of a unit that came on ``session`` and does not wait for the program any more."""
+        if session is self._session:
+            self._free(session, 1, nbytes)
+
+    def _free(self, session: FrameSender | None, messages: int, nbytes: int) -> None:
         window = self.window
-        if window is None or session is None or session is not self._session:
+        if window is None or session is None:
             return
-        self._free_messages += 1
+        self._free_messages += messages
         self._free_bytes += nbytes
         if self._free_messages * 2 >= window.messages or self._free_bytes * 2 >= window.bytes:
             session.send_each((Credit(self._number, self._free_messages, self._free_bytes).write(),))

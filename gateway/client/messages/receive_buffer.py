@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Generic, Protocol, Self, TypeVar
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
@@ -304,6 +305,34 @@ class ReceiveBuffer(Generic[T]):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class WatchedBuffer(ReceiveBuffer[T]):
+    """Receive buffer that tells how much waits whenever the program has taken an item.
+
+    Args:
+        bound, flow, conflate: see :class:`ReceiveBuffer`.
+        taken: called with the number of items that wait, and their bytes.
+    """
+
+    __slots__ = ("_taken",)
+
+    def __init__(
+        self, bound: int, flow: ReadFlowControl, taken: Callable[[int, int], object], *, conflate: bool = True
+    ) -> None:
+        super().__init__(bound, flow, conflate=conflate)
+        self._taken = taken
+
+    def take(self) -> T | None:
+        """Return the next item, or None if there is none now."""
+        item = super().take()
+        if item is not None:
+            self.tell()
+        return item
+
+    def tell(self) -> None:
+        """Tell how much waits."""
+        self._taken(len(self._items), self.bytes)
 
 
 def _may_be_dropped(item: BufferedItem) -> bool:

@@ -49,6 +49,7 @@ async def open_session(options: Options, introduction: Introduction, events: Ses
         max_message_bytes=options.limits.max_message_bytes,
         instance=introduction.instance,
         generation=introduction.generation,
+        credits=options.credit_all_kinds or None,
     )
     session = Session(events)
     socket: Socket | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from gateway.client.decoding.decode_meter import DecodeMeter
 from gateway.client.session.session import Session
@@ -14,14 +14,15 @@ class ReceiverLoad:
     """Load of one client, over all its connections.
 
     Args:
-        subscriptions: all subscriptions of the client.
+        subscriptions: all subscriptions of the client, and their numbers.
 
     Attributes:
+        subscriptions: the same.
         meter: decode time; shared with the decoding of each session.
     """
 
-    def __init__(self, subscriptions: Collection[SubscriptionCore]) -> None:
-        self._subscriptions = subscriptions
+    def __init__(self, subscriptions: Mapping[SubscriptionCore, int]) -> None:
+        self.subscriptions = subscriptions
         self.meter = DecodeMeter()
         self._told = (0, 0)
         self._told_unread = False
@@ -39,7 +40,7 @@ class ReceiverLoad:
             now_ns: time by the gateway's clock.
         """
         unread_bytes, oldest_ns = 0, now_ns
-        for subscription in list(self._subscriptions):
+        for subscription in list(self.subscriptions):
             buffer = subscription.buffer
             since_ns = buffer.oldest_ns
             if since_ns is not None:

@@ -12,7 +12,7 @@ from gateway.client.messages.ack_handle import AckHandle, AckScope, JoinedAckHan
 from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun, Received
 from gateway.client.messages.read_flow_control import ReadFlowControl
-from gateway.client.messages.receive_buffer import ReceiveBuffer
+from gateway.client.messages.receive_buffer import ReceiveBuffer, WatchedBuffer
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.report import Report, call_back
 from gateway.client.subscribing.subscription_position import Gap, StreamEnded, SubscriptionPosition
@@ -72,17 +72,19 @@ class SubscriptionOptions:
     on_ended: Callable[[StreamEnded], None] | None = None
     progress: StreamProgress | None = None
 
-    def observes(self, *, by_default: bool) -> bool:
+    def observes(self, *, by_default: bool, credit_all_kinds: bool = False) -> bool:
         """Return whether the subscription observes acknowledged streams, and acknowledges nothing.
 
         Args:
             by_default: whether the client's subscriptions do that unless their arguments say otherwise.
+            credit_all_kinds: whether ``credits`` are for observers too.
 
         Raises:
             InvalidArgument: arguments of an observer beside those of a receiver that acknowledges.
         """
         observe = None if self.observe is None else check_flag("observe", self.observe)
-        acknowledges = not check_flag("auto_ack", self.auto_ack) or self.credits is not None
+        credits = None if credit_all_kinds else self.credits
+        acknowledges = not check_flag("auto_ack", self.auto_ack) or credits is not None
         if observe and acknowledges:
             raise InvalidArgument(
                 "observe=True with auto_ack=False or credits: an observer acknowledges nothing; leave out one of them"
@@ -134,9 +136,13 @@ class SubscriptionCore:
         self.observes = observes
         self.position = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap, options.on_ended)
         conflate = check_flag("conflate", options.conflate)
-        self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, flow, conflate=conflate)
+        self.ack_scope = scope = AckScope(options.credits, flow.check)
+        self.buffer: ReceiveBuffer[Received] = (
+            ReceiveBuffer(options.buffer_bytes, flow, conflate=conflate)
+            if scope.window is None
+            else WatchedBuffer(options.buffer_bytes, flow, scope.hold, conflate=conflate)
+        )
         self.progress = options.progress
-        self.ack_scope = AckScope(options.credits, flow.check)
         self._client = client
         self._on_error = report if options.on_error is None else options.on_error
         self._failed = 0
@@ -164,6 +170,12 @@ class SubscriptionCore:
     def fork(self, error: UsageError) -> None:
         """Drop all messages: this is a forked process, and its parent reads."""
         self.buffer.fork(error)
+
+    def take_credit(self, nbytes: int) -> None:
+        """Count a message without acknowledgements, of so many bytes, which has taken credit and may wait now."""
+        self.ack_scope.take(nbytes)
+        if isinstance(self.buffer, WatchedBuffer):
+            self.buffer.tell()
 
     def deliver(self, item: Received) -> None:
         """Take an item that arrived for this subscription, unless it is a duplicate."""
