@@ -29,6 +29,7 @@ WITHOUT_TESTS = {
     "gateway/connections/collaboration/workflow.py": "values, nothing runs",
     "gateway/connections/consumers/context.py": "values, nothing runs",
     "gateway/connections/viewing/context.py": "values, nothing runs",
+    "gateway/connections/viewing/view_pace.py": "values, nothing runs",
     "gateway/connections/hub/stats.py": "values, nothing runs",
     "gateway/connections/heartbeat/stats.py": "values, nothing runs",
 }

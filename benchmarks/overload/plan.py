@@ -19,7 +19,7 @@ class Load:
 
     streams: int = 40
     """Event streams and as many states, each pair with a publisher of its own."""
-    event_bytes: int = 4096
+    event_bytes: int = 65536
     state_bytes: int = 16384
     dashboards: int = 200
     """Readers of all states that keep up."""

@@ -32,6 +32,7 @@ from gateway.connections.outbound.formats import Format
 from gateway.connections.outbound.link_reading import read_counts
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.overload.overload import SWEEP_INTERVAL_S, Overload
+from gateway.connections.overload.relief import Relief
 from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.planning import Planning
 from gateway.connections.ports import (
@@ -184,7 +185,9 @@ class Core:
         self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._uploads, clock)
         self.links: Links[Connection] = Links(self.lag_changes, read_counts, clock)
         self.workflows = Workflows(self.pool, self.streams, self.hub, self._requests.groups, clock, self.slices)
-        self.overload = Overload(settings.overload, memory, self.lag_changes, self._other_bytes, clock)
+        kept = settings.delivery.outbox_limit_bytes, settings.history_total_bytes
+        relief = Relief(*kept, self.streams.budget, views.pace, self.admission, self.pool, self.slices)
+        self.overload = Overload(settings.overload, memory, self.lag_changes, self._other_bytes, relief, clock)
         groups = self._requests.groups
         actuator = Actuator(self.pool, self.hub.fanouts, groups, policy, self.lag_changes, clock)
         self.planning = Planning(settings.planning, actuator, self.workflows, groups, self.overload.loop_lag, clock)

@@ -17,6 +17,7 @@ from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.router import InboundMessage, Router
 from gateway.connections.input_budget import InputBudget
+from gateway.connections.lagging.flush_turns import FEW_MEMBERS
 from gateway.connections.links.links import Links
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock
@@ -119,14 +120,20 @@ class Dispatcher:
         self.handle(session, data)
 
     def _waits(self, session: Session, data: Buffer) -> bool:
-        """Return whether a message is for a later turn: this one is over, or earlier ones to its stream still wait."""
+        """Return whether a message is for a later turn: this one is over, or earlier ones to its stream still wait.
+
+        A publish that few receive, such as a control message, takes part in each turn: those with many receivers make
+        the turns long, and wait in turn.
+        """
         reading = session.connection.reading
-        if self._left and len(data) >= DATA_HEADER.size and not reading.held:
+        if len(data) >= DATA_HEADER.size and not (self._budget.watched or reading.held):
             _, opcode, _, _, alias, _, _, _ = DATA_HEADER.unpack_from(data)
             binding = session.bindings.get(alias) if opcode in _PUBLISHES else None
             if binding is not None and self._turns.waits(binding.name):
                 self._turns.hold_back(reading)
                 return True
+            if binding is not None and binding.fanout is not None and binding.fanout.receivers <= FEW_MEMBERS:
+                return False
         return self.late()
 
     def late(self) -> bool:

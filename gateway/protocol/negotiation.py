@@ -80,3 +80,13 @@ def observes_by_default(client_type: ClientType, *, named: bool) -> bool:
         named: its HELLO had a ``client_id``.
     """
     return not named or client_type in {ClientType.ADMIN_PANEL, ClientType.EXTENSION}
+
+
+def is_dashboard(client_type: ClientType, *, named: bool) -> bool:
+    """Return whether a client only looks on, and is no admin panel: under overload it comes after all others.
+
+    Args:
+        client_type: type of the client.
+        named: its HELLO had a ``client_id``.
+    """
+    return client_type is ClientType.EXTENSION or (not named and client_type is ClientType.AGENT)

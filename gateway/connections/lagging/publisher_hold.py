@@ -22,18 +22,18 @@ class PublisherHold:
         least_bytes: bytes that a receiver takes in that time if it is not slow.
 
     Attributes:
-        max_hold_s: the same.
+        least_bytes, max_hold_s: the same.
         slow: whether the receiver counts as slow.
         timed: whether :meth:`check` is going to be called; kept by the caller.
     """
 
-    __slots__ = ("_least_bytes", "_since_s", "_taken_bytes", "max_hold_s", "slow", "timed")
+    __slots__ = ("_since_s", "_taken_bytes", "least_bytes", "max_hold_s", "slow", "timed")
 
     def __init__(self, max_hold_s: float, least_bytes: int) -> None:
         self.slow = not max_hold_s
         self.timed = False
         self.max_hold_s = max_hold_s
-        self._least_bytes = least_bytes
+        self.least_bytes = least_bytes
         self._since_s: float | None = None
         """Time since which it has been behind, or at which it had taken ``least_bytes`` again; ``None``: it is not."""
         self._taken_bytes = 0
@@ -68,7 +68,7 @@ class PublisherHold:
         left_s = self._since_s + self.max_hold_s - now_s
         if left_s > 0:
             return left_s
-        if taken_bytes - self._taken_bytes < self._least_bytes:
+        if taken_bytes - self._taken_bytes < self.least_bytes:
             self.slow = True
             return None
         self._since_s, self._taken_bytes = now_s, taken_bytes

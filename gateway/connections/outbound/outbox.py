@@ -57,7 +57,6 @@ class Outbox:
 
     __slots__ = (
         "_events",
-        "_limit_bytes",
         "_other_bytes",
         "_queues",
         "_turns",
@@ -74,7 +73,6 @@ class Outbox:
     )
 
     def __init__(self, limit_bytes: int, max_hold_s: float) -> None:
-        self._limit_bytes = limit_bytes
         self._queues: dict[Source, StreamQueue] = {}
         self._turns: QueueTurns[StreamQueue] = QueueTurns()
         self._events: EventBacklog[StreamQueue] = EventBacklog(limit_bytes)
@@ -97,7 +95,7 @@ class Outbox:
     @property
     def full(self) -> bool:
         """Whether the bound is reached for requests and replies."""
-        return self.inbox_bytes >= self._limit_bytes
+        return self.inbox_bytes >= self._events.limit_bytes
 
     @property
     def behind(self) -> bool:
@@ -113,7 +111,7 @@ class Outbox:
     def calm(self) -> bool:
         """Whether so little waits, and has waited when publishers were seen to last, that none of them waits."""
         events = self._events
-        return events.waiting_bytes <= self._limit_bytes // 2 and not events.left and not self.hold.behind
+        return events.waiting_bytes <= events.limit_bytes // 2 and not events.left and not self.hold.behind
 
     @property
     def idle(self) -> bool:
@@ -361,13 +359,15 @@ class Outbox:
         self._other_bytes = self.inbox_bytes = 0
         return queues
 
-    def give_up(self) -> bool:
-        """Take a step of leaving everything above the bound to history: the receiver counts as slow from now on.
+    def set_bound(self, limit_bytes: int) -> bool:
+        """Set the bound, and return whether it is another one: messages above it leave with :meth:`give_up`."""
+        before, self._events.limit_bytes = self._events.limit_bytes, limit_bytes
+        self.hold.least_bytes = limit_bytes // 2
+        return before != limit_bytes
 
-        Returns:
-            Whether there is more to do.
-        """
-        return self.hold.slow and self._events.give_up()
+    def give_up(self) -> bool:
+        """Take a step of leaving everything above the bound to history; return whether there is more to do."""
+        return self._events.give_up(slow=self.hold.slow)
 
     def _queue(self, source: Source) -> StreamQueue:
         queue = self._queues.get(source)

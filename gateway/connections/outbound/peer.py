@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.ids import ClientId, PeerId
 from gateway.protocol.messages import ClientType
-from gateway.protocol.negotiation import observes_by_default
+from gateway.protocol.negotiation import is_dashboard, observes_by_default
 
 _UNKNOWN = ClientId("")
 
@@ -30,6 +30,11 @@ class Peer:
     """Generation of the client's program, by which it keeps its name (spec section 3.4)."""
     made_up: bool = False
     """Whether the gateway has made up the name, since HELLO had none."""
+
+    @property
+    def is_dashboard(self) -> bool:
+        """Whether it only looks on, so that it comes after all others under overload."""
+        return is_dashboard(self.client_type, named=not self.made_up)
 
     @property
     def observes(self) -> bool:

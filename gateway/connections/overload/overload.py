@@ -12,9 +12,11 @@ from typing import Final
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.overload.loop_lag import LoopLag
+from gateway.connections.overload.measures import Measures, measures_of
 from gateway.connections.overload.pressure import Pressure
 from gateway.connections.overload.queues import queued_bytes_of
-from gateway.connections.overload.stage import Stage, StageState, advance, reason_of
+from gateway.connections.overload.relief import ClientQueue, Relief
+from gateway.connections.overload.stage import OF_MEMORY, OF_TIME, Stage, StageState, advance, led_to, reason_of
 from gateway.connections.ports import Clock, Memory
 
 logger = logging.getLogger(__name__)
@@ -58,7 +60,12 @@ class OverloadSnapshot:
 
 @dataclass(eq=False)
 class Overload:
-    """Pressure and stage of one gateway."""
+    """Pressure and stage of one gateway.
+
+    Attributes:
+        pressure: the last measurements.
+        measures: settings that are in force.
+    """
 
     settings: OverloadSettings
     """Limit of the memory."""
@@ -68,13 +75,18 @@ class Overload:
     """Connections that have fallen behind."""
     other_bytes: Callable[[], int]
     """Function that returns the bytes that wait elsewhere than for one connection."""
+    relief: Relief
+    """Parts that measures act upon."""
     clock: Clock
     """Time of the measurements."""
     loop_lag: LoopLag = field(default_factory=LoopLag, init=False)
     """Lag of the event loop, for the server to fill."""
 
     def __post_init__(self) -> None:
-        self._state = StageState(since_s=self.clock.monotonic_s())
+        begun = StageState(since_s=self.clock.monotonic_s())
+        self._of_time = self._of_memory = begun
+        self._stage = Stage.NORMAL
+        self._since_s = begun.since_s
         self._reason = ""
         self._seconds: dict[Stage, float] = dict.fromkeys(Stage, 0.0)
         """Time in each stage, until the present one was entered."""
@@ -83,40 +95,51 @@ class Overload:
         if not self._limit_bytes:
             self._limit_bytes = math.inf if self.memory is None else MEMORY_PART * self.memory.available_bytes()
         self.pressure = self._measure(0)
+        self._bounds = self.relief.bounds(self._limit_bytes)
+        self.measures: Measures = measures_of(Stage.NORMAL, Stage.NORMAL, self._bounds)
 
     @property
     def stage(self) -> Stage:
         """The present stage."""
-        return self._state.stage
+        return self._stage
 
     def sweep(self) -> Iterator[None]:
-        """Measure, and go on to another stage if it is time; to be called every :data:`SWEEP_INTERVAL_S`.
+        """Measure, go on to another stage if it is time, and take its measures, which :attr:`measures` tells.
 
-        Yields now and then, for the loop.
+        To be called every :data:`SWEEP_INTERVAL_S`. Yields now and then, for the loop.
         """
-        queued_bytes = self.other_bytes()
+        queued_bytes, waiting = self.other_bytes(), list[ClientQueue]()
         for number, connection in enumerate(list(self.lag_changes.lagging), start=1):
-            queued_bytes += queued_bytes_of(connection)
+            waiting.append(ClientQueue(queued_bytes_of(connection), connection))
+            queued_bytes += waiting[-1].nbytes
+            self.relief.bound_outbox(connection, self.measures.outbox_limit_bytes)
             if not number % COUNTED_TOGETHER:
                 yield
         self.pressure = self._measure(queued_bytes)
-        before, now_s = self._state, self.clock.monotonic_s()
-        self._state = advance(before, self.pressure, now_s)
-        if self.stage is not before.stage:
-            self._seconds[before.stage] += now_s - before.since_s
-            self._transitions[self.stage] += 1
-            self._reason = reason_of(self.pressure)
-            logger.log(
-                logging.WARNING if self.stage > before.stage else logging.INFO,
-                "overload: stage %s behind %s: %s",
-                self.stage.label,
-                before.stage.label,
-                self._reason,
-            )
+        now_s = self.clock.monotonic_s()
+        self._of_time = advance(self._of_time, self.pressure, now_s, OF_TIME)
+        self._of_memory = advance(self._of_memory, self.pressure, now_s, OF_MEMORY)
+        self._enter(max(self._of_time.stage, self._of_memory.stage), now_s)
+        measures = measures_of(self._stage, self._of_memory.stage, self._bounds)
+        if measures != self.measures:
+            self.measures = measures
+            yield from self.relief.take(measures)
+        if led_to(self.pressure) is Stage.SHED:
+            self.relief.shed(waiting, measures.shed)
+
+    def _enter(self, stage: Stage, now_s: float) -> None:
+        before = self._stage
+        if stage is before:
+            return
+        self._seconds[before] += now_s - self._since_s
+        self._transitions[stage] += 1
+        self._stage, self._since_s, self._reason = stage, now_s, reason_of(self.pressure)
+        level = logging.WARNING if stage > before else logging.INFO
+        logger.log(level, "overload: stage %s behind %s: %s", stage.label, before.label, self._reason)
 
     def snapshot(self) -> OverloadSnapshot:
         """Return the numbers for monitoring."""
-        stage_s = self.clock.monotonic_s() - self._state.since_s
+        stage_s = self.clock.monotonic_s() - self._since_s
         seconds = {stage: self._seconds[stage] + (stage_s if stage is self.stage else 0.0) for stage in Stage}
         return OverloadSnapshot(
             self.stage,

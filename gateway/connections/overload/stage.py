@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -62,12 +62,16 @@ class Term(NamedTuple):
 
 _NEVER: Final = Bound(math.inf, math.inf)
 
-TERMS: Final = (
+OF_TIME: Final = (
     Term(
         lambda pressure: pressure.loop_lag_s,
         (Bound(0.03, 0.015), Bound(0.06, 0.03), Bound(0.12, 0.06), Bound(0.25, 0.12)),
         lambda pressure: f"the event loop lags by {pressure.loop_lag_s * 1000:.0f} ms",
     ),
+)
+"""Measurements of the loop's time. Below a lag of 30 ms nobody notices it; above 100 ms control messages are late."""
+
+OF_MEMORY: Final = (
     Term(
         lambda pressure: pressure.memory_share,
         (Bound(0.7, 0.65), Bound(0.8, 0.75), Bound(0.87, 0.82), Bound(0.92, 0.88)),
@@ -86,17 +90,20 @@ TERMS: Final = (
         ),
     ),
 )
-"""All measurements. Below a lag of 30 ms nobody notices it; above 100 ms control messages are late."""
+"""Measurements of memory."""
+
+TERMS: Final = OF_TIME + OF_MEMORY
+"""All measurements."""
 
 
-def led_to(pressure: Pressure) -> Stage:
-    """Return the highest stage that a pressure leads to."""
-    return max(_highest(term, pressure, rising=True) for term in TERMS)
+def led_to(pressure: Pressure, terms: Sequence[Term] = TERMS) -> Stage:
+    """Return the highest stage that a pressure leads to, by these measurements."""
+    return max(_highest(term, pressure, rising=True) for term in terms)
 
 
-def kept_by(pressure: Pressure) -> Stage:
-    """Return the highest stage that a pressure keeps: at least the one that it leads to."""
-    return max(_highest(term, pressure, rising=False) for term in TERMS)
+def kept_by(pressure: Pressure, terms: Sequence[Term] = TERMS) -> Stage:
+    """Return the highest stage that a pressure keeps, by these measurements: at least the one that it leads to."""
+    return max(_highest(term, pressure, rising=False) for term in terms)
 
 
 def _highest(term: Term, pressure: Pressure, *, rising: bool) -> Stage:
@@ -126,18 +133,19 @@ class StageState:
     """Time since which the pressure has not kept the stage; ``None``: it keeps it."""
 
 
-def advance(state: StageState, pressure: Pressure, now_s: float) -> StageState:
+def advance(state: StageState, pressure: Pressure, now_s: float, terms: Sequence[Term] = TERMS) -> StageState:
     """Return the next state.
 
     Args:
         state: the state so far.
         pressure: the present measurements.
         now_s: the present time, not before that of the last call.
+        terms: the measurements that count.
     """
-    stage, higher = state.stage, led_to(pressure)
+    stage, higher = state.stage, led_to(pressure, terms)
     if higher > stage:
         return StageState(higher, now_s)
-    kept = kept_by(pressure)
+    kept = kept_by(pressure, terms)
     if kept >= stage:
         return StageState(stage, state.since_s)
     calm_since_s = now_s if state.calm_since_s is None else state.calm_since_s

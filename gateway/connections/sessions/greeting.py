@@ -72,7 +72,7 @@ class Greeter:
             grant = self._authorizer.authenticate(client_id, hello.client_type, hello.token, now_s)
         except RequestRefused as refusal:
             raise ProtocolViolation(Code.UNAUTHENTICATED, refusal.message) from None
-        self._check_room(session, client_id, hello.client_type, now_s)
+        self._check_room(session, client_id, hello.client_type, now_s, named=hello.client_id is not None)
         generation = self._take_over(session, client_id, hello)
         session.grant = grant
         peer = Peer(
@@ -109,7 +109,9 @@ class Greeter:
             )
         )
 
-    def _check_room(self, session: Session, client_id: ClientId, client_type: ClientType, now_s: float) -> None:
+    def _check_room(
+        self, session: Session, client_id: ClientId, client_type: ClientType, now_s: float, *, named: bool
+    ) -> None:
         """Check that there is room for the client, or that it was claimed: what was kept for others is not for it.
 
         Raises:
@@ -120,7 +122,8 @@ class Greeter:
             raise ProtocolViolation(Code.BAD_HELLO, problem)
         holder = self._pool.newest_of(client_id)
         replaces = holder is not None and holder.peer.client_type is client_type
-        decision = self._admission.decide_hello(client_type, now_s, replaces=replaces or session.buries)
+        replaces = replaces or session.buries
+        decision = self._admission.decide_hello(client_type, now_s, replaces=replaces, named=named)
         if isinstance(decision, RetryAfter):
             raise decision.violation()
 

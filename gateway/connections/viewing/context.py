@@ -8,6 +8,7 @@ from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock, DeliveryPolicy, Workers
+from gateway.connections.viewing.view_pace import ViewPace
 from gateway.connections.viewing.view_queue import QueuedBytes
 from gateway.connections.viewing.view_turns import ViewTurns
 from gateway.protocol.limits import Limits
@@ -36,5 +37,7 @@ class ViewContext:
     """Time for which publishers of ``event`` streams wait for a receiver that is behind; 0: they do not wait."""
     turns: ViewTurns = field(default_factory=ViewTurns)
     """Order in which views are computed, a few at a time."""
+    pace: ViewPace = field(default_factory=ViewPace)
+    """Lowest interval between two versions of a view."""
     queued: QueuedBytes = field(default_factory=QueuedBytes)
     """Events that wait to be computed, of all views."""

@@ -215,7 +215,7 @@ class Derivation:
     def _interval_s(self) -> float:
         """Return the time until the next version may be computed."""
         rate_hz = self.source.view.max_rate_hz
-        interval_s = 0.0 if rate_hz is None else 1 / rate_hz
+        interval_s = max(self._context.pace.least_interval_s, 0.0 if rate_hz is None else 1 / rate_hz)
         if self.fanout.all_lagging:
             return max(interval_s, LAGGING_INTERVAL_S)
         return interval_s

@@ -181,3 +181,28 @@ def test_decisions_are_counted_by_reason_and_type() -> None:
 
 def test_the_codes_ask_to_come_later() -> None:
     assert {action_of(code) for code in (Code.ADDRESS_LIMIT, Code.TOO_MANY_CONNECTIONS)} == {Action.RECONNECT_LATER}
+
+
+def test_an_overloaded_gateway_takes_no_dashboards_and_tells_them_to_come_later() -> None:
+    """A client whose type is not known yet is decided about at its HELLO."""
+    gate = Gate()
+    gate.admission.refuses_dashboards = True
+    refusal = gate.come(ClientType.EXTENSION)
+    assert refusal is not None
+    assert (refusal.reason, refusal.code, action_of(refusal.code)) == (
+        Reason.OVERLOAD,
+        Code.OVERLOADED,
+        Action.RECONNECT_LATER,
+    )
+    assert refusal.retry_after_s >= 5.0
+    assert [gate.come(kind) for kind in KINDS if kind is not ClientType.EXTENSION] == [None] * 4
+
+    def at_hello(kind: ClientType, *, named: bool, replaces: bool = False) -> bool:
+        return gate.admission.decide_hello(kind, 0.0, replaces=replaces, named=named) is ADMIT
+
+    assert not at_hello(ClientType.EXTENSION, named=True)
+    assert not at_hello(ClientType.AGENT, named=False)
+    assert at_hello(ClientType.AGENT, named=True)
+    assert at_hello(ClientType.WORKFLOW, named=False)
+    assert at_hello(ClientType.ADMIN_PANEL, named=False)
+    assert at_hello(ClientType.EXTENSION, named=True, replaces=True), "it is there already"

@@ -51,7 +51,7 @@ def test_the_only_message_of_a_stream_stays_until_the_receiver_counts_as_slow() 
     assert bench.backlog.waiting_bytes == 30 * SIZE
     assert bench.left_to_history() == []
     assert bench.backlog.behind(slow=False)
-    while bench.backlog.give_up():
+    while bench.backlog.give_up(slow=True):
         pass
     assert bench.backlog.waiting_bytes <= LIMIT_BYTES + SIZE
     bench.put(0, slow=True)
@@ -66,7 +66,7 @@ def test_giving_up_takes_steps_of_the_same_size_whatever_waits(streams: int) -> 
         queue.put(run(queue.source, index))
         bench.backlog.count(queue, slow=False)
     steps = [bench.backlog.waiting_bytes]
-    while bench.backlog.give_up():
+    while bench.backlog.give_up(slow=True):
         steps.append(bench.backlog.waiting_bytes)
     assert len(steps) > 2
     assert all(before - after <= DROPS_A_STEP * SIZE for before, after in pairwise(steps))

@@ -21,7 +21,8 @@ def overloaded(limit_bytes: int = 0) -> tuple[World, FixedMemory]:
 
 
 def sweep(world: World) -> Stage:
-    assert list(world.core.overload.sweep()) == []
+    for _ in world.core.overload.sweep():
+        pass
     return world.core.overload.stage
 
 
