@@ -15,7 +15,7 @@ from gateway.admin.steps import largest, taken
 from gateway.admin.stream_rates import Rates, StreamRates
 from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.core import Core
-from gateway.connections.outbound.link_reading import LinkSnapshot
+from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality
 from gateway.connections.overload.queues import queued_bytes_of
 from gateway.connections.sessions.session import Session
 from gateway.connections.snapshots import (
@@ -49,8 +49,10 @@ STREAM_ORDERS: Final[dict[str, Callable[[Stream], float]]] = {
 }
 """Rates by which streams are sorted, and the totals that stand for them as long as they are not known."""
 CONNECTION_ORDERS: Final[dict[str, Callable[[Session], float]]] = {
-    "waiting_bytes": lambda session: queued_bytes_of(session.connection)
+    "waiting_bytes": lambda session: queued_bytes_of(session.connection),
+    "score": lambda session: -link_quality(session.connection).score,
 }
+"""Numbers by which connections are sorted: of scores of links the lowest come first."""
 WORKFLOW_ORDERS: Final[dict[str, Callable[[Workflow], float]]] = {
     "messages_per_s": lambda workflow: workflow.graph.messages_per_s,
     "bytes_per_s": lambda workflow: workflow.graph.bytes_per_s,
@@ -96,7 +98,7 @@ class Catalogue:
     async def connections(self, request: Request) -> Response:
         """Return up to ``limit`` connections that have sent HELLO, in the order of their peers, after peer ``after``.
 
-        The parameter ``sort`` asks for those with the most bytes that wait instead.
+        The parameter ``sort`` asks for those with the most bytes that wait, or with the worst links, instead.
 
         Raises:
             RequestRefused: ``INVALID_REQUEST``.

@@ -41,7 +41,7 @@ def _get(operation: str, summary: str, content: Node, *parameters: Node, failure
 
 
 def _order(orders: Collection[str], first: str) -> Node:
-    description = f"List of the largest by this number, the largest first, without further pages; {first}."
+    description = f"List of the first by this number, in one page: the largest, but the lowest `score`; {first}."
     return _query("sort", description, {"type": "string", "enum": list(orders)})
 
 

@@ -55,10 +55,10 @@ class Overview:
     keys: str = ""
 
     def fitted(self, height: int) -> RenderableType:
-        """Return the overview in so many lines: each section gets its share of them."""
-        sections = [] if self.reading is None else _sections(self.reading)
-        lines = height - HEAD_LINES - len(sections) - bool(self.keys)
-        shares = shares_of([len(section.rows) for section in sections], lines)
+        """Return the overview in so many lines: each section gets its share of them, the first ones if they are few."""
+        lines = height - HEAD_LINES - bool(self.keys)
+        sections = [] if self.reading is None else _sections(self.reading)[: max(0, lines // 2)]
+        shares = shares_of([len(section.rows) for section in sections], lines - len(sections))
         tables = [_table(section, share) for section, share in zip(sections, shares, strict=True)]
         foot = [Text(self.keys, style="dim", no_wrap=True, overflow="ellipsis")] if self.keys else []
         return Group(*self._head(), *tables, *foot)
@@ -132,6 +132,7 @@ def _work(summary: Fields) -> Text:
         "requests": _count(summary.number("requests")),
         "absent": _count(consumers.number("absent")),
         "superseded": _count(summary.number("superseded_connections")),
+        "members": _count(summary.fields("presence").number("members")),
     }
     return _labelled(parts)
 
@@ -153,15 +154,16 @@ def _labelled(parts: dict[str, str]) -> Text:
 
 
 def _sections(reading: Reading) -> list[Section]:
-    found = []
-    if reading.streams is not None:
-        found.append(Section(_STREAMS, reading.streams))
-    if reading.connections is not None:
-        behind = [each for each in reading.connections if each.flag("lagging") or each.number("waiting_bytes")]
-        found.append(Section(_BEHIND, behind))
-    if reading.workflows is not None:
-        found.append(Section(_WORKFLOWS, reading.workflows))
-    return found
+    """Return the lists that have anything to show."""
+    behind = [each for each in reading.behind or () if each.flag("lagging") or each.number("waiting_bytes")]
+    every = (
+        Section(_STREAMS, reading.streams or ()),
+        Section(_BEHIND, behind),
+        Section(_LINKS, reading.links or ()),
+        Section(_WORKFLOWS, reading.workflows or ()),
+        Section(_ADJUSTMENTS, reading.adjustments or ()),
+    )
+    return [section for section in every if section.rows]
 
 
 def _table(section: Section, share: int) -> Table:
@@ -210,6 +212,14 @@ def _receivers(row: Fields) -> str:
     return _count(sum(number for number in numbers if number is not None))
 
 
+def _seconds(number: float | None) -> str:
+    return UNKNOWN if number is None else text.duration(number)
+
+
+def _fraction(number: float | None) -> str:
+    return UNKNOWN if number is None else f"{number:.3g}"
+
+
 def _share(name: str) -> Callable[[Fields], str]:
     def cell(row: Fields) -> str:
         number = row.number(name)
@@ -232,6 +242,15 @@ _BEHIND: Final = (
     Column("waiting", _bytes("waiting_bytes")),
     Column("conflated", _number("conflated")),
     Column("dropped", _number("dropped")),
+    Column("because of", lambda row: row.fields("link").text("bottleneck")),
+)
+_LINKS: Final = (
+    Column("worst link", _words("client_id"), wide=True),
+    Column("type", _words("client_type")),
+    Column("score", lambda row: _fraction(row.fields("link").number("score"))),
+    Column("round trip", lambda row: _seconds(row.fields("link").number("rtt_s"))),
+    Column("bytes/s", lambda row: _size(row.fields("link").number("goodput_bytes_per_s"))),
+    Column("delay", lambda row: _seconds(row.fields("link").number("queue_delay_s"))),
 )
 _WORKFLOWS: Final = (
     Column("workflow", _words("name"), wide=True),
@@ -240,4 +259,11 @@ _WORKFLOWS: Final = (
     Column("msg/s", _number("messages_per_s")),
     Column("bytes/s", _bytes("bytes_per_s")),
     Column("clients", _number("clients")),
+)
+_ADJUSTMENTS: Final = (
+    Column("adjustment", lambda row: f"{row.text('knob')} {row.text('name')}".strip(), wide=True),
+    Column("before", lambda row: _fraction(row.number("before"))),
+    Column("value", lambda row: _fraction(row.number("value"))),
+    Column("verdict", _words("verdict")),
+    Column("ago", lambda row: _seconds(row.number("age_s"))),
 )

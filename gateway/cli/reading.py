@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,8 +20,13 @@ class Reading:
 
     summary: Fields
     streams: list[Fields] | None
-    connections: list[Fields] | None
+    behind: list[Fields] | None
+    """Connections, those first for which most waits."""
+    links: list[Fields] | None
+    """Connections, those first whose links are worst."""
     workflows: list[Fields] | None
+    adjustments: list[Fields] | None
+    """Settings that plans have tried, the last one first."""
 
 
 async def read_gateway(reader: AdminReader, order: str, rows: int) -> Reading:
@@ -46,17 +51,22 @@ async def read_gateway(reader: AdminReader, order: str, rows: int) -> Reading:
             refusals.append(error)
             return Fields(None)
 
-    async def listed(name: str, query: str) -> list[Fields] | None:
-        found = await read(f"/api/v1/{name}?{query}&limit={rows}")
+    async def listed(path: str, name: str) -> list[Fields] | None:
+        found = await read(path)
         return found.list(name) if found else None
+
+    def first_by(name: str, query: str) -> Awaitable[list[Fields] | None]:
+        return listed(f"/api/v1/{name}?{query}&limit={rows}", name)
 
     reading = Reading(
         summary=await read("/api/v1/summary"),
-        streams=await listed("streams", f"sort={order}"),
-        connections=await listed("connections", "sort=waiting_bytes"),
-        workflows=await listed("workflows", f"sort={order}&edges=0"),
+        streams=await first_by("streams", f"sort={order}"),
+        behind=await first_by("connections", "sort=waiting_bytes"),
+        links=await first_by("connections", "sort=score"),
+        workflows=await first_by("workflows", f"sort={order}&edges=0"),
+        adjustments=await listed("/api/v1/plans", "adjustments"),
     )
-    lists = (reading.streams, reading.connections, reading.workflows)
+    lists = (reading.streams, reading.behind, reading.workflows)
     if not reading.summary and all(each is None for each in lists):
         refusals.append(CommandFailed(ExitCode.REFUSED, f"{reader.url}: this is no admin port of a gateway"))
         raise refusals[0]

@@ -81,6 +81,7 @@ async def test_connections_that_have_greeted(gateway: Gateway, http: httpx.Async
         "waiting_bytes": 0,
         "conflated": 0,
         "client_conflated": 0,
+        "out_of_credit": 0,
         "dropped": 0,
     }
 
@@ -206,6 +207,16 @@ async def test_the_connections_that_read_least_come_first() -> None:
     async with client_of(world) as client:
         assert await names(client, "connections", sort="waiting_bytes", limit=2) == ["stuck", "late"]
         assert await names(client, "connections", sort="waiting_bytes") == ["stuck", "late", "publisher", "reads"]
+
+
+async def test_the_worst_links_come_first() -> None:
+    world = World()
+    for name, milliseconds in (("near", 1), ("far", 400), ("further", 900)):
+        peer = world.peer(name)
+        for _ in range(5):
+            peer.session.connection.sample_round_trip(milliseconds * 1_000_000)
+    async with client_of(world) as client:
+        assert await names(client, "connections", sort="score") == ["further", "far", "near"]
 
 
 async def test_the_busiest_workflows_without_their_edges() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -59,6 +60,14 @@ def connection(number: int, **fields: Any) -> Fields:
     return Fields({"client_id": f"dashboard-{number}", "client_type": "admin_panel", "conflated": 12_345} | fields)
 
 
+LINK = {"score": 0.4321, "rtt_s": 0.0123, "goodput_bytes_per_s": 250_000, "queue_delay_s": None, "bottleneck": "link"}
+
+
+def adjustment(number: int) -> Fields:
+    fields = {"knob": "pacing", "name": f"wf-42/{number}", "before": 0, "value": 0.05, "verdict": "kept", "age_s": 12.5}
+    return Fields(fields)
+
+
 def workflow(number: int) -> Fields:
     return Fields({"name": f"wf-{number}", "pattern": "request_reply", "confidence": 0.987, "clients": 12})
 
@@ -67,7 +76,12 @@ def reading(summary: object = None, lists: int = 30) -> Reading:
     many = range(lists)
     connections = [connection(number, waiting_bytes=1_000_000) for number in many] + [connection(99, waiting_bytes=0)]
     return Reading(
-        Fields(SUMMARY if summary is None else summary), [*map(stream, many)], connections, [*map(workflow, many)]
+        Fields(SUMMARY if summary is None else summary),
+        [*map(stream, many)],
+        connections,
+        [connection(number, link=LINK) for number in many],
+        [*map(workflow, many)],
+        [*map(adjustment, many)],
     )
 
 
@@ -86,11 +100,13 @@ def test_a_terminal_of_80_by_24_is_full_and_readable() -> None:
     assert lines[1].startswith("connections 10,015 (9,000 agent, 3 admin_panel, 12 workflow, 1,000 extension)")
     assert lines[2].startswith("in 1,005 msg/s 20.0 kB/s  out 2,005 msg/s  streams 400 (400 state)")
     assert lines[3].startswith("waiting 1.5 MB  held acks -  pending 17  requests -  absent 2")
-    heads = [line.split()[0] for line in lines if line.split()[0] in {"stream", "receiver", "workflow"}]
-    assert heads == ["stream", "receiver", "workflow"]
+    heads = ["stream", "receiver that is behind", "worst link", "workflow", "adjustment"]
+    assert [head for line in lines for head in heads if line.startswith(f"{head}  ")] == heads
+    assert any(re.match("dashboard-0 .* 0.432 +12.30 ms +250.0 kB +-$", line) for line in lines)
+    assert any(re.match("pacing wf-42/0 .* 0 +0.05 +kept +12.50 s$", line) for line in lines)
     assert lines[5].split()[1:] == ["collaboration", "1,234", "5.6", "MB", "13", "3"]
     assert lines[-1] == "q quits"
-    assert sum(line.startswith("dashboard-") for line in lines) == 5
+    assert sum(line.startswith("dashboard-") for line in lines) == 6
     assert not any("dashboard-99" in line for line in lines)
 
 
@@ -98,11 +114,11 @@ def test_a_terminal_of_80_by_24_is_full_and_readable() -> None:
 def test_any_size(width: int, height: int) -> None:
     lines = shown(Overview(URL, reading(), keys="q quits"), width, height)
     assert max(map(len, lines)) <= width
-    assert len(lines) <= max(height, 8)
+    assert len(lines) <= max(height, 5)
 
 
-def test_lists_that_the_gateway_does_not_have_are_left_out() -> None:
-    lines = shown(Overview(URL, Reading(Fields(SUMMARY), None, None, [workflow(1)])))
+def test_lists_without_anything_are_left_out() -> None:
+    lines = shown(Overview(URL, Reading(Fields(SUMMARY), None, [connection(1)], None, [workflow(1)], None)))
     assert [line.split()[0] for line in lines[4:]] == ["workflow", "wf-1"]
 
 
@@ -129,8 +145,9 @@ def test_what_ails_it(fields: dict[str, Any], words: str) -> None:
 def test_whatever_the_answers_are(summary: object, item: object) -> None:
     odd = dict.fromkeys(SUMMARY, item) if isinstance(summary, dict) else summary
     for value in (summary, odd):
-        rows = [Fields(item), Fields({"name": item, "client_id": item, "waiting_bytes": 1, "messages_per_s": item})]
-        whole = Reading(Fields(value), rows, rows, rows)
+        odd_row = {"name": item, "client_id": item, "waiting_bytes": 1, "messages_per_s": item, "link": item}
+        rows = [Fields(item), Fields(odd_row)]
+        whole = Reading(Fields(value), rows, rows, rows, rows, rows)
         for line in shown(Overview(URL, whole, whole)):
             assert line.isprintable()
 

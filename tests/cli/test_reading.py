@@ -40,12 +40,14 @@ async def test_the_head_of_each_list_is_asked_for() -> None:
         "/api/v1/summary",
         "/api/v1/streams?sort=bytes_per_s&limit=20",
         "/api/v1/connections?sort=waiting_bytes&limit=20",
+        "/api/v1/connections?sort=score&limit=20",
         "/api/v1/workflows?sort=bytes_per_s&edges=0&limit=20",
+        "/api/v1/plans",
     ]
     assert reading.summary.text("version") == "1"
     assert reading.streams is not None
     assert [each.text("name") for each in reading.streams] == ["a/b"]
-    assert (reading.connections, reading.workflows) == ([], None)
+    assert (reading.behind, reading.workflows, reading.adjustments) == ([], None, None)
 
 
 async def test_a_gateway_that_is_away_or_none() -> None:
@@ -59,7 +61,7 @@ async def test_a_gateway_that_is_away_or_none() -> None:
 
 
 def reading_at(time_s: object, count: float) -> Reading:
-    return Reading(Fields({"time_s": time_s, "count": count}), None, None, None)
+    return Reading(Fields({"time_s": time_s, "count": count}), *[None] * 5)
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ class PresenceHandler:
         if session.state is State.DRAINING and (joins or watches):
             raise RequestRefused(Code.DRAINING, "the gateway is stopping; connect again later")
         if not session.grant.may_subscribe(streams_of(scope.name)):
-            raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not attend {scope.name}")
+            raise session.forbidden(f"attend {scope.name}")
         attended = self._attended.get(session, {})
         if scope.name not in attended and len(attended) >= settings.max_scopes:
             problem = f"the connection attends max_scopes={settings.max_scopes} scopes already"
