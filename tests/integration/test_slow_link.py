@@ -6,16 +6,17 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import numpy as np
 import pytest
 
 from benchmarks.processes import bind_to
+from benchmarks.shaped_namespace import NotPermitted
 from benchmarks.slow_link.__main__ import main
 from benchmarks.slow_link.dashboards import STREAM
-from benchmarks.slow_link.paced_line import Line, NotPermitted, proxied_line, shaped_line
+from benchmarks.slow_link.paced_line import Line, proxied_line, shaped_line
 from benchmarks.slow_link.slow_link import HEADER, Measured, Sizes, link_of, publishing, watching
 from benchmarks.slow_readers.throttled import ThrottledReader
 from gateway.client import sync
@@ -38,16 +39,12 @@ def gateway() -> Iterator[tuple[int, str]]:
 @pytest.fixture
 def line_of_its_own() -> Iterator[tuple[Line, str]]:
     """A line with a bounded rate to a gateway, and the URL of its admin port; skips where the system refuses it."""
-    with gateway() as (port, admin_url):
-        shaped = shaped_line(port, LARGE.bits_per_s)
+    with gateway() as (port, admin_url), ExitStack() as stack:
         try:
-            line = shaped.__enter__()
+            line = stack.enter_context(shaped_line(port, LARGE.bits_per_s))
         except NotPermitted as refusal:
             pytest.skip(f"no network namespace with a bounded rate: {refusal}")
-        try:
-            yield line, admin_url
-        finally:
-            shaped.__exit__(None, None, None)
+        yield line, admin_url
 
 
 class Silent:
