@@ -14,7 +14,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage chaos lint format bench slow-readers slow slow-link storm scale overload diagrams lock image clean
+.PHONY: help run test coverage chaos lint format bench slow-readers slow slow-link storm scale churn overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -62,6 +62,9 @@ slow-link: $(VENV)/test.stamp  ## one dashboard behind a slow line among 99: wha
 
 scale: $(VENV)/test.stamp  ## 100,000 idle connections, as far as this machine allows: memory, CPU of the heartbeat; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.scale $(ARGS)
+
+churn: $(VENV)/test.stamp  ## 10,000 connections, a fifth of which comes and goes each second: leaks, stale members; ARGS="--help"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.churn $(ARGS)
 
 overload: $(VENV)/test.stamp  ## twice the load that the gateway can carry: its memory, and control messages beside it
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.overload $(ARGS)

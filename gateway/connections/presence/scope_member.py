@@ -9,6 +9,7 @@ import orjson
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.sessions.session import Session
 from gateway.ids import ClientId
+from gateway.protocol.presence import trimmed
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +60,7 @@ class ScopeMember:
         self.written = self._write()
 
     def _write(self) -> bytes:
-        return orjson.dumps(
+        written = orjson.dumps(
             {
                 "client_id": self.peer.client_id,
                 "client_type": self.peer.client_type,
@@ -68,3 +69,4 @@ class ScopeMember:
                 "metadata": orjson.Fragment(self.metadata),
             }
         )
+        return trimmed(written)

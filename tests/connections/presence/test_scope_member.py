@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import orjson
 
 from gateway.connections.presence.scope_member import AwarenessState, ScopeMember
+from gateway.protocol.presence import json_of, trimmed
 from tests.connections.memory import World
 
 
@@ -25,3 +28,16 @@ def test_a_member_is_written_as_its_connection_and_metadata_are_now() -> None:
     assert member.nbytes == 2
     member.awareness = AwarenessState(member.client_id, b'{"c":1}')
     assert member.nbytes == 9
+
+
+def test_a_member_takes_little_memory() -> None:
+    session = World().peer("a").session
+    metadata = json_of("metadata", {"x": 1}, 100)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        members = [ScopeMember(session, session.peer, trimmed(metadata)) for _ in range(100)]
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / len(members) < 1000
