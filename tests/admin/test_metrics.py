@@ -190,3 +190,12 @@ async def test_a_collector_without_a_snapshot_collects_nothing() -> None:
     assert list(collector.collect()) == []
     collector.snapshot = await in_steps(core_snapshot(World().core))
     assert len(list(collector.collect())) > 10
+
+
+async def test_each_metric_is_explained_by_its_name() -> None:
+    collector = CoreCollector()
+    collector.snapshot = await in_steps(core_snapshot(World().core))
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+    endings = {"counter": "_total", "info": "_info"}
+    names = [metric.name + endings.get(metric.type, "") for metric in collector.collect()]
+    assert [name for name in names if f"`{name}`" not in page] == []
