@@ -227,6 +227,8 @@ class SubscribeHandler:
         A connection may have thousands of aliases: those beyond the first ones are released in turns that follow.
         """
         self._parts.drop(session)
+        for credit in session.credits.values():
+            self._slices.let_go(credit.abandon())
         remaining = iter(list(session.bindings.values()))
 
         def step() -> bool:

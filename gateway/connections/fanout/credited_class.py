@@ -46,9 +46,9 @@ class CreditedClass(DeliveryClass):
 
     def admitted(self, members: list[Connection], nbytes: int) -> list[Connection]:
         """Return those of some members that have credit for a large message, which takes it."""
-        return [
-            member for member in members if not self._is_slow(member) and self._takes(member, PayloadCount(1, nbytes))
-        ]
+        able = [member for member in members if not self._is_slow(member)]
+        unable = self._without_credit(able, PayloadCount(1, nbytes))
+        return [member for member in able if member not in unable]
 
     def flush(self) -> None:
         """Write the pending runs to the members that have credit for all of them; the others get them by the outbox."""
@@ -59,18 +59,23 @@ class CreditedClass(DeliveryClass):
             self._pending = pending = as_text(self.format, pending, self)
         if self.stale or self._lag_count != self._lag_changes.count:
             self._sort_members()
-        count = count_of(pending) if self._fast else PayloadCount(0, 0)
-        self._put_aside = {member: None for member in self._fast if not self._takes(member, count)}
-        if self._put_aside:
-            self._sort_members()
+        if self._fast:
+            self._put_aside = self._without_credit(self._fast, count_of(pending))
+            if self._put_aside:
+                self._sort_members()
         super().flush()
         self._put_aside = {}
 
-    def _takes(self, member: Connection, count: PayloadCount) -> bool:
-        """Take credit of a member for messages that are sent together; return False if it is not enough for all."""
-        gates = member.gates
-        gate = None if gates is None else gates.by_source.get(self._source)
-        return gate is None or gate.take_all(*count)
+    def _without_credit(self, members: list[Connection], payloads: PayloadCount) -> dict[Connection, None]:
+        """Take credit for messages that are sent together; return the members that have not enough for all."""
+        source, (messages, nbytes) = self._source, payloads
+        unable: dict[Connection, None] = {}
+        for member in members:
+            gates = member.gates
+            gate = None if gates is None else gates.by_source.get(source)
+            if gate is not None and not gate.take_all(messages, nbytes):
+                unable[member] = None
+        return unable
 
     def _is_slow(self, member: Connection) -> bool:
         """Return whether a member gets the next messages by its outbox."""

@@ -224,9 +224,7 @@ class Connection(FrameWriter):
             limit_bytes, max_hold_s = self.settings.outbox_limit_bytes, self.settings.max_event_hold_s
             gates = self.gates
             self.outbox = (
-                Outbox(limit_bytes, max_hold_s)
-                if gates is None
-                else CreditedOutbox(limit_bytes, max_hold_s, gates.by_source)
+                Outbox(limit_bytes, max_hold_s) if gates is None else CreditedOutbox(limit_bytes, max_hold_s, gates)
             )
         return self.outbox
 
@@ -341,7 +339,7 @@ class Connection(FrameWriter):
         super().detach()
         self.lagging = False
         if self.gates is not None:
-            self.gates.clear()
+            self._slices.add(partial(let_go, self.gates.detach()))
         if self.outbox is not None:
             self._slices.add(partial(let_go, self.outbox.clear()))
             hold_publishers(self.outbox, self._clock, self._slices)

@@ -8,17 +8,13 @@ receiver.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from gateway.connections.lagging.bulk import Bulk
-from gateway.connections.lagging.credit_gate import CreditGate
+from gateway.connections.lagging.credit_gate import CreditGates
 from gateway.connections.lagging.cursor import Cursor
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.stream_queue import SIGNALS, Receiver, StreamQueue
 from gateway.streams.payload_count import split_run
 from gateway.streams.run import Run, Source
-
-Gates = Mapping[Source, CreditGate]
 
 
 class CreditedQueue(StreamQueue):
@@ -32,7 +28,7 @@ class CreditedQueue(StreamQueue):
 
     __slots__ = ("_gates",)
 
-    def __init__(self, source: Source, resumes: dict[int, int], bulk: Bulk, gates: Gates) -> None:
+    def __init__(self, source: Source, resumes: dict[int, int], bulk: Bulk, gates: CreditGates) -> None:
         super().__init__(source, resumes, bulk)
         self._gates = gates
 
@@ -45,13 +41,13 @@ class CreditedQueue(StreamQueue):
     @property
     def _open(self) -> bool:
         """Whether there is credit for a message."""
-        gate = self._gates.get(self.source)
+        gate = self._gates.by_source.get(self.source)
         return gate is None or gate.open
 
     @property
     def _waits_for_credit(self) -> bool:
         """Whether the queue has begun to wait for credit."""
-        gate = self._gates.get(self.source)
+        gate = self._gates.by_source.get(self.source)
         return gate is not None and gate.waiting and self._needs_credit
 
     @property
@@ -75,7 +71,7 @@ class CreditedQueue(StreamQueue):
 
     def send_some(self, receiver: Receiver) -> bool:
         """Send some runs, one signal or one chunk, as far as credit reaches. Return False if nothing can be sent."""
-        gate = self._gates.get(self.source)
+        gate = self._gates.by_source.get(self.source)
         if gate is None or gate.open or not self._needs_credit:
             return super().send_some(receiver)
         gate.wait()
@@ -83,7 +79,7 @@ class CreditedQueue(StreamQueue):
 
     def take_runs(self, most_bytes: int) -> list[Run]:
         """Remove and return small messages of about so many bytes, for which there is credit; they are sent now."""
-        gate = self._gates.get(self.source)
+        gate = self._gates.by_source.get(self.source)
         if gate is None:
             return super().take_runs(most_bytes)
         entries = self.entries
@@ -109,7 +105,7 @@ class CreditedQueue(StreamQueue):
         begins = not cursor.started
         if not super()._advance(cursor, receiver):
             return False
-        gate = self._gates.get(self.source)
+        gate = self._gates.by_source.get(self.source)
         if begins and gate is not None:
             gate.take(1, cursor.message.plan.payload_bytes)
         return True
@@ -125,13 +121,13 @@ class CreditedOutbox(Outbox):
 
     __slots__ = ("_gates",)
 
-    def __init__(self, limit_bytes: int, max_hold_s: float, gates: Gates) -> None:
+    def __init__(self, limit_bytes: int, max_hold_s: float, gates: CreditGates) -> None:
         super().__init__(limit_bytes, max_hold_s)
         self._gates = gates
 
     def clear(self) -> dict[Source, StreamQueue]:
         """Drop all queues but those that wait for credit, and return them; all are dropped if there are no gates."""
-        if not self._gates or not any(queue.entries for queue in self._queues.values()):
+        if not self._gates.by_source or not any(queue.entries for queue in self._queues.values()):
             return super().clear()
         dropped = {source: queue for source, queue in self._queues.items() if not queue.entries}
         for source in dropped:

@@ -67,11 +67,6 @@ class CreditWindow:
         """Whether a message that nobody acknowledges may be sent now, of whatever size."""
         return self.messages > 0 and self.nbytes > 0
 
-    def spend(self, messages: int, nbytes: int) -> None:
-        """Take off messages that nobody acknowledges, whose payloads have ``nbytes`` together."""
-        self.messages -= messages
-        self.nbytes -= nbytes
-
     def end(self) -> None:
         """Bound nothing any more: the subscription has ended."""
         self.ended = True
@@ -115,6 +110,11 @@ class CreditWindow:
         """Forget a sender, which may have been woken and leaves the credit to another one."""
         self._waiting.pop(sender, None)
         self.pass_on(sender)
+
+    def abandon(self) -> OrderedDict[CreditWaiter, None]:
+        """Forget all senders, as the receiver is gone; return them, since very many take long to free."""
+        waiting, self._waiting = self._waiting, OrderedDict()
+        return waiting
 
     def _wake(self, most: int = WOKEN) -> None:
         """Wake some senders: of thousands that wait, each would try in vain whenever one message is done."""

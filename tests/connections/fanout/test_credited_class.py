@@ -8,7 +8,7 @@ from gateway.connections.fanout.credited_class import CreditedClass
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.ids import StreamName
 from gateway.protocol.encoding import Chain
-from gateway.protocol.messages import Account, Counts, Credits, Kind, Refresh
+from gateway.protocol.messages import Account, Counts, Credits, Delete, Kind, Refresh
 from gateway.protocol.views import View
 from gateway.streams.stream import Stream
 from tests.connections.frames import CHUNK_BYTES
@@ -250,6 +250,39 @@ def test_a_late_joiner_and_refresh_take_credit() -> None:
     assert peer.read().offsets == [0, 0]
     (credit,) = peer.session.credits.values()
     assert credit.messages == 0
+
+
+def test_the_end_of_a_stream_passes_what_waits_for_credit() -> None:
+    world = World()
+    publisher = world.publisher(EVENTS)
+    peer = page(world, EVENTS, credits=Credits(0, 0))
+    publish(world, publisher, [b"a", b"b"])
+    publisher.say(Delete(9, EVENTS))
+    world.settle()
+    reader = peer.read()
+    assert [info.ended for info in reader.ended] == ["deleted"]
+    assert reader.offsets == []
+    publisher.open(1, EVENTS, Kind.EVENT)
+    publisher.publish(1, b"of the next stream")
+    world.settle()
+    peer.grant(1, 1, 1)
+    world.settle()
+    assert [arrival.payload for arrival in peer.read().arrivals] == [b"of the next stream"]
+
+
+def test_a_receiver_that_is_gone_leaves_nothing_behind() -> None:
+    world = World()
+    publisher = world.publisher(EVENTS)
+    peer = page(world, EVENTS, credits=Credits(0, 0))
+    publish(world, publisher, [b"a"])
+    (window,) = peer.session.credits.values()
+    gates, outbox = peer.session.connection.gates, peer.session.connection.outbox
+    assert gates is not None
+    assert outbox is not None
+    world.lose(peer)
+    assert not gates.by_source
+    assert not outbox.waiting_bytes
+    assert not window.abandon()
 
 
 def test_history_takes_credit() -> None:

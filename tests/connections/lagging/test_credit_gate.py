@@ -127,8 +127,9 @@ def test_a_source_that_was_left_leaves_the_credit_to_others() -> None:
 def test_a_receiver_that_is_gone_is_told_nothing() -> None:
     gates = Gates()
     credit = window(0, 10)
-    gates.gate(source(), credit).wait()
+    mine = source()
+    gates.gate(mine, credit).wait()
     credit.add(1, 0)
-    gates.gates.clear()
+    assert list(gates.gates.detach()) == [mine]
     gates.turn()
     assert not gates.gone_on

@@ -28,7 +28,7 @@ class Receiver:
         self._soon: deque[Callable[[], object]] = deque()
         self.credit = CreditWindow(messages, nbytes, replenished=False)
         self.gates = CreditGates(self._soon.append, self._go_on)
-        self.outbox = CreditedOutbox(LIMIT_BYTES, 5.0, self.gates.by_source)
+        self.outbox = CreditedOutbox(LIMIT_BYTES, 5.0, self.gates)
         self.recorder = Recorder()
         self.events, self.states = stream(1, Kind.EVENT), stream(2, Kind.STATE)
         for source in (self.events, self.states):
@@ -72,7 +72,7 @@ def test_a_queue_without_credit_does_not_keep_the_receiver_lagging() -> None:
 def test_a_receiver_that_is_gone_leaves_everything() -> None:
     receiver = Receiver(0, 0)
     receiver.put(run_of(receiver.events, 0, 3))
-    receiver.gates.clear()
+    receiver.gates.detach()
     assert list(receiver.outbox.clear()) == [receiver.events]
     assert not receiver.outbox.waiting_bytes
 
