@@ -106,8 +106,12 @@ def test_without_credit_events_wait_in_order_and_follow_one_another() -> None:
     peer.grant(1, 5, 0)
     world.settle()
     assert peer.read().offsets == list(range(8))
+    outbox = peer.session.connection.outbox
+    assert outbox is not None
+    taken_bytes = outbox.taken_bytes
     publish(world, publisher, [b"i"])
     assert peer.read().offsets == list(range(9))
+    assert outbox.taken_bytes == taken_bytes, "it is written the bytes of the class again"
 
 
 def test_events_past_the_bound_come_from_history_with_credit() -> None:
@@ -343,6 +347,18 @@ def test_credit_is_shared_with_acknowledged_streams() -> None:
     peer.grant(1, 1, 0)
     world.settle()
     assert peer.read().arrivals[-1].payload == b"c"
+
+
+def test_what_waits_for_the_link_is_not_passed_by_what_comes_behind() -> None:
+    world = World()
+    publisher = world.publisher("wf/tasks", kind=Kind.COLLABORATION)
+    peer = page(world, "wf/tasks")
+    publisher.send(*[publisher.message(0, bytes(200_000)) for _ in range(20)])
+    world.settle()
+    publish(world, publisher, [b"small"])
+    while len(peer.read().offsets) < 21:
+        world.settle()
+    assert peer.read().offsets == list(range(21))
 
 
 def test_a_thousand_streams_get_the_credit_of_one_subscription_in_turn() -> None:

@@ -16,7 +16,7 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Opcode
 from gateway.streams.run import Run, Source
-from tests.connections.outbound.test_outbox import Recorder, large, stream
+from tests.connections.outbound.test_outbox import Recorder, add_chunk, large, stream
 
 LIMIT_BYTES = 1 << 20
 
@@ -95,6 +95,31 @@ def test_a_large_message_takes_credit_once_and_sends_all_chunks() -> None:
     receiver.outbox.drain(receiver.recorder)
     assert [step[0] for step in receiver.recorder.steps] == ["head", "chunk", "chunk", "chunk", "end"]
     assert (receiver.credit.messages, receiver.credit.nbytes) == (0, 1 - message.plan.payload_bytes)
+
+
+def test_chunks_of_a_message_under_way_are_left_to_be_written_directly_when_the_receiver_catches_up() -> None:
+    receiver = Receiver(0, 0)
+    receiver.put(run_of(receiver.events, 0, 1))
+    message = large(receiver.events, 9, chunks=2, planned=3)
+    receiver.outbox.follow(message, message.chunks, 1)
+    receiver.outbox.drain(receiver.recorder)
+    assert receiver.outbox.idle
+    receiver.outbox.clear()
+    add_chunk(message)
+    receiver.grant(1, 1)
+    assert [step[0] for step in receiver.recorder.steps] == ["chunk", "run"]
+
+
+def test_a_queue_without_credit_does_not_wait_for_history() -> None:
+    receiver = Receiver(0, 0)
+    receiver.outbox.put_backfill(receiver.events, 0, 5)
+    queue = receiver.outbox.queue_of(receiver.events)
+    assert queue is not None
+    assert queue.waits is None
+    receiver.outbox.drain(receiver.recorder)
+    assert receiver.outbox.idle
+    receiver.grant(1, 1)
+    assert [step[0] for step in receiver.recorder.steps], "what history has lost is told without credit for it"
 
 
 STEP = st.one_of(
