@@ -326,8 +326,7 @@ class Dispatcher:
         try:
             match message:
                 case Hello():
-                    self._greeter.greet(session, message)
-                    session.state = advance(Role.SERVER, session.state, Opcode.WELCOME)
+                    self._greeter.receive(session, message)
                 case Open():
                     answers = {"alias": message.alias}
                     self._subscriptions.open(session, message)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from gateway import __version__
 from gateway.connections.admission.admission import Admission, RetryAfter
@@ -12,14 +14,20 @@ from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Authorizer, Clock
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
+from gateway.connections.turn_time import TurnTime
 from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.limits import WelcomeLimits
 from gateway.protocol.messages import ClientType, Hello, Welcome
 from gateway.protocol.negotiation import Capabilities, negotiate
+from gateway.protocol.state import Role, advance
 from gateway.protocol.takeover import Claim, Generations, Outcome, decide
+from gateway.protocol.wire import Opcode
 
 logger = logging.getLogger(__name__)
+
+GREETINGS_S: Final = 0.0005
+"""Time of a turn for HELLOs: thousands may come in one, and others have messages to send."""
 
 
 class Greeter:
@@ -55,15 +63,29 @@ class Greeter:
         self._pool = pool
         self._admission = admission
         self._part = part
+        self._turn = TurnTime(clock, GREETINGS_S)
         self._generations = Generations()
         self.superseded_connections = 0
 
-    def greet(self, session: Session, hello: Hello) -> None:
-        """Answer HELLO.
+    def receive(self, session: Session, hello: Hello) -> None:
+        """Answer HELLO; in a later turn if this one has answered many, and before the next frame of the client.
 
         Raises:
             ProtocolViolation: the client is not accepted; the code says why.
         """
+        if self._turn.spent():
+            session.backlog.add(partial(self._greet_later, session, hello))
+        else:
+            self._greet(session, hello)
+
+    def _greet_later(self, session: Session, hello: Hello) -> bool:
+        try:
+            self._greet(session, hello)
+        except ProtocolViolation as violation:
+            session.fail(violation)
+        return False
+
+    def _greet(self, session: Session, hello: Hello) -> None:
         agreement = negotiate(hello, self._capabilities)
         connection = session.connection
         client_id = hello.client_id or ClientId(f"{hello.client_type.value}-{secrets.token_hex(6)}")
@@ -108,6 +130,7 @@ class Greeter:
                 credits=hello.credits or None,
             )
         )
+        session.state = advance(Role.SERVER, session.state, Opcode.WELCOME)
 
     def _check_room(
         self, session: Session, client_id: ClientId, client_type: ClientType, now_s: float, *, named: bool

@@ -14,7 +14,7 @@ from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES
 from gateway.protocol.messages import ClientType, Hello, Kind, Welcome
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import Ping
+from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.state import State
 from gateway.security.allow_all import AllowAll
 from tests.connections.frames import message_frame
@@ -281,3 +281,44 @@ def test_the_connection_by_which_the_gateway_buries_takes_over_from_nobody_and_n
     assert namesake.close_code() == Code.SUPERSEDED
     assert not own.closed
     own.close()
+
+
+def test_hellos_that_come_at_the_same_time_are_answered_in_several_turns_before_what_follows() -> None:
+    world = World()
+    strangers = [world.stranger() for _ in range(4)]
+    world.take_one_step_a_turn()
+    for number, peer in enumerate(strangers):
+        hello = Hello((1,), ClientType.AGENT, ClientId(f"client-{number}"))
+        peer.send(write_session(hello), Ping(number).write())
+    assert [peer.session.state for peer in strangers] == [State.OPEN] + [State.GREETING] * 3
+    welcomed = [1]
+    while world.clock.turn():
+        welcomed.append(sum(peer.session.state is State.OPEN for peer in strangers))
+    assert welcomed == sorted(welcomed)
+    assert set(welcomed) == {1, 2, 3, 4}
+    for peer in strangers:
+        assert [type(entry) for entry in peer.read().log[:2]] == [Welcome, Pong]
+
+
+def test_a_hello_that_is_refused_in_a_later_turn_closes_with_its_code() -> None:
+    world = World()
+    first, second = world.stranger(), world.stranger()
+    world.take_one_step_a_turn()
+    first.hello()
+    second.say(Hello((7,), ClientType.AGENT))
+    second.hello()
+    assert second.close_code() is None
+    world.turn()
+    assert second.close_code() == Code.UNSUPPORTED_VERSION
+    assert second.read().codes == [Code.UNSUPPORTED_VERSION]
+
+
+def test_a_second_hello_behind_one_that_waits_is_no_greeting() -> None:
+    world = World()
+    first, second = world.stranger(), world.stranger()
+    world.take_one_step_a_turn()
+    first.hello()
+    second.hello()
+    second.hello()
+    world.turn()
+    assert second.close_code() == Code.UNEXPECTED_MESSAGE
