@@ -88,6 +88,7 @@ class Gateway:
                     self._store.close()
             raise
         self._listener = Listener(self.core)
+        self.core.on_drain = self.begin_stop
         self._warn_of_settings()
         self._admin: AdminPort | None = None
         self._stopping: asyncio.Task[None] | None = None
@@ -132,6 +133,11 @@ class Gateway:
         self.url = url_of("ws", self.settings.host, self.addresses[0], self.port)
         if self._admin is not None:
             self._admin.start(self.core, descriptor_limit())
+
+    def begin_stop(self) -> None:
+        """Begin to stop as :meth:`stop` does, and do not wait for the end: an operator has asked for it."""
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._stop("the gateway is stopping"))
 
     async def stop(self, reason: str = "the gateway is stopping") -> None:
         """Stop gracefully: send GO_AWAY to clients, deliver queued messages, close, store what waits.

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from gateway.admin.catalogue import Catalogue
 from gateway.admin.deletion import StreamDeletion
 from gateway.admin.download import FileDownload
+from gateway.admin.drain import Drain
 from gateway.admin.failures import connection_failed, http_failed, peer_failed, program_failed
 from gateway.admin.health import Health
 from gateway.admin.metrics import Metrics
@@ -53,6 +54,7 @@ def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = ID
             Route("/api/v1/openapi.json", show_document),
             Route("/api/v1/summary", Summary(core, metrics).show),
             Route("/api/v1/connections", catalogue.connections),
+            Route("/api/v1/drain", Drain(core).handle, methods=["GET", "POST"]),
             Route("/api/v1/overload", OverloadReport(core).show),
             Route("/api/v1/presence", presence.scopes),
             Route("/api/v1/presence/{scope:path}", presence.members),

@@ -196,6 +196,18 @@ DOCUMENT: Final[Node] = {
             ),
         },
         "/api/v1/plans": _get("getPlans", "Settings that plans try and keep, and why", _json(ref_to("Plans"))),
+        "/api/v1/drain": {
+            **_get("getDrain", "Progress of stopping", _json(ref_to("Drain"))),
+            "post": {
+                "operationId": "drain",
+                "summary": "Stop the gateway, as SIGTERM does",
+                "requestBody": {"content": _json({"type": "object"})},
+                "responses": {
+                    "202": {"description": "Stopping.", "content": _json(ref_to("Drain"))},
+                    **_failures(415),
+                },
+            },
+        },
         "/api/v1/overload": _get("getOverload", "Stage of the measures against overload", _json(ref_to("Overload"))),
         "/api/v1/streams": _get(
             "listStreams",

@@ -231,6 +231,12 @@ SCHEMAS: Final[Node] = {
             "description": "The last adjustments that were judged, the newest first.",
         },
     ),
+    "Drain": object_of(
+        draining={"type": "boolean"},
+        connections=INTEGER | {"description": "Connections that stand."},
+        untold=INTEGER | {"description": "Clients that have not been told yet."},
+        left_s={"type": ["number", "null"], "description": "Seconds until all are closed; null: it does not stop."},
+    ),
     "Overload": object_of(
         stage=STAGE | {"description": "Measures that are taken against overload; `normal`: none."},
         stage_s=NUMBER | {"description": "Seconds for which the gateway has been in the stage."},

@@ -48,12 +48,17 @@ class Stopping:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self._signalled, number)
 
-    def _signalled(self, number: signal.Signals) -> None:
+    def begin(self) -> None:
+        """Stop: a signal has come, or an operator has asked for it on the admin port. A second call does nothing."""
         if not self.wanted.is_set():
             logger.info("stopping within %g s; a second signal stops at once", self._deadline_s)
             self.wanted.set()
             # Its own thread, because the loop, or the end of the interpreter, may be what does not come to an end.
             threading.Thread(target=self._watch, name="frys-deadline", daemon=True).start()
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if not self.wanted.is_set():
+            self.begin()
         elif number != signal.SIGHUP:
             # A terminal that is closed sends several SIGHUP, and systemd one behind SIGTERM.
             self._end(ExitCode.INTERRUPTED, f"stopped at once by a second signal ({number.name}){self._left()}")

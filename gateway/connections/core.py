@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Final
 
 from gateway.connections.admission.admission import Admission
@@ -15,6 +15,7 @@ from gateway.connections.consumers.prepared_deliveries import KeptForms
 from gateway.connections.core_settings import CoreSettings
 from gateway.connections.deletions import Deletions
 from gateway.connections.dispatcher import Dispatcher, drained
+from gateway.connections.draining import Round, spread_s, telling
 from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.heartbeat.heartbeat import Heartbeat
 from gateway.connections.hub.hub import Hub
@@ -61,10 +62,7 @@ from gateway.connections.sweeps import Sweep
 from gateway.connections.viewing.context import ViewContext
 from gateway.errors import Code, PeerError, ProtocolViolation
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
-from gateway.protocol.messages import GoAway
 from gateway.protocol.negotiation import PATCH, Capabilities
-from gateway.protocol.state import Role, State, advance
-from gateway.protocol.wire import Opcode
 from gateway.streams.large import TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.stream_registry import StreamRegistry
@@ -106,6 +104,9 @@ class Core:
         client_conflated_messages: messages that newer ones replaced in the libraries of clients that are gone.
         lag_changes: connections that have fallen behind or caught up.
         dropped_messages: messages dropped from these outboxes.
+        told: round in which all clients are told that the gateway stops; ``None``: it does not.
+        drain_ends_s: time at which all connections are closed then.
+        on_drain: called when an operator wants the gateway to stop.
         misconfigured: the setting with which no client can work, and its remedy; empty if there is none.
         refused_sockets: sockets that the server refused for lack of file descriptors.
     """
@@ -174,6 +175,9 @@ class Core:
         self.heartbeat = Heartbeat(self.pool, clock, *times, settings.heartbeat, self.disconnect)
         self._subscribed = SubscribedStreams(limits)
         self.draining = False
+        self.told: Round | None = None
+        self.drain_ends_s: float | None = None
+        self.on_drain: Callable[[], object] = lambda: None
         self.conflated_messages = 0
         self.client_conflated_messages = 0
         self.dropped_messages = 0
@@ -350,19 +354,25 @@ class Core:
         history_bytes = self.streams.budget.held_bytes + self.streams.dead_letters.held_bytes
         return history_bytes + self.gate.waiting_bytes + self.hub.views.memory.held_bytes
 
-    def go_away(self, reason: str, deadline_s: float) -> None:
-        """Tell every client that the gateway will close within ``deadline_s`` (spec section 3.3)."""
-        self.draining = True
+    def go_away(self, reason: str, deadline_s: float, telling_s: float = 0.0) -> Round:
+        """Begin to tell every client that the gateway will close within ``deadline_s`` (spec section 3.3).
+
+        Args:
+            reason: reason, for people.
+            deadline_s: time within which all connections are closed.
+            telling_s: longest time in which all clients are told; 0: all at once.
+
+        Returns:
+            the round in which they are told: to be taken further until it is over.
+        """
+        self.draining = self.admission.draining = True
         self.planning.stop()
         for fanout in self.hub.fanouts:
             fanout.release_acks()
-        for session in self.pool:
-            connection = session.connection
-            if session.state is State.GREETING:
-                connection.close(Code.GOING_AWAY, reason)
-            elif session.state is State.OPEN:
-                connection.send(GoAway(Code.GOING_AWAY, reason, deadline_s))
-                session.state = advance(Role.SERVER, session.state, Opcode.GO_AWAY)
+        self.drain_ends_s = self.clock.monotonic_s() + deadline_s
+        self.told = telling(self.pool, reason, deadline_s, spread_s(len(self.pool), telling_s), self.clock)
+        self.told.go_on()
+        return self.told
 
     @property
     def drained(self) -> bool:
@@ -374,7 +384,9 @@ class Core:
             and all(not session.transfers and drained(session) for session in self.pool)
         )
 
-    def close_all(self, code: int, reason: str) -> None:
-        """Close every connection."""
-        for session in self.pool:
-            session.connection.close(code, reason)
+    def close_all(self, code: int, reason: str, closing_s: float = 0.0) -> Round:
+        """Begin to close every connection, in at most ``closing_s``, and return the round in which that is done."""
+        seconds = spread_s(len(self.pool), closing_s)
+        closed = Round(self.pool, seconds, lambda session: session.connection.close(code, reason), self.clock)
+        closed.go_on()
+        return closed

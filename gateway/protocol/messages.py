@@ -317,6 +317,8 @@ class GoAway:
     code: int
     reason: str
     deadline_s: float
+    reconnect_after_s: float | None = None
+    """Seconds behind the close after which the client is to connect again; ``None``: the server does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -369,7 +369,12 @@ _READERS: Final[dict[int, Callable[[JsonBody], SessionMessage]]] = {
     Opcode.DELETE: lambda body: Delete(_request(body), body.text("pattern")),
     Opcode.DELETED: lambda body: Deleted(_request(body), body.texts("streams"), body.boolean_or_none("more")),
     Opcode.ERROR: _read_error,
-    Opcode.GO_AWAY: lambda body: GoAway(body.integer("code", U32_MAX), body.text("reason"), body.number("deadline_s")),
+    Opcode.GO_AWAY: lambda body: GoAway(
+        body.integer("code", U32_MAX),
+        body.text("reason"),
+        body.number("deadline_s"),
+        body.number_or_none("reconnect_after_s"),
+    ),
     Opcode.REFRESH: lambda body: Refresh(body.integer("stream", U32_MAX)),
     Opcode.NOTICE: _read_notice,
     Opcode.ACCOUNT: lambda body: Account(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from gateway.connections.core import Core
+from gateway.connections.draining import TELLING_PART
 from gateway.connections.outbound.formats import BinaryFormat, Format
 from gateway.connections.sessions.session import Session
 from gateway.connections.sweeps import Sweep
@@ -107,15 +108,13 @@ class Listener:
         """
         if self._server is None:
             return
-        self._server.close()
-        for websocket in list(self._handshaking):
-            websocket.abort()
-        times = stop_times(asyncio.get_running_loop().time(), deadline_s)
-        self._core.go_away(reason, deadline_s)
+        loop = asyncio.get_running_loop()
+        times = stop_times(loop.time(), deadline_s)
+        told = self._core.go_away(reason, deadline_s, TELLING_PART * (times.drained_s - loop.time()))
         try:
             async with asyncio.timeout_at(times.drained_s):
                 # A poll, because transports do not tell when they are empty.
-                while not self._core.drained:  # noqa: ASYNC110
+                while told.go_on() or not self._core.drained:  # noqa: ASYNC110
                     await asyncio.sleep(DRAIN_POLL_S)
         except TimeoutError:
             logger.warning(
@@ -123,7 +122,13 @@ class Listener:
                 " (raise drain_deadline_s to wait longer)",
                 deadline_s,
             )
-        self._core.close_all(Code.GOING_AWAY, reason)
+        self._server.close()
+        for websocket in list(self._handshaking):
+            websocket.abort()
+        # Half of the time is for the answers to the close.
+        closed = self._core.close_all(Code.GOING_AWAY, reason, (times.closed_s - loop.time()) / 2)
+        while closed.go_on():  # noqa: ASYNC110 - as above
+            await asyncio.sleep(DRAIN_POLL_S)
         try:
             async with asyncio.timeout_at(times.closed_s):
                 await self._all_closed.wait()

@@ -78,7 +78,9 @@ def test_go_away_reaches_everybody_once() -> None:
     world.core.go_away("update", 5.0)
     world.core.go_away("update", 5.0)
     aways = [entry for entry in peer.read().log if isinstance(entry, GoAway)]
-    assert aways == [GoAway(1001, "update", 5.0)]
+    (told,) = aways
+    assert (told.code, told.reason, told.deadline_s) == (1001, "update", 5.0)
+    assert told.reconnect_after_s is not None
     assert not stranger.read().log
 
 

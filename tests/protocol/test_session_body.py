@@ -101,6 +101,7 @@ MESSAGES: list[SessionMessage] = [
     Error(4100, "TOO_MANY_CONNECTIONS", "full", retry_after_s=2.5),
     Error(5299, "CODE_5299", "new", 1, 2, 3, 4, 5, "wf-42/loss", 6, 7),
     GoAway(1001, "server is stopping", 10.0),
+    GoAway(1001, "server is stopping", 10.0, 0.25),
     Open(1, "wf/field", Kind.STATE, Durability.FSYNC, {"dtype": "float32", "shape": [64, None]}, 2**53 - 1, 2**64 - 1),
     StreamInfo(7, "wf/x", Kind.EVENT, 1, 20, durability=Durability.OS, since=12, recovered=False),
     StreamInfo(8, "wf/x", Kind.EVENT, 1, 20, subscription=3, schema={"dtype": "bool", "shape": []}),

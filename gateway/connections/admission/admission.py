@@ -46,11 +46,13 @@ class Reason(enum.StrEnum):
     """The budget of the client's type is spent."""
     ADDRESS = "address"
     """The address has too many connections, or makes too many."""
+    DRAINING = "draining"
+    """The gateway is stopping."""
     OVERLOAD = "overload"
     """The gateway has more to do than it can, and the client only looks on."""
 
 
-_CODES: Final = {Reason.ADDRESS: Code.ADDRESS_LIMIT, Reason.OVERLOAD: Code.OVERLOADED}
+_CODES: Final = {Reason.DRAINING: Code.GOING_AWAY, Reason.ADDRESS: Code.ADDRESS_LIMIT, Reason.OVERLOAD: Code.OVERLOADED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Admission:
     Attributes:
         settings: the bounds.
         waiting: clients that have asked for a WebSocket and have not had their turn, as the server counts them.
+        draining: whether all newcomers are refused, because the gateway is stopping.
         refuses_dashboards: whether new dashboards are refused, because the gateway is overloaded.
         admitted: clients that were admitted before their handshake, by the type that they claimed.
         refused: clients that were not, or were closed when they had said HELLO; by reason, and by type.
@@ -116,6 +119,7 @@ class Admission:
         self._population = population
         self._draw = draw
         self.refuses_dashboards = False
+        self.draining = False
         per_s = settings.handshakes_per_s or LINE_PER_S
         self._turnstile = Turnstile(per_s, settings.handshake_burst, draw)
         self._addresses = Addresses(settings.address_handshakes_per_s, settings.networks, draw)
@@ -209,6 +213,8 @@ class Admission:
     def _refusal(self, kind: ClientType | None, address: str, now_s: float) -> tuple[Reason, str, float] | None:
         settings = self.settings
         limit = settings.address_connections
+        if self.draining:
+            return Reason.DRAINING, "the gateway is stopping", self._full_return_s(now_s)
         if limit and self._addresses.connections_of(address) >= limit:
             fault = f"your address has address_connections={limit} already"
             return Reason.ADDRESS, fault, FULL_RETURN_S * (1.0 + self._draw())

@@ -293,6 +293,13 @@ async def test_go_away_is_noticed(scripted: ScriptedGateway) -> None:
         assert session.open
 
 
+async def test_go_away_says_when_to_come_back(scripted: ScriptedGateway) -> None:
+    async with running(scripted) as (_, owner, peer):
+        peer.send(GoAway(1001, "stopping", 5.0, 0.75))
+        peer.close(Code.GOING_AWAY, "stopping")
+        assert await owner.lost == Lost(Code.GOING_AWAY, "stopping", 0.75)
+
+
 async def test_pings_are_answered(scripted: ScriptedGateway) -> None:
     async with running(scripted) as (_, _owner, peer):
         before_ns = time.time_ns()

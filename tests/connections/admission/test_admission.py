@@ -206,3 +206,11 @@ def test_an_overloaded_gateway_takes_no_dashboards_and_tells_them_to_come_later(
     assert at_hello(ClientType.WORKFLOW, named=False)
     assert at_hello(ClientType.ADMIN_PANEL, named=False)
     assert at_hello(ClientType.EXTENSION, named=True, replaces=True), "it is there already"
+
+
+def test_a_gateway_that_stops_takes_nobody() -> None:
+    gate = Gate()
+    gate.admission.draining = True
+    refusals = [gate.come(kind) for kind in KINDS]
+    assert {refusal.reason for refusal in refusals if refusal is not None} == {Reason.DRAINING}
+    assert None not in refusals
