@@ -157,7 +157,7 @@ class Listener:
             websocket.abort()
             return
         self._handshaking[websocket] = self._core.clock.monotonic_s()
-        if len(self._handshaking) > MAX_HALF_OPEN:
+        if len(self._handshaking) - self._core.admission.waiting > MAX_HALF_OPEN:
             # A client asks for its WebSocket at once: the one that has been silent for longest is the least likely to.
             oldest = next(iter(self._handshaking))
             del self._handshaking[oldest]

@@ -131,6 +131,21 @@ def test_of_very_many_half_open_sockets_the_oldest_is_dropped(monkeypatch: pytes
     assert Socket(server).handshake().transport.aborted is False
 
 
+def test_sockets_that_wait_for_their_handshake_are_not_half_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.server.listener.MAX_HALF_OPEN", 3)
+    server = MemoryServer()
+    server.world.take_one_step_a_turn()
+    sockets = list[Socket]()
+    for _ in range(10):
+        sockets.append(Socket(server))
+        sockets[-1].push(REQUEST)
+    assert server.world.core.admission.waiting == 9
+    while server.world.clock.turn():
+        pass
+    assert len(server.world.core.pool) == 10
+    assert not any(each.transport.aborted for each in sockets)
+
+
 def test_a_client_that_is_refused_before_its_handshake_is_no_connection() -> None:
     server = MemoryServer(World(max_connections=1))
     server.socket()
