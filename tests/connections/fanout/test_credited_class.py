@@ -13,6 +13,7 @@ from gateway.protocol.views import View
 from gateway.streams.stream import Stream
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
+from tests.connections.patches import PATCH_CODECS, STREAM, Publisher, Receiver
 from tests.connections.text_messages import HELLO, news, person
 
 EVENTS, STATE = "wf/events", "wf/state"
@@ -347,6 +348,37 @@ def test_credit_is_shared_with_acknowledged_streams() -> None:
     peer.grant(1, 1, 0)
     world.settle()
     assert peer.read().arrivals[-1].payload == b"c"
+
+
+def test_patches_take_credit_and_a_large_one_is_given_up_if_the_version_before_it_waits() -> None:
+    world = World()
+    publisher = Publisher(world)
+    zeros, threes = np.zeros((160, 120), np.int32), np.full((160, 120), 3, np.int32)
+    publisher.whole(zeros)
+    receiver = Receiver(world.peer(codecs=PATCH_CODECS, credits=True))
+    receiver.peer.subscribe(STREAM, credits=Credits(3, 1 << 20))
+    world.settle()
+    publisher.patch(np.s_[0:2, :], 1)
+    world.settle()
+    receiver.read()
+    (credit,) = receiver.peer.session.credits.values()
+    assert (credit.messages, credit.nbytes) == (1, (1 << 20) - zeros.nbytes - 2 * 120 * 4)
+    *frames, end = publisher.patch_frames(np.s_[0:40, :], 7)
+    for frame in frames:
+        publisher.peer.send(frame)
+    Publisher(world, publisher).whole(threes)
+    world.turn()
+    publisher.peer.send(end)
+    publisher.patched(np.s_[0:40, :], 7)
+    world.settle()
+    receiver.read()
+    assert receiver.offset == 1
+    receiver.peer.grant(1, 1, 1 << 20)
+    world.settle()
+    receiver.read()
+    assert receiver.offset == 3
+    np.testing.assert_array_equal(receiver.versions[3], publisher.versions[3])
+    assert receiver.peer.reader.transfers == {}
 
 
 def test_what_waits_for_the_link_is_not_passed_by_what_comes_behind() -> None:
