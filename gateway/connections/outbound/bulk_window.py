@@ -111,6 +111,7 @@ class BulkWindow:
             asked_ns, sent = marks.popleft()
             if asked_ns == pong.t0:
                 break
+        was_full = self._sent - self._answered >= self.window_bytes
         newly, self._answered = sent - self._answered, sent
         delay_ns = max(1, now_ns - asked_ns)
         self.rtt_ns = min(self.rtt_ns or delay_ns, delay_ns)
@@ -119,7 +120,11 @@ class BulkWindow:
         window = self.window_bytes + max(LARGEST_STEP_DOWN, room) * newly
         if self._goodputs:
             window = min(window, self.goodput_bytes_per_s * (self.rtt_ns + 2 * TARGET_DELAY_NS) / 1e9)
-        least = MIN_PACED_WINDOW_BYTES if self.bulk.paced else MIN_WINDOW_BYTES
+        least = MIN_WINDOW_BYTES
+        if self.bulk.paced:
+            least = MIN_PACED_WINDOW_BYTES
+            # States that come seldom say nothing about a burst of them, which the window is to hold back.
+            window = window if was_full else min(window, self.window_bytes)
         self.window_bytes = int(min(max(window, least), MAX_WINDOW_BYTES))
 
     def _measure_goodput(self, newly: int, t1_ns: int) -> None:

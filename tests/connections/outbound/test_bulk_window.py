@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.connections.lagging.bulk import Bulk
 from gateway.connections.outbound.bulk_window import (
     FIRST_WINDOW_BYTES,
     GOODPUT_SAMPLES,
     MAX_PING_EVERY_BYTES,
     MAX_WINDOW_BYTES,
+    MIN_PACED_WINDOW_BYTES,
     MIN_WINDOW_BYTES,
     PING_EVERY_BYTES,
     PINGS_A_WINDOW,
@@ -186,3 +188,27 @@ def test_either_it_is_open_or_an_answer_is_awaited(steps: list[tuple[int, int]])
             window.answered(Pong(pings[0], now_ns, now_ns), now_ns)
             pings.pop(0)
         assert window.open or pings
+
+
+def paced_window() -> BulkWindow:
+    """Return the window of a receiver that is paced."""
+    window = BulkWindow(window_bytes=MIN_PACED_WINDOW_BYTES)
+    window.bulk = Bulk()
+    window.bulk.paced = True
+    return window
+
+
+def test_a_paced_receiver_has_few_versions_under_way() -> None:
+    window = paced_window()
+    assert transmit(window, bytes_per_ms=250, rtt_ms=1, total_bytes=4_000_000) <= 3 * 65536 * MS // 250
+    assert window.window_bytes < 65536
+
+
+def test_a_paced_window_does_not_grow_by_states_that_come_seldom() -> None:
+    window = paced_window()
+    for number in range(1000):
+        now = number * 1000 * MS
+        assert window.open
+        if window.sent(20_000, now):
+            window.answered(Pong(now, now, now), now)
+    assert window.window_bytes <= MIN_PACED_WINDOW_BYTES + 2 * 20_000
