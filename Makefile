@@ -14,7 +14,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage chaos lint format bench slow-readers slow slow-link storm scale churn overload diagrams lock image clean
+.PHONY: help run test coverage chaos lint format bench slow-readers plans slow slow-link storm scale churn overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -50,6 +50,9 @@ bench: $(VENV)/test.stamp  ## the benchmarks, against peers in the same run; ARG
 
 slow-readers: $(VENV)/test.stamp  ## readers that do not keep up, of every kind and size: memory and others' latency; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.slow_readers $(ARGS)
+
+plans: $(VENV)/test.stamp  ## plans against fixed settings, six workloads over links with a rate: age of states, p99 of events; ARGS="--help"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.plans $(ARGS)
 
 slow: $(VENV)/test.stamp  ## hostile clients, 100,000 streams, lagging readers of 10,000: what others notice, and memory; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.slow $(ARGS)

@@ -26,11 +26,11 @@ class Outcome:
 
     age_ms: float
     """Mean age of states, over receivers and streams; not a number if there are none."""
+    worst_age_ms: float
+    """Age at the receiver that has the oldest states."""
     p50_ms: float
     p99_ms: float
     """Latency of events, or of requests."""
-    worst_age_ms: float
-    """Age at the receiver that has the oldest states."""
     report: Mapping[str, Any]
     """Adjustments that the gateway made."""
 
@@ -100,8 +100,8 @@ def outcome_of(scene: Scene, results: list[dict[str, Any]], report: Mapping[str,
     latencies = sorted([latency for result in results for latency in result["latencies_ms"]])
     return Outcome(
         1e3 * sum(ages) / len(ages) if ages else math.nan,
+        1e3 * max(ages, default=math.nan),
         latencies[len(latencies) // 2],
         latencies[min(len(latencies) - 1, math.ceil(0.99 * len(latencies)) - 1)],
-        1e3 * max(ages, default=math.nan),
         report,
     )

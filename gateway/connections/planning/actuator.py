@@ -14,12 +14,12 @@ from gateway.connections.planning.adjust import SettingChange
 from gateway.connections.planning.flush_window import WindowedFlusher, flush_by
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.pacing import begin_pacing, end_pacing
-from gateway.connections.planning.plan import SHED_FIRST, Route
+from gateway.connections.planning.plan import Route
 from gateway.connections.ports import Clock, DeliveryPolicy
 from gateway.connections.requests.groups import Groups
 from gateway.connections.sessions.pool import Pool
 from gateway.errors import Code
-from gateway.protocol.messages import ClientType, Notice
+from gateway.protocol.messages import Notice
 from gateway.protocol.names import workflow_of
 from gateway.streams.stream import Stream
 
@@ -42,7 +42,6 @@ class Actuator:
 
     Attributes:
         groups: the same.
-        shed_first: types of clients that lose their connections under pressure, the first ones first.
     """
 
     def __init__(
@@ -64,7 +63,6 @@ class Actuator:
         """Flushers of the workflows that have a window."""
         self._windowed: dict[Stream, None] = {}
         """Streams whose classes are flushed by them."""
-        self.shed_first: tuple[ClientType, ...] = SHED_FIRST
 
     @property
     def idle(self) -> bool:

@@ -63,8 +63,9 @@ TRIED: Final = {
 }
 """Knobs that are turned for each pattern: a window would delay each stage of a pipeline, and each request."""
 
-SHED_FIRST: Final = (ClientType.EXTENSION, ClientType.AGENT, ClientType.WORKFLOW)
-"""Types of clients that lose their connections under pressure, the first ones first; those of an operator never do."""
+SHED_FIRST: Final = (ClientType.EXTENSION, ClientType.AGENT)
+"""Types of clients that lose their connections under pressure, the first ones first, as
+:class:`~gateway.connections.overload.relief.Relief` closes them; workflows and those of an operator never do."""
 
 
 class MemberWeight(NamedTuple):

@@ -175,7 +175,6 @@ class Planning:
             logger.log(level, "plans: %s is %s: %s", adjustment.site, adjustment.verdict, adjustment.words)
         for change in adjustments.changes:
             self.actuator.set(change)
-        self.actuator.shed_first = made.pool.shed_first
         self.actuator.route(made.routes, self._connections.settings)
         yield from self.actuator.cover(list(self._workflows.streams))
 
