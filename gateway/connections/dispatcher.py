@@ -391,4 +391,4 @@ def drained(session: Session) -> bool:
     if session.pending is not None:
         return False
     mailboxes_idle = all(mailbox.idle for mailbox in session.requests.mailboxes.values())
-    return mailboxes_idle and not connection.lagging and not connection.transport.waiting_bytes()
+    return mailboxes_idle and not connection.has_waiting and not connection.transport.waiting_bytes()

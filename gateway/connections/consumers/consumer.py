@@ -288,7 +288,7 @@ class Consumer:
             return self.end(f"{self.client_id} has not come back within {ttl_s:g} s")
         connection = self.connection
         # A receiver that does not keep up with reading cannot work on a unit that is still on its way to it.
-        if connection is None or connection.lagging:
+        if connection is None or connection.has_waiting:
             self._timeout.clear()
             return self._outcomes.take()
         late = self._timeout.ended(self._in_flight, now_s, connection)

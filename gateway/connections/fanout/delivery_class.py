@@ -192,7 +192,7 @@ class DeliveryClass:
     @property
     def all_lagging(self) -> bool:
         """True if no member keeps up."""
-        return all(member.lagging for member in self._members)
+        return all(member.lagging and not member.paced for member in self._members)
 
     @property
     def settled(self) -> bool:

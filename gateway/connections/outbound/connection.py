@@ -210,6 +210,11 @@ class Connection(FrameWriter):
         self._queueing().put_backfill(source, first, last)
         self.drain()
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether messages wait for the client; of one that is not paced, whether it lags."""
+        return self.lagging and not (self.paced and not self.paused and self.outbox is not None and self.outbox.idle)
+
     def fall_behind(self) -> Outbox:
         """Send everything through the outbox from now on, and return it."""
         outbox = self.made_outbox()

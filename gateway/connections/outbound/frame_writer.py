@@ -256,6 +256,11 @@ class FrameWriter:
         return self._probed_ns > self.answered_ns or (self.bulk_window is not None and self.bulk_window.unanswered)
 
     @property
+    def paced(self) -> bool:
+        """Whether states leave as the client reads them, through the outbox even if that is empty."""
+        return self.bulk_window is not None and self.bulk_window.bulk.paced
+
+    @property
     def bulk_open(self) -> bool:
         """Whether the link takes another chunk."""
         return self.bulk_window is None or self.bulk_window.open

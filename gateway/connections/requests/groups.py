@@ -100,6 +100,6 @@ def _load(requests: ConnectionRequests) -> tuple[bool, int, bool, int]:
     return (
         connection.queue_full,
         requests.load_bytes // REQUEST_BYTES,
-        connection.lagging,
+        connection.has_waiting,
         (rtt_ns // NEAR_NS).bit_length(),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.planning.pacing import begin_pacing, end_pacing
 from gateway.protocol.messages import Kind
 from tests.connections.memory import Peer, TextPeer, World
@@ -124,3 +125,26 @@ def test_a_paced_receiver_gets_the_last_version_and_every_event_in_order(steps: 
     assert not scene.version or versions[-1] == scene.version
     got = [int.from_bytes(each.payload, "little") for each in scene.receiver.reader.arrivals if len(each.payload) == 8]
     assert got == [*range(1, events + 1)]
+
+
+def test_a_paced_receiver_has_nothing_waiting_once_it_has_read_everything() -> None:
+    scene = Scene()
+    connection = scene.receiver.session.connection
+    begin_pacing(connection)
+    scene.publish(3)
+    assert connection.has_waiting
+    scene.receiver.read()
+    scene.world.settle()
+    scene.receiver.read()
+    scene.world.settle()
+    assert not scene.receiver.session.connection.has_waiting
+    assert scene.world.core.drained, "a gateway that stops does not wait for it"
+
+
+def test_a_view_is_computed_for_a_paced_receiver_as_often_as_for_others() -> None:
+    scene = Scene()
+    fanout = scene.world.core.hub.fanouts.of(next(iter(scene.world.core.streams)))
+    assert isinstance(fanout, PubSubFanout)
+    begin_pacing(scene.receiver.session.connection)
+    assert scene.receiver.session.connection.lagging
+    assert not fanout.all_lagging
