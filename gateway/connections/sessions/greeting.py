@@ -70,10 +70,12 @@ class Greeter:
     def receive(self, session: Session, hello: Hello) -> None:
         """Answer HELLO; in a later turn if this one has answered many, and before the next frame of the client.
 
+        Code in the gateway's own process is answered at once.
+
         Raises:
             ProtocolViolation: the client is not accepted; the code says why.
         """
-        if self._turn.spent():
+        if not session.local and self._turn.spent():
             session.backlog.add(partial(self._greet_later, session, hello))
         else:
             self._greet(session, hello)

@@ -103,7 +103,7 @@ class LocalConnection:
         self._waiting: list[Callable[[], object]] = []
         self.paused = False
         self._session = core.connect(_MemoryTransport(self), _FORMAT)
-        self._session.buries = buries
+        self._session.local, self._session.buries = True, buries
         welcome = self._greet(Hello((VERSION,), client_type, client_id, agent=agent))
         self.client_id = welcome.client_id
         self.peer = PeerId(welcome.peer)

@@ -163,6 +163,8 @@ class Session:
     """Identity of the client, from its HELLO."""
     grant: Grant = field(default=NOTHING, init=False)
     """Permissions of the client; nothing is permitted before HELLO has been answered."""
+    local: bool = field(default=False, init=False)
+    """Whether the client is code in the gateway's own process, which has no turn of its own to wait for."""
     buries: bool = field(default=False, init=False)
     """Whether it is the gateway's own, which publishes dead letters; no other session may."""
     claimed: ClientType | None = field(default=None, init=False)

@@ -322,3 +322,11 @@ def test_a_second_hello_behind_one_that_waits_is_no_greeting() -> None:
     second.hello()
     world.turn()
     assert second.close_code() == Code.UNEXPECTED_MESSAGE
+
+
+def test_code_in_the_process_of_the_gateway_is_answered_at_once_in_any_turn() -> None:
+    world = World()
+    world.take_one_step_a_turn()
+    for number in range(3):
+        LocalConnection(world.core, client_type=ClientType.AGENT, client_id=ClientId(f"code-{number}"))
+    assert [session.state for session in world.core.pool] == [State.OPEN] * 3
