@@ -11,6 +11,7 @@ from websockets.exceptions import NegotiationError
 from websockets.frames import CloseCode, Frame
 from websockets.frames import Opcode as WebSocketOpcode
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -46,16 +47,19 @@ class Library(ServerProtocol):
 
     Args:
         max_frame_bytes: a larger message closes the connection.
+        opened: subprotocol of a connection whose handshake is done; ``None``: its request is still to come.
     """
 
     __slots__ = ("_fragments", "_text")
 
-    def __init__(self, max_frame_bytes: int) -> None:
+    def __init__(self, max_frame_bytes: int, opened: str | None = None) -> None:
         super().__init__(
             subprotocols=[Subprotocol(SUBPROTOCOL_BINARY), Subprotocol(SUBPROTOCOL_JSON)],
+            state=State.CONNECTING if opened is None else State.OPEN,
             max_size=max_frame_bytes,
             logger=_silent,
         )
+        self.subprotocol = None if opened is None else Subprotocol(opened)
         # 176 bytes of each idle connection, for logs that are off.
         del self.id
         self._fragments: bytearray | None = None

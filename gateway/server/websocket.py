@@ -61,7 +61,8 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     def __init__(self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop) -> None:
         self._endpoint = endpoint
         self._loop = loop
-        self._protocol = Library(endpoint.max_frame_bytes)
+        self._protocol: Library | None = Library(endpoint.max_frame_bytes)
+        """End of the library; ``None`` while both sides are open, and nothing has come that the library has to see."""
         self._reader = FrameReader(endpoint.max_frame_bytes, endpoint.read_memory, masked=True)
         self._session: Session | None = None
         self._receivers = NO_RECEIVERS
@@ -126,9 +127,9 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         session = self._session
         if session is None or session.pending is None or session.connection.closed:
             self._session = None
-            self._protocol.end()
+            self._end_library()
         else:
-            session.pending.add(self._protocol.end, 0)
+            session.pending.add(self._end_library, 0)
         self._endpoint.closed(self, session)
 
     def pause_writing(self) -> None:
@@ -165,7 +166,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
 
     def ping(self, payload: bytes) -> None:
         """Send a WebSocket ping, whose pong shows that the peer is alive."""
-        if self._protocol.state is WebSocketState.OPEN:
+        if self._protocol is None or self._protocol.state is WebSocketState.OPEN:
             self.write(ping_header(len(payload)) + payload)
 
     def pause_reading(self) -> None:
@@ -182,9 +183,12 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     def close(self, code: int, reason: str) -> None:
         """Send a close with this code, and ignore all further messages; abort when the peer does not close in time."""
         self._receivers = NO_RECEIVERS
-        if self._protocol.state is WebSocketState.OPEN:
-            self._protocol.send_close(code, reason)
-            self._flush()
+        if self._session is None and self._protocol is None:
+            return  # the socket is lost
+        protocol = self._library
+        if protocol.state is WebSocketState.OPEN:
+            protocol.send_close(code, reason)
+            self._flush(protocol)
         if self._reader.more:
             # The backlog is dropped, and the peer's Close may be among the bytes that are not cut yet.
             self._endpoint.slices.add(self._go_on)
@@ -313,12 +317,26 @@ class WebSocketConnection(asyncio.BufferedProtocol):
                 # The client did not wait for the answer: these are its first messages.
                 self.buffer_updated(self._reader.begin(rest))
 
+    @property
+    def _library(self) -> Library:
+        """End of the library, which is made if there is none."""
+        if self._protocol is None:
+            assert self._session is not None, "a library is let go once there is a session"
+            self._protocol = Library(self._endpoint.max_frame_bytes, self._session.connection.format.name)
+        return self._protocol
+
+    def _end_library(self) -> bool:
+        """Let go of the library; return False, because no step is left."""
+        if self._protocol is not None:
+            self._protocol.end()
+        return False
+
     def _step_library(self, data: memoryview) -> bool:
         """Hand bytes to the library, and do what they bring about; return False, because no step is left."""
-        protocol = self._protocol
+        protocol = self._library
         for complete in protocol.take(data):
             if isinstance(complete, Request):
-                self._request_received(complete)
+                self._request_received(protocol, complete)
             else:
                 self._message_received(complete)
         if protocol.state is not WebSocketState.OPEN:
@@ -327,9 +345,10 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         # Last, because nothing can be answered after a Close.
         session = self._session
         if session is None or session.connection.closed or protocol.state is not WebSocketState.OPEN:
-            self._flush()
-        else:
-            self._send_pongs(session)
+            self._flush(protocol)
+        elif pongs := b"".join(protocol.data_to_send()):
+            # As an answer: a peer that does not read them is not read either.
+            session.connection.send_urgent(pongs)
         if protocol.close_expected():
             self._abort_later()
         return False
@@ -340,16 +359,19 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             self._is_ending = True
             self._loop.call_later(CLOSE_TIMEOUT_S, self.abort)
 
-    def _request_received(self, request: Request) -> None:
-        response = self._protocol.accept(request)
-        self._protocol.send_response(response)
-        self._flush()
-        # The library's parser keeps the request for as long as the connection lives: 2 KB of headers.
-        request.headers.clear()
-        if self._protocol.state is WebSocketState.OPEN:
-            self._session, receivers = self._endpoint.opened(self, str(self._protocol.subprotocol))
-            if not self._session.connection.closed:
-                self._receivers = receivers
+    def _request_received(self, protocol: Library, request: Request) -> None:
+        protocol.send_response(protocol.accept(request))
+        self._flush(protocol)
+        if protocol.state is not WebSocketState.OPEN:
+            # The library's parser keeps the request for as long as the socket lives: 2 KB of headers.
+            request.headers.clear()
+            return
+        self._session, receivers = self._endpoint.opened(self, str(protocol.subprotocol))
+        if not self._session.connection.closed:
+            self._receivers = receivers
+            # 2 KB of each idle connection, which needs no library until its end.
+            protocol.end()
+            self._protocol = None
 
     def _message_received(self, message: WebSocketMessage | WebSocketPong) -> None:
         session = self._session
@@ -362,13 +384,8 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         else:
             self._receivers.binary(session, message.data)
 
-    def _send_pongs(self, session: Session) -> None:
-        """Send what the library has written, as answers: a peer that does not read them is not read either."""
-        if pongs := b"".join(self._protocol.data_to_send()):
-            session.connection.send_urgent(pongs)
-
-    def _flush(self) -> None:
-        for data in self._protocol.data_to_send():
+    def _flush(self, protocol: Library) -> None:
+        for data in protocol.data_to_send():
             if data:
                 self.write(data)
             elif not self._transport.is_closing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from functools import cache
@@ -15,17 +16,18 @@ from gateway.protocol.messages import ClientType, Hello, Open, Subscribe
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.wire import SUBPROTOCOL_JSON
-from gateway.server.library import NO_WEBSOCKET
+from gateway.server.library import NO_WEBSOCKET, Library
 from gateway.server.listener import CLOSED_A_TURN
 from gateway.server.websocket import FULL_READS_A_TURN, WebSocketConnection
 from gateway.websocket.read_memory import READ_BYTES
+from tests.collector import collector_off
 from tests.connections.frames import message_frame
 from tests.connections.reader import Arrival, Reader
 from tests.server.memory import MemoryServer, Socket, masked
 
 HELLO = write_session(Hello((1,), ClientType.AGENT))
 OPEN = write_session(Open(0, "wf/a", None))
-BINARY, TEXT, CONTINUATION, CLOSE, PING = 2, 1, 0, 8, 9
+BINARY, TEXT, CONTINUATION, CLOSE, PING, PONG = 2, 1, 0, 8, 9, 10
 
 
 def message(sequence: int, payload: bytes, *, ack: bool = True) -> bytes:
@@ -310,6 +312,45 @@ def test_a_peer_that_does_not_answer_a_close_is_cut_off() -> None:
     for callback in server.loop.later:
         callback()
     assert socket.transport.aborted
+
+
+def count_of(kind: type) -> int:
+    return sum(isinstance(each, kind) for each in gc.get_objects())
+
+
+def test_a_connection_has_a_library_from_the_first_bytes_on_that_only_the_library_reads() -> None:
+    server = MemoryServer()
+    with collector_off():
+        before = count_of(Library)
+        sockets = [subscriber(server) for _ in range(3)]
+        assert count_of(Library) == before
+        sockets[0].push(masked(PING, b"there?"))
+        assert [(frame.opcode, frame.data) for frame in sockets[0].frames() if frame.opcode != BINARY] == [
+            (PONG, b"there?")
+        ]
+        sockets[1].push(masked(CLOSE, b"\x03\xe8"))
+        assert close_code(sockets[1]) == 1000
+        assert count_of(Library) == before + 2
+        for socket in sockets:
+            socket.vanish()
+        sockets.clear()
+        server.loop.later.clear()
+        server.world.settle()
+        assert count_of(Library) == before
+
+
+def test_a_close_of_a_socket_that_is_lost_and_not_dropped_yet_does_nothing() -> None:
+    server = MemoryServer()
+    socket = subscriber(server)
+    with collector_off():
+        before = count_of(Library)
+        (session,) = server.world.core.pool
+        socket.vanish()
+        session.connection.close(Code.GOING_AWAY, "the gateway is stopping")
+        assert count_of(Library) == before
+    assert not server.loop.later
+    server.world.settle()
+    assert not list(server.world.core.pool)
 
 
 def test_a_lost_connection_leaves_nothing_behind() -> None:
