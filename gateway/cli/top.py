@@ -52,8 +52,8 @@ LEAST_ROWS: Final = 10
 def top(*, admin: str, interval_s: float, order: str, once: bool) -> None:
     """Show what a gateway does: connections by type, the busiest streams and workflows, and receivers that are behind.
 
-    Reads only the admin port, and asks for the head of each list: it costs a gateway of 10,000 connections as little as
-    a scrape of its metrics. A gateway that is away is tried again until you leave, with q or Ctrl-C.
+    Reads only the admin port, and asks for the head of each list: a reading costs a gateway some three scrapes of its
+    metrics, however much there is. A gateway that is away is tried again until you leave, with q or Ctrl-C.
 
     Examples:
 
