@@ -12,7 +12,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from gateway.errors import RequestRefused
 from gateway.testing import GatewayProcess, running_gateway_process
 from tests.public_api import public_names
 
+Started = TypeVar("Started", sync.Subscription, sync.Presence)
 Call = Callable[[Any], object]
 Members = dict[str, Call]
 
@@ -53,12 +54,13 @@ MESSAGE: Final[Members] = {
 
 MEMBERS: Final[dict[str, Members]] = {
     "Client": {
-        **read("client_id", "clock_offset_s", "rtt_s", "state"),
+        **read("client_id", "clock_offset_s", "link", "rtt_s", "state"),
         "account": lambda client: client.account(_started(client.subscribe("plain/none"))),
         "authenticate": lambda client: client.authenticate("token"),
         "delete": lambda client: client.delete("plain/deleted/**"),
         "drain": lambda client: client.drain(),
         "inbox": lambda client: client.inbox(group="plain"),
+        "presence": lambda client: client.presence("plain"),
         "publish": lambda client: client.publish("plain/x", 1.0),
         "publish_nowait": lambda client: client.publish_nowait("plain/x", 1.0),
         "request": lambda client: client.request("group:echo", 1.0),
@@ -68,6 +70,14 @@ MEMBERS: Final[dict[str, Members]] = {
     },
     "Inbox": {"start": lambda inbox: inbox.start(), "close": lambda inbox: inbox.close()},
     "Message": MESSAGE,
+    "Presence": {
+        **read("count", "members", "scope"),
+        "start": lambda presence: presence.start(),
+        "changes": lambda presence: presence.changes(),
+        "update": lambda presence: presence.update({"role": "tester"}),
+        "set_awareness": lambda presence: presence.set_awareness({"cursor": 7}),
+        "close": lambda presence: presence.close(),
+    },
     "RecordBatch": {
         **RECEIVED,
         **read("array"),
@@ -94,9 +104,9 @@ MEMBERS: Final[dict[str, Members]] = {
 """Calls of all public methods and properties, those that end an object behind the others."""
 
 
-def _started(messages: sync.Subscription) -> sync.Subscription:
-    messages.start()
-    return messages
+def _started(thing: Started) -> Started:
+    thing.start()
+    return thing
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +194,7 @@ OBJECTS: Final[dict[str, Callable[[Gave], object]]] = {
     "Message, a part of a reply": lambda gave: next(gave.replies()),
     "Message, a copy of a request": lambda gave: copy.deepcopy(next(gave.inbox())),
     "Message, pickled": lambda gave: pickle.loads(pickle.dumps(gave.message(tasks=False))),  # noqa: S301
+    "Presence": lambda gave: _started(gave.client.presence("plain", metadata={})),
     "RecordBatch": lambda gave: gave.batch(tasks=False),
     "RecordBatch, to be acknowledged": lambda gave: gave.batch(tasks=True),
     "RecordBatch, pickled": lambda gave: pickle.loads(pickle.dumps(gave.batch(tasks=False))),  # noqa: S301
@@ -226,7 +237,9 @@ def test_nothing_that_it_returns_is_to_be_awaited(gateway: GatewayProcess, name:
         gave.end()
 
 
-@pytest.mark.parametrize("name", ["Client", "Inbox", "ReplyStream", "Subscription", "Subscription, of tasks"])
+@pytest.mark.parametrize(
+    "name", ["Client", "Inbox", "Presence", "ReplyStream", "Subscription", "Subscription, of tasks"]
+)
 @pytest.mark.usefixtures("echo")
 def test_with_and_for_give_plain_values(gateway: GatewayProcess, name: str) -> None:
     gave = Gave(gateway)
@@ -234,7 +247,7 @@ def test_with_and_for_give_plain_values(gateway: GatewayProcess, name: str) -> N
         thing: Any = OBJECTS[name](gave)
         with thing as entered:
             assert entered is thing
-            if name != "Client":
+            if name not in ("Client", "Presence"):
                 assert iter(thing) is thing
                 item = next(thing)
                 check_plain(item, name)
