@@ -56,14 +56,6 @@ class Door:
             self._admission.leave(address, admitted=websocket in self._admitted)
             self._admitted.discard(websocket)
 
-    def wait(self) -> None:
-        """Count a client that waits for its turn, until :meth:`go`."""
-        self._admission.waiting += 1
-
-    def go(self) -> None:
-        """Count a client no more that has waited: it has its turn."""
-        self._admission.waiting -= 1
-
     def refusal(self, websocket: object, head: RequestHead, address: str) -> bytes | None:
         """Return the HTTP answer to a request that gets no WebSocket now; ``None``: it may have one.
 

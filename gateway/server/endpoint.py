@@ -45,6 +45,12 @@ class Endpoint(Protocol):
     def accepted(self, websocket: AcceptedSocket) -> None:
         """Note an accepted socket; its handshake is to come."""
 
+    def waits(self, websocket: AcceptedSocket) -> None:
+        """Note that a socket has sent something of its handshake, which waits for its turn until :meth:`goes_on`."""
+
+    def goes_on(self, websocket: AcceptedSocket) -> None:
+        """Note that it is the turn of a socket that has waited; it may be gone."""
+
     def opened(self, websocket: AcceptedSocket, subprotocol: str) -> tuple[Session, Receivers]:
         """Return the session of a socket whose handshake is done, and the receivers of its messages."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 
 from gateway.connections.core import Core
@@ -41,6 +41,8 @@ MAX_HALF_OPEN = 8192
 """Accepted sockets that have not asked for a WebSocket: beyond them the oldest is dropped."""
 WATCH_INTERVAL_S = 1.0
 """Longest interval at which late handshakes are dropped, and the clock follows the machine's."""
+FAILED_PAUSE_S = 1.0
+"""Pause behind recurring work that has failed: then it is tried again."""
 
 
 class Listener:
@@ -64,8 +66,10 @@ class Listener:
         self._open: set[AcceptedSocket] = set()
         self._all_closed = asyncio.Event()
         self._all_closed.set()
-        self._handshaking: dict[AcceptedSocket, float] = {}
-        """Sockets that have not asked for a WebSocket yet, by the time at which they were accepted; oldest first."""
+        # The first of a dict is found behind all that were first before.
+        self._handshaking: OrderedDict[AcceptedSocket, float] = OrderedDict()
+        """Sockets that have not asked for a WebSocket yet, and do not wait for their turn to ask, by the time since
+        which that is so; oldest first."""
         self._ended: deque[AcceptedSocket] = deque()
         """Sockets whose peers send no more."""
         self._lost: deque[Session] = deque()
@@ -90,8 +94,9 @@ class Listener:
         )
         for listening in self._server.sockets:
             bound_unsent(listening, FIRST.unsent_bytes)  # those that are accepted inherit it
-        lag = watch_loop(self._core.overload.loop_lag.observe)
-        work = [lag, self._watch(), *[_repeat(sweep) for sweep in self._core.sweeps]]
+        pause_s = min(WATCH_INTERVAL_S, self._core.settings.hello_timeout_s / 2)
+        sweeps = Sweep(lambda: pause_s, self.watch), *self._core.sweeps
+        work = [watch_loop(self._core.overload.loop_lag.observe), *[repeat(sweep) for sweep in sweeps]]
         self._recurring = [loop.create_task(each) for each in work]
         bound = [listening.getsockname()[:2] for listening in self._server.sockets]
         port = int(bound[0][1])
@@ -157,11 +162,20 @@ class Listener:
             websocket.abort()
             return
         self._handshaking[websocket] = self._core.clock.monotonic_s()
-        if len(self._handshaking) - self._core.admission.waiting > MAX_HALF_OPEN:
+        if len(self._handshaking) > MAX_HALF_OPEN:
             # A client asks for its WebSocket at once: the one that has been silent for longest is the least likely to.
-            oldest = next(iter(self._handshaking))
-            del self._handshaking[oldest]
-            oldest.abort()
+            self._drop_oldest()
+
+    def waits(self, websocket: AcceptedSocket) -> None:
+        """Note that a socket has sent something of its handshake, which waits for its turn until :meth:`goes_on`."""
+        self._handshaking.pop(websocket, None)
+        self._core.admission.waiting += 1
+
+    def goes_on(self, websocket: AcceptedSocket) -> None:
+        """Note that it is the turn of a socket that has waited; it may be gone."""
+        self._core.admission.waiting -= 1
+        if websocket in self._open:
+            self._handshaking[websocket] = self._core.clock.monotonic_s()
 
     def opened(self, websocket: AcceptedSocket, subprotocol: str) -> tuple[Session, Receivers]:
         """Connect a socket whose handshake is done; return its session and the receivers of its messages."""
@@ -218,26 +232,33 @@ class Listener:
         if line is not None:
             logger.error(line)
 
-    async def _watch(self) -> None:
-        pause_s = min(WATCH_INTERVAL_S, self._core.settings.hello_timeout_s / 2)
-        while True:
-            await sleep(pause_s)
-            self._core.clock.follow()
-            self._drop_late_handshakes()
+    def watch(self) -> Iterator[None]:
+        """Have the clock follow the machine's, and drop late handshakes, a few of them in each turn."""
+        self._core.clock.follow()
+        latest_s = self._core.clock.monotonic_s() - self._core.settings.hello_timeout_s
+        dropped = 0
+        while self._handshaking and next(iter(self._handshaking.values())) <= latest_s:
+            self._drop_oldest()
+            dropped += 1
+            if not dropped % CLOSED_A_TURN:
+                yield
 
-    def _drop_late_handshakes(self) -> None:
-        latest = self._core.clock.monotonic_s() - self._core.settings.hello_timeout_s
-        for websocket, accepted_s in list(self._handshaking.items()):
-            if accepted_s > latest:
-                return
-            websocket.abort()
+    def _drop_oldest(self) -> None:
+        websocket, _ = self._handshaking.popitem(last=False)
+        websocket.abort()
 
 
-async def _repeat(sweep: Sweep) -> None:
+async def repeat(sweep: Sweep) -> None:
+    """Do work that recurs until cancelled; work that fails is tried again."""
     while True:
-        await sleep(sweep.pause_s())
-        for _ in sweep.work() or ():
-            await asyncio.sleep(0)
+        try:
+            await sleep(sweep.pause_s())
+            for _ in sweep.work() or ():
+                await asyncio.sleep(0)
+        except Exception:
+            # Nobody else closes silent clients, takes measures against overload, or trims histories.
+            logger.exception("work that recurs has failed; it is tried again in %g s", FAILED_PAUSE_S)
+            await asyncio.sleep(FAILED_PAUSE_S)
 
 
 async def check_port(host: str, port: int) -> None:

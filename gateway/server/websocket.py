@@ -289,14 +289,14 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             return
         # Thousands of clients may come in one turn, and others have messages to send.
         self.pause_reading()
-        self._endpoint.door.wait()
+        self._endpoint.waits(self)
         self._endpoint.slices.add(partial(self._shake_hands_later, bytes(data)))
 
     def _shake_hands_later(self, data: bytes) -> bool:
-        self._endpoint.door.go()
+        self._endpoint.goes_on(self)
         if not self._transport.is_closing():
+            self.resume_reading()  # first: what stands behind the head may hold the reading again
             self._take_head(memoryview(data))
-            self.resume_reading()
         return False
 
     def _take_head(self, data: memoryview) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
+from collections.abc import Iterator
 
 import pytest
 
 from gateway.connections.core import Core
 from gateway.connections.core_settings import CoreSettings
 from gateway.connections.sessions.session import Session
+from gateway.connections.sweeps import Sweep
+from gateway.protocol.messages import ClientType, Hello
+from gateway.protocol.session_body import write_session
+from gateway.protocol.signals import Ping
 from gateway.protocol.wire import SUBPROTOCOL_JSON
 from gateway.security.allow_all import AllowAll
-from gateway.server.listener import Listener
+from gateway.server.listener import CLOSED_A_TURN, Listener, repeat
 from gateway.server.loop import LoopClock
 from gateway.server.websocket import WebSocketConnection
 from tests.connections.memory import FixedPolicy, StepWorkers, World
@@ -140,10 +146,64 @@ def test_sockets_that_wait_for_their_handshake_are_not_half_open(monkeypatch: py
         sockets.append(Socket(server))
         sockets[-1].push(REQUEST)
     assert server.world.core.admission.waiting == 9
+    silent = [Socket(server) for _ in range(4)]
+    assert not any(each.transport.aborted for each in sockets)
+    assert [each.transport.aborted for each in silent] == [True, False, False, False]
     while server.world.clock.turn():
         pass
     assert len(server.world.core.pool) == 10
     assert not any(each.transport.aborted for each in sockets)
+
+
+def test_a_socket_whose_turn_comes_is_half_open_again_until_its_head_is_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.server.listener.MAX_HALF_OPEN", 3)
+    server = MemoryServer()
+    server.world.take_one_step_a_turn()
+    sockets = [Socket(server) for _ in range(3)]
+    for each in sockets:
+        each.push(REQUEST[:40])
+    while server.world.clock.turn():
+        pass
+    assert server.world.core.admission.waiting == 0
+    later = [Socket(server) for _ in range(3)]
+    assert [each.transport.aborted for each in sockets + later] == [True] * 3 + [False] * 3
+
+
+def test_late_handshakes_are_dropped_in_several_turns() -> None:
+    server = MemoryServer()
+    early = [Socket(server) for _ in range(2 * CLOSED_A_TURN + 1)]
+    server.world.clock.advance(server.world.core.settings.hello_timeout_s)
+    punctual = Socket(server)
+    dropped = [sum(each.transport.aborted for each in early) for _ in server.listener.watch()]
+    assert dropped == [CLOSED_A_TURN, 2 * CLOSED_A_TURN]
+    assert all(each.transport.aborted for each in early)
+    assert not punctual.transport.aborted
+
+
+async def test_work_that_fails_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.server.listener.FAILED_PAUSE_S", 0.0)
+    done, begun = asyncio.Event(), list[int]()
+
+    def work() -> Iterator[None]:
+        begun.append(len(begun))
+        if begun[-1] == 0:
+            raise ValueError("at once")
+        yield
+        if begun[-1] == 1:
+            raise ValueError("in the middle")
+        done.set()
+
+    with caplog.at_level(logging.ERROR):
+        task = asyncio.create_task(repeat(Sweep(lambda: 0.0, work)))
+        async with asyncio.timeout(10):
+            await done.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["at once", "in the middle"]
 
 
 def test_a_client_that_is_refused_before_its_handshake_is_no_connection() -> None:
@@ -208,3 +268,20 @@ def test_handshakes_that_come_at_the_same_time_are_done_in_several_turns() -> No
     assert server.world.core.admission.waiting == 0
     assert [each.transport.reading for each in sockets] == [True] * 3 + [False] + [True] * 2
     assert [bool(each.transport.sent) for each in sockets] == [True] * 3 + [False] + [True] * 2
+
+
+def test_a_handshake_that_has_waited_reads_no_more_from_a_client_that_has_sent_too_much_already() -> None:
+    server = MemoryServer()
+    first, late = Socket(server), Socket(server)
+    server.world.take_one_step_a_turn()
+    first.push(REQUEST)
+    hello = b"".join(map(bytes, [write_session(Hello((1,), ClientType.AGENT))]))
+    late.push(REQUEST + masked(2, hello) + masked(2, Ping(1).write()) * 20)
+    held = list[bool]()
+    while server.world.clock.turn():
+        sessions = list(server.world.core.pool)
+        if len(sessions) == 2:
+            held.append(sessions[1].connection.reading.held)
+            assert late.transport.reading is not held[-1]
+    assert held[0]
+    assert not held[-1]

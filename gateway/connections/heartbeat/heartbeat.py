@@ -7,6 +7,7 @@ answer 20 us; only connections that are due are looked at.
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -23,6 +24,8 @@ from gateway.errors import Code, ProtocolViolation
 from gateway.ids import PeerId
 from gateway.protocol.messages import ClientType
 from gateway.protocol.state import State
+
+logger = logging.getLogger(__name__)
 
 PATIENCE: Final = 2.5
 """Heartbeat intervals of silence after which a connection is closed (spec section 9)."""
@@ -127,7 +130,12 @@ class Heartbeat:
                 if session is None or session.connection.closed:
                     self._forget(peer)
                 else:
-                    self._look(session)
+                    try:
+                        self._look(session)
+                    except Exception:
+                        # One connection must not cost the others their look, nor its own next one.
+                        logger.exception("the look at %s failed", session.peer.client_id or "a new client")
+                        self._wheel.add(peer, 1, self._longest_look)
                 looks += 1
                 if looks % LOOKS_A_STEP == 0:
                     yield

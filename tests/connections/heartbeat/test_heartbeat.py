@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -107,6 +108,25 @@ def test_a_silent_client_is_asked_once_and_then_closed_within_the_bound(
     assert peer.close_code() == Code.HEARTBEAT_TIMEOUT
     assert peer.read().codes == [Code.HEARTBEAT_TIMEOUT]
     assert len(hall.world.core.pool) == 0
+
+
+def test_a_look_that_fails_costs_no_client_its_next_look(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hall = Hall()
+    peers = [hall.peer() for _ in range(20)]
+    failing = peers[7].transport
+
+    def fail(payload: bytes) -> None:
+        raise ValueError("a bug")
+
+    with monkeypatch.context() as patched, caplog.at_level(logging.ERROR):
+        patched.setattr(failing, "ping", fail)
+        hall.pass_time(10.0)
+    assert caplog.records
+    assert [bool(peer.transport.pings) for peer in peers] == [peer is not peers[7] for peer in peers]
+    hall.pass_time(80.0, lambda: not len(hall.world.core.pool))
+    assert {peer.close_code() for peer in peers} == {Code.HEARTBEAT_TIMEOUT}
 
 
 @pytest.mark.parametrize(("interval_s", "hello_timeout_s"), INTERVALS)
