@@ -59,7 +59,8 @@ class Hall:
             self.answering.append(peer)
 
     def tick(self) -> None:
-        """One sweep; then the transports answer."""
+        """One sweep in a turn of its own; then the transports answer."""
+        self.world.turn()
         self.world.clock.advance(self.heartbeat.tick_s - self.round_trip_s + 1e-6)
         for _ in self.heartbeat.sweep():
             pass
