@@ -79,6 +79,15 @@ def test_otherwise_a_notice_is_an_error_that_nobody_waits_for() -> None:
     assert (error.code, error.message) == (Code.DEAD_LETTER, str(NOTICE))
 
 
+@pytest.mark.parametrize("code", [Code.VIEW_LOWERED, Code.VIEW_RESTORED])
+def test_a_notice_that_states_come_otherwise_is_no_error(code: Code, caplog: pytest.LogCaptureFixture) -> None:
+    errors: list[Exception] = []
+    with caplog.at_level("INFO"):
+        Reporter(errors.append).notice(Notice("", 0, -1, code, None, "states come as they are read"))
+    assert not errors
+    assert "states come as they are read" in caplog.text
+
+
 def test_a_callback_for_notices_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def fail(notice: Notice) -> None:
         raise ValueError("in the application")
