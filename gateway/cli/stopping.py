@@ -31,7 +31,7 @@ class Stopping:
         store_path: file of the gateway's store; ``None``: it has none.
 
     Attributes:
-        wanted: set when a signal has come.
+        wanted: set when the gateway is to stop.
         outcome: exit code of the process, once the gateway has stopped; ``None``: it has not.
     """
 
@@ -39,6 +39,8 @@ class Stopping:
         self._deadline_s = deadline_s
         self._store_path = store_path
         self.wanted = asyncio.Event()
+        self._has_signal = False
+        """Whether a signal has come that asks a program to end; a terminal that closes only tells that it does."""
         self.outcome: ExitCode | None = None
 
     def listen_for_signals(self) -> None:
@@ -57,11 +59,12 @@ class Stopping:
             threading.Thread(target=self._watch, name="frys-deadline", daemon=True).start()
 
     def _signalled(self, number: signal.Signals) -> None:
-        if not self.wanted.is_set():
-            self.begin()
-        elif number != signal.SIGHUP:
-            # A terminal that is closed sends several SIGHUP, and systemd one behind SIGTERM.
+        if self._has_signal and number != signal.SIGHUP:
             self._end(ExitCode.INTERRUPTED, f"stopped at once by a second signal ({number.name}){self._left()}")
+        # A terminal that is closed sends several SIGHUP, and systemd one behind SIGTERM. An operator's hook asks on the
+        # admin port, and the orchestrator sends its SIGTERM behind the hook: that is the first one.
+        self._has_signal = self._has_signal or number != signal.SIGHUP
+        self.begin()
 
     def _watch(self) -> None:
         threading.Event().wait(max(self._deadline_s, MIN_STORING_S) + GRACE_S)

@@ -10,8 +10,9 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -69,6 +70,27 @@ def test_a_further_hangup_is_no_second_signal() -> None:
         # Half a handshake does not hold up the stop; whether it has ended before this signal does not matter.
         gateway.process.send_signal(signal.SIGHUP)
         end_of(gateway.process)
+        assert gateway.process.returncode == ExitCode.OK
+
+
+def drained_by_admin(gateway: GatewayProcess) -> None:
+    assert httpx.post(f"{gateway.admin_url}/api/v1/drain", json={}).status_code == HTTPStatus.ACCEPTED
+
+
+def hung_up(gateway: GatewayProcess) -> None:
+    gateway.process.send_signal(signal.SIGHUP)
+
+
+@pytest.mark.parametrize("begin", [drained_by_admin, hung_up])
+def test_the_first_signal_that_ends_is_none_that_cuts_off(begin: Callable[[GatewayProcess], None]) -> None:
+    """A hook drains on the admin port, and the orchestrator sends SIGTERM behind it."""
+    with running_gateway_process("--drain-deadline", "60") as gateway:
+        with connect(gateway.url) as client, stopped_subscriber(gateway.url):
+            client.publish("wf/large", np.random.default_rng(7).random(4_000_000))
+            begin(gateway)
+            stopping_has_begun(gateway)
+            gateway.process.send_signal(signal.SIGTERM)
+        assert end_of(gateway.process) == []
         assert gateway.process.returncode == ExitCode.OK
 
 
