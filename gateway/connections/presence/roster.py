@@ -120,6 +120,15 @@ class Roster:
         changes.version = self.version
         return changes
 
+    def misses_ends(self, told: int, begun: int) -> bool:
+        """Return whether a receiver may know members whose end is forgotten, so that it needs the roster anew.
+
+        Args:
+            told: version up to which it was told.
+            begun: version with which its copy began: it was told of nobody who had left before.
+        """
+        return max(told, begun) < self.floor
+
     def forget_ends(self, version: int) -> None:
         """Forget the ends up to a version, of which everybody has been told."""
         while self._ends and self._ends[0] <= version:
@@ -127,8 +136,6 @@ class Roster:
 
     def _behind(self, version: int) -> Iterator[tuple[int, ScopeMember | AwarenessState | Departure]]:
         log = self._log
-        if version < self.floor:
-            return iter(list(log.items()))
         versions = list(log)
         return iter([(at, log[at]) for at in islice(versions, bisect_right(versions, version), None)])
 

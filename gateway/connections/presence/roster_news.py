@@ -15,7 +15,7 @@ import orjson
 from gateway.connections.outbound.formats import Format
 from gateway.connections.ports import Clock
 from gateway.connections.presence.roster import Changes
-from gateway.connections.presence.scope import Scope, Watcher
+from gateway.connections.presence.scope import UNTOLD, Scope, Watcher
 from gateway.connections.slices import Slices, step_of
 from gateway.protocol.presence import Members, Watching
 
@@ -27,10 +27,13 @@ WATCHERS_A_STEP: Final = 32
 
 
 class _Part(NamedTuple):
-    """Frame about a scope, and the version up to which it tells."""
+    """Frame about a scope."""
 
     data: bytes
     version: int
+    """Version up to which it tells."""
+    made: int
+    """Version at which it was made."""
 
 
 class RosterNews:
@@ -114,10 +117,14 @@ class RosterNews:
         if connection.answers_wait:
             scope.behind[watcher] = None
             return inf
+        if not counts and scope.roster.misses_ends(watcher.told, watcher.begun):
+            watcher.told = UNTOLD
         key = connection.format.name, watcher.watch, watcher.told
         part = parts.get(key)
         if part is None:
             part = parts[key] = self._part(scope, watcher, connection.format)
+        if watcher.told == UNTOLD:
+            watcher.begun = part.made
         watcher.told = part.version
         self.sent += 1
         connection.send_urgent(part.data)
@@ -126,10 +133,10 @@ class RosterNews:
     def _part(self, scope: Scope, watcher: Watcher, form: Format) -> _Part:
         self.frames += 1
         if watcher.watch is Watching.COUNT:
-            return _Part(form.signal(Members(scope.name, scope.count)), scope.count)
+            return _Part(form.signal(Members(scope.name, scope.count)), scope.count, scope.roster.version)
         changes = scope.roster.changes_since(watcher.told, PART_BYTES)
-        message = _message(scope, changes, begins=watcher.told < scope.roster.floor)
-        return _Part(form.signal(message), changes.version)
+        message = _message(scope, changes, begins=watcher.told == UNTOLD)
+        return _Part(form.signal(message), changes.version, scope.roster.version)
 
 
 def _message(scope: Scope, changes: Changes, *, begins: bool) -> Members:

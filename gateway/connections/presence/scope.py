@@ -18,15 +18,17 @@ class Watcher:
         connection: the way out to the client.
         watch: part of the scope that it watches.
         told: version of the roster up to which it was told, or the number of members that it was told.
+        begun: version of the roster with which its copy began: it was told of nobody who had left before.
         over: it watches no more.
     """
 
-    __slots__ = ("connection", "over", "told", "watch")
+    __slots__ = ("begun", "connection", "over", "told", "watch")
 
     def __init__(self, connection: Connection, watch: Watching) -> None:
         self.connection = connection
         self.watch = watch
         self.told = UNTOLD
+        self.begun = UNTOLD
         self.over = False
 
 

@@ -59,10 +59,10 @@ class RosterView:
             assert isinstance(member, PresentMember)
             self.members[member.client_id] = member
         for client_id, state in (frame.awareness or {}).items():
-            assert client_id in self.members, "the awareness of nobody"
             if state is None:
                 self.awareness.pop(client_id, None)
             else:
+                assert client_id in self.members, "the awareness of nobody"
                 assert isinstance(state, Mapping)
                 self.awareness[client_id] = state
         self.count = frame.count

@@ -84,6 +84,23 @@ def test_a_large_roster_comes_in_parts_of_which_the_last_says_so() -> None:
     assert len(view.members) == 500
 
 
+def test_a_large_roster_is_told_to_a_newcomer_behind_ends_that_all_others_know() -> None:
+    world = World(max_connections=1000)
+    first = watch(world.peer())
+    members = [world.peer(f"member-{number}") for number in range(500)]
+    for member in members:
+        join(member, text="x" * 100)
+    pass_window(world)
+    leave(members.pop())
+    pass_window(world)
+    newcomer = watch(world.peer())
+    pass_window(world)
+    assert set(newcomer.read().members) == set(first.read().members)
+    assert [frame.roster for frame in newcomer.frames] == [True] + [None] * (len(newcomer.frames) - 1)
+    assert newcomer.complete
+    assert len(newcomer.frames) > 1
+
+
 def test_a_watcher_that_does_not_read_has_one_frame_waiting_and_gets_the_newest_when_it_does() -> None:
     world = World()
     reader, sleeper = watch(world.peer()), watch(world.peer())
