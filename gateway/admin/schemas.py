@@ -15,6 +15,7 @@ from gateway.admin.summary import json_of
 from gateway.connections.collaboration.graph import Via
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.links.bottleneck import Bottleneck
+from gateway.connections.overload.measures import ShedGroup
 from gateway.connections.overload.stage import Stage
 from gateway.connections.planning.knob import Knob
 from gateway.connections.planning.ledger import Verdict
@@ -214,7 +215,7 @@ SCHEMAS: Final[Node] = {
                 ),
             },
             moves={"type": "array", "items": object_of(workflow=TEXT, address=TEXT, reason=TEXT)},
-            shed_first={"type": "array", "items": {"type": "string", "enum": [each.value for each in ClientType]}},
+            shed_first={"type": "array", "items": {"type": "string", "enum": [each.value for each in ShedGroup]}},
             strategies={
                 "type": "array",
                 "items": object_of(workflow=TEXT, knobs={"type": "array", "items": KNOB}, reason=TEXT),

@@ -24,7 +24,7 @@ async def test_nothing_is_set_before_there_is_a_need() -> None:
     found = await shown(SlowScene())
     assert found["mode"] == "on"
     assert found["settings"] == found["adjustments"] == found["plan"]["wanted"] == []
-    assert found["plan"]["shed_first"][0] == "extension"
+    assert found["plan"]["shed_first"] == ["dashboards", "agents"]
 
 
 async def test_a_setting_is_shown_with_its_reason_and_its_effect() -> None:

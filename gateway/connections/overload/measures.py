@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,18 @@ HISTORY_SHARES: Final = (1.0, 0.25, 0.15, 0.1, 0.05)
 
 VIEW_INTERVALS_S: Final = (0.0, 0.0, 0.25, 0.5, 1.0)
 """Least intervals between two versions of a view, by the stage."""
+
+
+class ShedGroup(enum.StrEnum):
+    """Clients that are closed under pressure; workflows and admin panels never are."""
+
+    DASHBOARDS = "dashboards"
+    """Clients that only look on."""
+    AGENTS = "agents"
+
+
+SHED_FIRST: Final = (ShedGroup.DASHBOARDS, ShedGroup.AGENTS)
+"""Groups in the order in which they lose connections, the first one first."""
 
 SHED_A_SWEEP: Final = 8
 """Connections that are closed after one measurement: the next one shows whether that was enough."""

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 from gateway.connections.admission.admission import Admission
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.overload.measures import Bounds, Measures
+from gateway.connections.outbound.peer import Peer
+from gateway.connections.overload.measures import SHED_FIRST, Bounds, Measures, ShedGroup
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.slices import Slices
 from gateway.connections.viewing.view_pace import ViewPace
@@ -73,9 +74,13 @@ class Relief:
             self.slices.add(outbox.give_up)
 
     def shed(self, waiting: Iterable[ClientQueue], count: int) -> None:
-        """Close some connections for which most waits, dashboards before agents, and no others."""
-        found = [each for each in waiting if each.nbytes >= SHED_BYTES and _may_be_closed(each.connection)]
-        closed = nlargest(count, found, key=lambda each: (each.connection.peer.is_dashboard, each.nbytes))
+        """Close some connections for which most waits, one group behind the other, and no others."""
+        found = [
+            (-SHED_FIRST.index(group), each.nbytes, each)
+            for each in waiting
+            if each.nbytes >= SHED_BYTES and (group := _group_of(each.connection.peer)) is not None
+        ]
+        closed = [each for _, _, each in nlargest(count, found, key=lambda ranked: ranked[:2])]
         for nbytes, connection in closed:
             session = self.pool.get(connection.peer.id)
             if session is not None:
@@ -88,6 +93,8 @@ class Relief:
             )
 
 
-def _may_be_closed(connection: Connection) -> bool:
-    """Return whether a client may be closed to make room: workflows and admin panels never are."""
-    return connection.peer.is_dashboard or connection.peer.client_type is ClientType.AGENT
+def _group_of(peer: Peer) -> ShedGroup | None:
+    """Return the group of a client; ``None``: it is not closed to make room."""
+    if peer.is_dashboard:
+        return ShedGroup.DASHBOARDS
+    return ShedGroup.AGENTS if peer.client_type is ClientType.AGENT else None

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.links.bottleneck import Bottleneck
+from gateway.connections.overload.measures import SHED_FIRST, ShedGroup
 from gateway.connections.planning.context import (
     Context,
     GroupFacts,
@@ -16,7 +17,6 @@ from gateway.connections.planning.context import (
     StreamFacts,
 )
 from gateway.connections.planning.knob import Knob, Measure, Site
-from gateway.protocol.messages import ClientType
 
 CLEAR: Final = 0.6
 """Confidence from which a pattern decides what is tried."""
@@ -63,10 +63,6 @@ TRIED: Final = {
 }
 """Knobs that are turned for each pattern: a window would delay each stage of a pipeline, and each request."""
 
-SHED_FIRST: Final = (ClientType.EXTENSION, ClientType.AGENT)
-"""Types of clients that lose their connections under pressure, the first ones first, as
-:class:`~gateway.connections.overload.relief.Relief` closes them; workflows and those of an operator never do."""
-
 
 class MemberWeight(NamedTuple):
     """Weight of one member: requests that it has are counted so many times."""
@@ -94,7 +90,7 @@ class Move(NamedTuple):
 class PoolPlan(NamedTuple):
     """Order in which connections are given up under pressure."""
 
-    shed_first: tuple[ClientType, ...]
+    shed_first: tuple[ShedGroup, ...] = SHED_FIRST
 
 
 class Strategy(NamedTuple):
@@ -111,7 +107,7 @@ class ConnectionManagementPlan:
 
     routes: tuple[Route, ...] = ()
     moves: tuple[Move, ...] = ()
-    pool: PoolPlan = field(default_factory=lambda: PoolPlan(SHED_FIRST))
+    pool: PoolPlan = field(default_factory=PoolPlan)
     quality: tuple[Measure, ...] = ()
     """Settings that are wanted, each at a site of its own; elsewhere the defaults are."""
     adaptation: tuple[Strategy, ...] = ()
@@ -132,7 +128,7 @@ def plan(context: Context) -> ConnectionManagementPlan:
     return ConnectionManagementPlan(
         tuple([_route(group) for group in context.groups if _is_unequal(group)]),
         tuple(_moves(context)),
-        PoolPlan(SHED_FIRST),
+        PoolPlan(),
         tuple(measures),
         strategies,
     )

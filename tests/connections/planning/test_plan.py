@@ -7,6 +7,7 @@ import pytest
 
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.links.bottleneck import Bottleneck
+from gateway.connections.overload.measures import ShedGroup
 from gateway.connections.planning.context import (
     Context,
     GatewayFacts,
@@ -136,9 +137,7 @@ def test_members_without_enough_replies_do_not_count() -> None:
 
 
 def test_the_clients_of_an_operator_are_never_shed() -> None:
-    shed_first = plan(Context(0.0)).pool.shed_first
-    assert shed_first[0] is ClientType.EXTENSION
-    assert ClientType.ADMIN_PANEL not in shed_first
+    assert plan(Context(0.0)).pool.shed_first == (ShedGroup.DASHBOARDS, ShedGroup.AGENTS)
 
 
 def test_a_clear_pattern_decides_what_is_tried() -> None:
