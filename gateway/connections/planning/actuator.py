@@ -1,4 +1,4 @@
-"""Actuator: the only place that sets anything at runtime, and the arbiter between plans and the delivery policy."""
+"""Actuator: the only place through which plans set anything, and the arbiter between them and the delivery policy."""
 
 from __future__ import annotations
 
@@ -61,22 +61,14 @@ class Actuator:
         self._clock = clock
         self._windows: dict[str, WindowedFlusher] = {}
         """Flushers of the workflows that have a window."""
-        self._windowed: dict[Stream, None] = {}
-        """Streams whose classes are flushed by them."""
-
-    @property
-    def idle(self) -> bool:
-        """Whether no message waits for a window to pass."""
-        return all(flusher.idle for flusher in self._windows.values())
+        self._windowed: dict[str, dict[Stream, None]] = {}
+        """Streams whose classes are flushed by them, by workflow."""
 
     def has(self, site: Site) -> bool:
-        """Return whether a site is there."""
-        match site.knob:
-            case Knob.PACING:
-                return self._pool.get(site.peer) is not None
-            case Knob.ROUTING:
-                return bool(self.groups.first_members_of(site.name, 1))
-        return True
+        """Return whether a receiver or a group is there."""
+        if site.knob is Knob.PACING:
+            return self._pool.get(site.peer) is not None
+        return bool(self.groups.first_members_of(site.name, 1))
 
     def lagging(self) -> list[Connection]:
         """Return the connections that are served from their outboxes."""
@@ -116,25 +108,34 @@ class Actuator:
 
     def cover(self, streams: Iterable[Stream]) -> Iterator[None]:
         """Have delivery classes that are new flushed in the windows of their workflows. Yields now and then."""
-        for number, stream in enumerate(streams, start=1):
-            flusher = self._windows.get(workflow_of(stream.name))
-            if flusher is not None and self._flush_by(stream, flusher):
-                self._windowed[stream] = None
+        covered = [stream for each in self._windowed.values() for stream in each]
+        for number, stream in enumerate(dict.fromkeys([*streams, *covered]), start=1):
+            workflow = workflow_of(stream.name)
+            flusher = self._windows.get(workflow)
+            if flusher is not None:
+                windowed = self._windowed.setdefault(workflow, {})
+                if self._flush_by(stream, flusher):
+                    windowed[stream] = None
+                else:
+                    windowed.pop(stream, None)  # ended
             if not number % FLUSHED_TOGETHER:
                 yield
+
+    def end_window(self, workflow: str) -> None:
+        """Send the messages of a workflow at the end of their turns from now on."""
+        self._set_window(workflow, 0.0)
 
     def end_windows(self) -> None:
         """Send every message at the end of its turn from now on."""
         for workflow in list(self._windows):
-            self._set_window(workflow, 0.0)
+            self.end_window(workflow)
 
     def _set_window(self, workflow: str, window_s: float) -> None:
         before = self._windows.pop(workflow, None)
         if window_s:
             self._windows[workflow] = WindowedFlusher(self._fanouts.flusher, self._clock, window_s)
             return
-        for stream in [stream for stream in self._windowed if workflow_of(stream.name) == workflow]:
-            del self._windowed[stream]
+        for stream in self._windowed.pop(workflow, {}):
             self._flush_by(stream, None)
         if before is not None:
             before.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -14,9 +14,9 @@ from gateway.connections.collaboration.workflows import Workflows
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.overload.loop_lag import LoopLag
 from gateway.connections.planning.actuator import Actuator
-from gateway.connections.planning.adjust import Connections, Dynamics, adjust
+from gateway.connections.planning.adjust import Connections, Dynamics, SettingChange, adjust
 from gateway.connections.planning.context import Context, GroupFacts, ReceiverFacts, StreamFacts, WorkflowFacts
-from gateway.connections.planning.knob import Knob, Site
+from gateway.connections.planning.knob import DEFAULTS, Knob, Site
 from gateway.connections.planning.ledger import Adjustment, Ledger, Verdict
 from gateway.connections.planning.plan import ConnectionManagementPlan, plan
 from gateway.connections.planning.settings import PlanMode, PlanSettings
@@ -35,6 +35,9 @@ WATCHED_S: Final = 10.0
 MAX_GROUPS: Final = 64
 MAX_MEMBERS: Final = 256
 """Groups that are watched, and members of each."""
+
+MAX_LAGS: Final = 64
+"""Measurements of the lag of the loop that are kept for the next look: nobody may look any more."""
 
 STEP: Final = 16
 """Receivers, groups and streams that are looked at between two chances for the loop: some hundred microseconds."""
@@ -109,7 +112,7 @@ class Planning:
         self._connections = Connections()
         self._receivers: dict[Connection, WatchedReceiver] = {}
         self._watched_groups: dict[str, WatchedGroup] = {}
-        self._lags_s: list[float] = []
+        self._lags_s: deque[float] = deque(maxlen=MAX_LAGS)
         self._worked_s = self._looked_s = 0.0
         self._look_again_s = 1.0
         self._spent_s = 0.0
@@ -120,11 +123,6 @@ class Planning:
     def pause_s(self) -> float:
         """Time to wait before the next look."""
         return max(self._look_again_s, self._spent_s / SHARE)
-
-    @property
-    def idle(self) -> bool:
-        """Whether no message waits because of a plan."""
-        return self.actuator.idle
 
     def snapshot(self) -> PlanningSnapshot:
         """Return the plans as they are now."""
@@ -156,6 +154,9 @@ class Planning:
             # Deliveries must not depend on it: they go on as without plans.
             logger.exception("plans have failed, and none is made any more: restart the gateway to have them again")
             self.stop()
+            settings, self._connections = self._connections.settings, Connections()
+            for site in settings:
+                self.actuator.set(SettingChange(site, DEFAULTS[site.knob], "plans have failed"))
         self._spent_s = max(0.0, self._thread_time_s() - began_s)
 
     def _decide(self, context: Context) -> Iterator[None]:
@@ -164,9 +165,8 @@ class Planning:
         if self._mode is PlanMode.ADVISE:
             return
         connections = replace(self._connections, wanted=made.quality)
-        adjustments = adjust(
-            connections, Dynamics(context.now_s, self._costs(context), disturbed, self._gone(connections))
-        )
+        gone = self._gone(connections)
+        adjustments = adjust(connections, Dynamics(context.now_s, self._costs(context), disturbed, gone))
         self._connections = adjustments.connections
         self._look_again_s = adjustments.look_again_s
         for adjustment in adjustments.judged:
@@ -175,6 +175,9 @@ class Planning:
             logger.log(level, "plans: %s is %s: %s", adjustment.site, adjustment.verdict, adjustment.words)
         for change in adjustments.changes:
             self.actuator.set(change)
+        for site in gone:
+            if site.knob is Knob.FLUSH_WINDOW:
+                self.actuator.end_window(site.name)
         self.actuator.route(made.routes, self._connections.settings)
         yield from self.actuator.cover(list(self._workflows.streams))
 
@@ -249,8 +252,8 @@ class Planning:
     def _costs(self, context: Context) -> dict[Site, float | None]:
         """Return the cost of each site, of settings in force or not."""
         costs: dict[Site, float | None] = {}
-        lags_s, self._lags_s = self._lags_s, []
-        lag_s = sum(lags_s) / len(lags_s) if lags_s else None
+        lag_s = sum(self._lags_s) / len(self._lags_s) if self._lags_s else None
+        self._lags_s.clear()
         for name in {stream.workflow for stream in context.streams}:
             site = Site(Knob.FLUSH_WINDOW, name)
             costs[site] = None if lag_s is None else lag_s + context.setting(site)
@@ -263,4 +266,9 @@ class Planning:
     def _gone(self, connections: Connections) -> frozenset[Site]:
         """Return the sites of settings and trials that are not there any more."""
         sites = {*connections.settings, *[trial.measure.site for trial in connections.trials], *connections.bars}
-        return frozenset([site for site in sites if not self.actuator.has(site)])
+        return frozenset([site for site in sites if not self._has(site)])
+
+    def _has(self, site: Site) -> bool:
+        if site.knob is Knob.FLUSH_WINDOW:
+            return self._workflows.of(site.name) is not None
+        return self.actuator.has(site)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.adjust import SettingChange
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.plan import MemberWeight, Route
 from gateway.errors import Code
 from gateway.ids import PeerId
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import Delete, Kind
 from tests.connections.memory import FixedPolicy, World
 
 WINDOW = Site(Knob.FLUSH_WINDOW, "wf")
 GROUP = Site(Knob.ROUTING, "group:g")
-
-
-def is_idle(actuator: Actuator) -> bool:
-    """Return whether no message waits; calls change it behind a type checker's back."""
-    return actuator.idle
 
 
 def cover(world: World) -> None:
@@ -37,10 +31,8 @@ def test_a_window_holds_the_streams_of_its_workflow_and_ends_with_what_waits() -
         publisher.publish(alias, b"12345678")
     world.settle()
     assert [len(receiver.read().arrivals) for receiver in receivers] == [0, 1]
-    assert not is_idle(actuator)
     assert actuator.set(SettingChange(WINDOW, 0.0, "calm"))
     assert [len(receiver.read().arrivals) for receiver in receivers] == [1, 1]
-    assert is_idle(actuator)
     publisher.publish(0, b"12345678")
     world.settle()
     assert len(receivers[0].read().arrivals) == 2
@@ -57,6 +49,20 @@ def test_a_stream_that_has_ended_is_passed_over() -> None:
     cover(world)
     actuator.set(SettingChange(WINDOW, 0.0, "calm"))
     assert publisher.close_code() is None
+
+
+def test_a_stream_that_has_ended_is_not_kept_for_its_window() -> None:
+    world = World()
+    author = world.publisher("wf/x")
+    actuator = world.core.planning.actuator
+    actuator.set(SettingChange(WINDOW, 0.005, "busy"))
+    cover(world)
+    assert any(actuator._windowed.values())
+    author.say(Delete(1, "wf/x"))
+    world.settle()
+    assert not len(world.core.streams)
+    cover(world)
+    assert not any(actuator._windowed.values())
 
 
 def test_a_receiver_is_told_that_it_is_paced_and_why() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from types import MappingProxyType
 
 import pytest
 
-from gateway.connections.planning.knob import Knob
+from gateway.connections.planning.adjust import Connections, SettingChange
+from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.ledger import Verdict
-from gateway.connections.planning.planning import MAX_WATCHED, SHARE, Planning
+from gateway.connections.planning.planning import MAX_LAGS, MAX_WATCHED, SHARE, Planning
 from gateway.connections.planning.settings import PlanMode, PlanSettings
+from gateway.errors import Code
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Pong
 from tests.connections.memory import World
@@ -156,7 +159,49 @@ def test_a_fault_ends_plans_and_nothing_else(monkeypatch: pytest.MonkeyPatch, ca
 
 def test_when_the_gateway_stops_no_message_waits_for_a_window() -> None:
     scene = SlowScene()
-    scene.world.core.go_away("stopping", 1.0)
-    assert scene.world.core.planning.idle
-    for _ in scene.world.core.planning.look():
+    core = scene.world.core
+    core.planning.actuator.set(SettingChange(Site(Knob.FLUSH_WINDOW, "wf"), 0.005, "busy"))
+    for _ in core.planning.actuator.cover(list(core.streams)):
         pass
+    other = scene.world.subscriber("wf/x", "other")
+    scene.publisher.publish(0, bytes(8))
+    scene.world.turn()
+    assert not other.read().arrivals
+    core.go_away("stopping", 1.0)
+    assert other.read().arrivals
+    for _ in core.planning.look():
+        pass
+
+
+def test_settings_end_when_plans_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = SlowScene()
+    scene.run(60)
+    assert [site.name for site in scene.planning.snapshot().connections.settings] == ["viewer"]
+    monkeypatch.setattr("gateway.connections.planning.planning.plan", lambda context: 1 // 0)
+    for _ in scene.planning.look():
+        pass
+    assert not scene.planning.snapshot().connections.settings
+    window = scene.connection.bulk_window
+    assert window is not None
+    assert not window.bulk.paced
+    assert scene.receiver.read().notices[-1].code == Code.VIEW_RESTORED
+
+
+def test_the_window_of_a_workflow_that_is_gone_ends() -> None:
+    scene = SlowScene()
+    site = Site(Knob.FLUSH_WINDOW, "gone")
+    scene.planning._connections = Connections(MappingProxyType({site: 0.002}), MappingProxyType({site: "gone"}))
+    scene.planning.actuator.set(SettingChange(site, 0.002, "busy"))
+    for _ in scene.planning.look():
+        pass
+    assert not scene.planning.snapshot().connections.settings
+    assert not scene.planning.actuator._windows
+
+
+@pytest.mark.parametrize("mode", [PlanMode.ADVISE, PlanMode.ON])
+def test_measurements_that_nobody_looks_at_are_bounded(mode: PlanMode) -> None:
+    scene = SlowScene(mode)
+    scene.planning.stop()
+    for _ in range(2 * MAX_LAGS):
+        scene.world.core.overload.loop_lag.observe(0.001)
+    assert len(scene.planning._lags_s) == MAX_LAGS
