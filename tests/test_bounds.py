@@ -254,6 +254,10 @@ REACHED_BY = {
     ),
     "streams, all of the gateway": "streams/test_stream_registry.py:test_ids_differ_and_the_number_is_bounded",
     "connections": ("connections/admission/test_admission.py:test_connections_past_the_bound_are_told_to_come_later"),
+    "connections that take part in a workflow, if `each_workflow` bounds them": (
+        "connections/admission/test_participants.py:"
+        "test_the_counts_are_those_of_all_aliases_and_subscriptions_and_never_above_the_bound"
+    ),
     "clients that wait for their handshake": (
         "connections/admission/test_admission.py:test_a_gateway_that_cannot_keep_up_lets_so_many_wait_and_panels_in"
     ),

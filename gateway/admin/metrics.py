@@ -293,6 +293,11 @@ def _admission(stats: AdmissionStats) -> Iterator[Metric]:
         for client_type, count in by_type.items():
             refused.add_metric([reason, client_type], count)
     yield refused
+    yield Counter(
+        "frys_refused_participants",
+        "Aliases and subscriptions that were refused, because their workflow has as many connections as it may have.",
+        stats.refused_by_workflows,
+    )
 
 
 class Metrics:

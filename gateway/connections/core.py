@@ -205,6 +205,7 @@ class Core:
             self.producers,
             self._partial_uploads,
             self.workflows.traffic,
+            self.admission.participants,
             clock,
             self.slices,
         )
@@ -289,6 +290,7 @@ class Core:
         if session.lost or self.pool.get(session.peer.id) is not session:
             return
         self.presence.drop(session)
+        self.admission.participants.drop(session.peer.id)
         self.hub.lose(session)
         backlog = session.pending
         if backlog is None or session.connection.closed:

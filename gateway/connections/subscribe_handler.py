@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Final
 
 from gateway.connections.account_answer import AccountAnswer
+from gateway.connections.admission.participants import Participants
 from gateway.connections.collaboration.traffic import Traffic
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.partial_uploads import PartialUploads
@@ -69,6 +70,7 @@ class SubscribeHandler:
         producers: publishes of each producer that have been accepted.
         partial_uploads: uploads that are not complete.
         traffic: counts what was sent to an alias that is released.
+        participants: connections that take part in each workflow.
         clock: time from which the lifetime of a token counts.
         slices: turns of the loop for the release of very many aliases.
     """
@@ -84,6 +86,7 @@ class SubscribeHandler:
         producers: Producers,
         partial_uploads: PartialUploads,
         traffic: Traffic,
+        participants: Participants,
         clock: Clock,
         slices: Slices,
     ) -> None:
@@ -96,6 +99,7 @@ class SubscribeHandler:
         self._producers = producers
         self._partial_uploads = partial_uploads
         self._traffic = traffic
+        self._participants = participants
         self._clock = clock
         self._slices = slices
 
@@ -151,6 +155,7 @@ class SubscribeHandler:
             raise RequestRefused(Code.INVALID_REQUEST, problem)
         if not session.grant.may_subscribe(request.pattern):
             raise session.forbidden(f"subscribe to {request.pattern}")
+        self._check_workflow(session, request.pattern)
         if view is not None:
             self._hub.views.check(session, pattern, view)
         observe = session.peer.observes if request.observe is None else request.observe
@@ -170,6 +175,7 @@ class SubscribeHandler:
                 session.credits[request.subscription] = credit
             wanted = ViewSubscription(pattern, view)
             self._hub.views.subscribe(session, request.subscription, wanted, options, answer)
+        self._enter_workflow(session, request.pattern)
 
     def unsubscribe(self, session: Session, request: Unsubscribe) -> None:
         """Remove a subscription, close the client's inbox, or leave a group."""
@@ -189,7 +195,9 @@ class SubscribeHandler:
                 raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {subscription}")
             answer()
             return
+        left = session.views[subscription].pattern if pattern is None else pattern
         self._hub.unsubscribe(session, subscription, keep=bool(request.keep), answer=answer)
+        self._participants.leave(session.peer.id, left.text)
         if pattern is not None:
             if is_group(pattern.text):
                 self._requests.leave(session, pattern.text)
@@ -246,6 +254,8 @@ class SubscribeHandler:
         """Detach the producer of an alias, whose connection is gone or which is bound anew."""
         binding.released = True
         self._traffic.take(session.peer.client_id, binding)
+        if binding.takes_part:
+            self._participants.leave(session.peer.id, binding.name)
         if binding.stream is None:
             return
         self._hub.release(binding.stream, binding)
@@ -278,6 +288,7 @@ class SubscribeHandler:
         schema = None if request.schema is None else Schema.parse(request.schema, "schema of OPEN")
         if not is_dead_letter_name(name) and not session.grant.may_publish(name):
             raise session.forbidden(f"publish to {name}")
+        self._check_workflow(session, name)
         binding.stream, binding.fanout = self._hub.open(
             name, request.kind, request.durability, lambda step: session.backlog.add(step)
         )
@@ -290,11 +301,29 @@ class SubscribeHandler:
         if request.producer is not None:
             binding.window = self._producers.attach(stream, request.producer, binding.next_sequence, binding)
             self._partial_uploads.take_over(binding.window, binding.next_sequence)
+        binding.takes_part = self._enter_workflow(session, name)
         connection.send(replace(stream.info(), alias=request.alias))
+
+    def _check_workflow(self, session: Session, name: str) -> None:
+        """Refuse an alias or a subscription in a workflow that has as many connections as it may have."""
+        if not _takes_no_part(session):
+            self._participants.check(session.peer.id, session.peer.client_type, name)
+
+    def _enter_workflow(self, session: Session, name: str) -> bool:
+        """Count an alias or a subscription in its workflow; return whether the connection takes part in any."""
+        if _takes_no_part(session):
+            return False
+        self._participants.enter(session.peer.id, session.peer.client_type, name)
+        return True
 
     def _check_not_draining(self, session: Session) -> None:
         if session.state is State.DRAINING:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping; connect again later")
+
+
+def _takes_no_part(session: Session) -> bool:
+    """Return whether a connection takes part in no workflow: it is lost, or the gateway's own for dead letters."""
+    return session.lost or session.buries
 
 
 def _too_many(name: str, limit: int) -> RequestRefused:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
+from gateway.connections.admission.settings import AdmissionSettings
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import Core
 from gateway.connections.core_settings import CoreSettings
@@ -450,6 +451,7 @@ class World:
         consumers: how receivers that acknowledge are served.
         rules: configuration of some streams, by pattern; it goes before that of all.
         presence: times and bounds of members.
+        admission: bounds on clients.
     """
 
     def __init__(
@@ -468,6 +470,7 @@ class World:
         memory: Memory | None = None,
         rules: Sequence[tuple[str, StreamConfig]] = (),
         presence: PresenceSettings | None = None,
+        admission: AdmissionSettings | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.workers = StepWorkers()
@@ -482,6 +485,7 @@ class World:
             consumers=consumers or ConsumerSettings(),
             overload=overload or OverloadSettings(),
             presence=presence or PresenceSettings(),
+            admission=admission or AdmissionSettings(),
         )
         policy = policy or FixedPolicy()
         self.core = Core(settings, self.clock, self.workers, policy, AllowAll(), store, memory=memory)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.connections.admission.addresses import Addresses
+from gateway.connections.admission.participants import Participants
 from gateway.connections.admission.population import Population
 from gateway.connections.admission.settings import AdmissionSettings
 from gateway.connections.admission.stats import UNKNOWN, AdmissionStats, BudgetStats
@@ -98,6 +99,7 @@ class Admission:
 
     Attributes:
         settings: the bounds.
+        participants: connections that take part in each workflow.
         waiting: clients that have asked for a WebSocket and have not had their turn, as the server counts them.
         draining: whether all newcomers are refused, because the gateway is stopping.
         refuses_dashboards: whether new dashboards are refused, because the gateway is overloaded.
@@ -118,6 +120,7 @@ class Admission:
         self._reserved_connections = min(settings.reserved_connections, max_connections // RESERVED_PART)
         self._population = population
         self._draw = draw
+        self.participants = Participants(settings.each_workflow.connections)
         self.refuses_dashboards = False
         self.draining = False
         per_s = settings.handshakes_per_s or LINE_PER_S
@@ -204,6 +207,9 @@ class Admission:
                 kind.value: BudgetStats(population.by_type[kind], settings.budget_of(kind).connections)
                 for kind in ClientType
             },
+            max_workflow_connections=settings.each_workflow.connections,
+            refused_by_workflows=self.participants.refused,
+            workflows=self.participants.most(),
         )
 
     def _refuse(self, kind: ClientType | None, reason: Reason, fault: str, retry_after_s: float) -> RetryAfter:

@@ -28,10 +28,11 @@ class PublishBudget:
 
 @dataclass(frozen=True, slots=True)
 class ClientBudget:
-    """Bounds on all clients of one type together; 0: none."""
+    """Bounds on all clients of one type, or all that take part in one workflow, together; 0: none."""
 
     connections: int = 0
-    """Connections at once; one more is closed with ``TOO_MANY_CONNECTIONS``."""
+    """Connections at once. One more of a type is closed with ``TOO_MANY_CONNECTIONS``; of one more in a workflow,
+    aliases and subscriptions are refused with ``LIMIT_EXCEEDED``."""
     messages_per_s: float = 0.0
     """Messages in a second to streams; publishers above it are slowed down."""
     bytes_per_s: float = 0.0
@@ -74,8 +75,9 @@ class AdmissionSettings:
     extension: ClientBudget = field(default_factory=ClientBudget)
     """Budget of clients of this type."""
 
-    each_workflow: PublishBudget = field(default_factory=PublishBudget)
-    """Budget that every workflow has, of what is published to its streams."""
+    each_workflow: ClientBudget = field(default_factory=ClientBudget)
+    """Budget that every workflow has: of the connections that take part in it, and of what is published to its
+    streams."""
 
     def __post_init__(self) -> None:
         _networks_of(self.exempt_networks)

@@ -35,3 +35,9 @@ class AdmissionStats:
     """Addresses that are remembered for their bounds."""
     budgets: Mapping[str, BudgetStats]
     """Budgets by type of clients."""
+    max_workflow_connections: int
+    """Bound on the connections that take part in one workflow; 0: there is none, and they are not counted."""
+    refused_by_workflows: int
+    """Aliases and subscriptions that were refused for it."""
+    workflows: Mapping[str, int]
+    """Connections of the workflows that have most."""

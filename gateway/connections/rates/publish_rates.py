@@ -124,7 +124,7 @@ class PublishRates:
             for kind in ClientType
             if (budget := settings.budget_of(kind)).publishes.bounded
         }
-        self._each_workflow = settings.each_workflow
+        self._each_workflow = settings.each_workflow.publishes
         self._workflows: dict[str, _Group] = {}
         """Workflows in which something was published lately; one that is at rest is forgotten."""
         self._counted_s = clock.monotonic_s()

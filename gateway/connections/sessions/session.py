@@ -76,6 +76,8 @@ class AliasBinding:
     graph has counted the messages to the alias."""
     exchange: Exchange | None = None
     """Requests to the address, and replies to them; ``None`` for a stream."""
+    takes_part: bool = False
+    """Whether the connection counts as one of the workflow for this alias."""
     released: bool = False
     """True once the connection is gone, or the alias is bound anew: outcomes that come later do not name it."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.connections.admission.settings import AdmissionSettings, ClientBudget, PublishBudget
+from gateway.connections.admission.settings import AdmissionSettings, ClientBudget
 from gateway.connections.rates import publish_rates
 from gateway.connections.rates.publish_rates import DEBT_INTERVAL_S, INTERVAL_S, PublishRates
 from gateway.ids import StreamName
@@ -66,7 +66,7 @@ def test_of_a_group_in_debt_those_that_publish_little_go_on() -> None:
 
 
 def test_a_workflow_above_its_budget_slows_down_its_own_publishers_only() -> None:
-    budgets = Budgets(each_workflow=PublishBudget(messages_per_s=4))
+    budgets = Budgets(each_workflow=ClientBudget(messages_per_s=4))
     mine, other = budgets.publisher("busy/a"), budgets.publisher("calm/a")
     for _ in range(20):
         mine.publish(0, b"x")
@@ -83,7 +83,7 @@ def test_a_workflow_above_its_budget_slows_down_its_own_publishers_only() -> Non
 
 def test_workflows_that_are_listed_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish_rates, "MAX_LISTED", 2)
-    budgets = Budgets(each_workflow=PublishBudget(messages_per_s=1))
+    budgets = Budgets(each_workflow=ClientBudget(messages_per_s=1))
     for number in range(4):
         publisher = budgets.publisher(f"wf-{number}/a")
         for _ in range(9):
