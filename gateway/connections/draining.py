@@ -5,6 +5,7 @@ The schedule is pure: how many are due follows from the time that has passed.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -17,6 +18,8 @@ from gateway.protocol.messages import GoAway
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import Opcode
 
+logger = logging.getLogger(__name__)
+
 CLIENTS_PER_S: Final = 1000.0
 """Clients that are told, or closed, in a second, if the time is long enough for all of them."""
 
@@ -27,7 +30,7 @@ RETURNS_PER_S: Final = 500.0
 """Clients in a second that are to connect again, to this gateway's successor or to another one."""
 
 TOLD_TOGETHER: Final = 64
-"""Clients that are told, or closed, in one turn of the loop at most, while time is left for the others."""
+"""Clients that are told, or closed, in one turn of the loop at most, some milliseconds, if there is a time for all."""
 
 
 def spread_s(count: int, longest_s: float) -> float:
@@ -70,15 +73,21 @@ class Round:
         """Clients whose time has not come."""
         return len(self._left)
 
+    @property
+    def overdue(self) -> int:
+        """Clients whose time has come, and that one turn had no time for: :meth:`go_on` is to be called in the next."""
+        elapsed_s = self._clock.monotonic_s() - self._begun_s
+        return due(self._count, elapsed_s, self._seconds) - (self._count - len(self._left))
+
     def go_on(self) -> bool:
         """Act on the clients that are due, in one turn not on very many; return whether others are left."""
-        elapsed_s = self._clock.monotonic_s() - self._begun_s
-        done = self._count - len(self._left)
-        wanted = due(self._count, elapsed_s, self._seconds) - done
-        if elapsed_s < self._seconds:
-            wanted = min(wanted, TOLD_TOGETHER)
-        for _ in range(wanted):
-            self._act(self._left.popleft())
+        for _ in range(min(self.overdue, TOLD_TOGETHER) if self._seconds else len(self._left)):
+            session = self._left.popleft()
+            try:
+                self._act(session)
+            except Exception:
+                # One client must not keep the others from being told, nor the gateway from stopping.
+                logger.exception("%s could not be told that the gateway stops", session.peer.client_id or "a client")
         return bool(self._left)
 
 

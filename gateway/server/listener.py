@@ -120,7 +120,7 @@ class Listener:
             async with asyncio.timeout_at(times.drained_s):
                 # A poll, because transports do not tell when they are empty.
                 while told.go_on() or not self._core.drained:  # noqa: ASYNC110
-                    await asyncio.sleep(DRAIN_POLL_S)
+                    await asyncio.sleep(0 if told.overdue else DRAIN_POLL_S)
         except TimeoutError:
             logger.warning(
                 "the drain deadline of %g s is near: messages that are still queued for clients are lost"
@@ -133,7 +133,7 @@ class Listener:
         # Half of the time is for the answers to the close.
         closed = self._core.close_all(Code.GOING_AWAY, reason, (times.closed_s - loop.time()) / 2)
         while closed.go_on():  # noqa: ASYNC110 - as above
-            await asyncio.sleep(DRAIN_POLL_S)
+            await asyncio.sleep(0 if closed.overdue else DRAIN_POLL_S)
         try:
             async with asyncio.timeout_at(times.closed_s):
                 await self._all_closed.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connections.draining import RETURNS_PER_S, TOLD_TOGETHER, Round, due, spread_s, telling
+from gateway.connections.sessions.session import Session
 from gateway.protocol.messages import GoAway
 from gateway.protocol.state import State
 from tests.connections.memory import Peer, World
@@ -54,19 +56,38 @@ def test_clients_are_told_one_after_the_other_with_what_is_left_of_the_time() ->
     assert all(peer.session.state is State.DRAINING for peer in peers)
 
 
-def test_no_turn_is_for_very_many_before_the_time_is_over() -> None:
-    world = World()
-    for _ in range(TOLD_TOGETHER + 20):
+def test_no_turn_is_for_very_many() -> None:
+    world = World(max_connections=200)
+    for _ in range(2 * TOLD_TOGETHER + 20):
         world.peer()
     acted: list[object] = []
     everybody = Round(world.core.pool, 1.0, acted.append, world.clock)
     world.clock.advance(0.99)
     assert everybody.go_on()
     assert len(acted) == TOLD_TOGETHER
+    assert everybody.overdue > TOLD_TOGETHER - 5
     world.clock.advance(0.1)
+    assert everybody.go_on()
+    assert everybody.overdue == everybody.left == 20
     assert not everybody.go_on()
-    assert everybody.left == 0
-    assert len(set(map(id, acted))) == TOLD_TOGETHER + 20
+    assert everybody.overdue == everybody.left == 0
+    assert len(set(map(id, acted))) == 2 * TOLD_TOGETHER + 20
+
+
+def test_a_client_that_cannot_be_told_keeps_none_of_the_others_from_it(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    first, *others = [world.peer() for _ in range(3)]
+    acted: list[object] = []
+
+    def act(session: Session) -> None:
+        if session is first.session:
+            raise ValueError("a bug")
+        acted.append(session)
+
+    with caplog.at_level(logging.ERROR):
+        assert not Round(world.core.pool, 0.0, act, world.clock).go_on()
+    assert acted == [peer.session for peer in others]
+    assert len(caplog.records) == 1
 
 
 def test_who_has_gone_meanwhile_is_not_told() -> None:
