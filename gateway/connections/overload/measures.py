@@ -13,8 +13,9 @@ OUTBOX_PART: Final = 4
 
 MIN_OUTBOX_BYTES: Final = 256 * 1024
 
-HISTORY_SHARES: Final = (1.0, 0.25, 0.15, 0.1, 0.05)
-"""Shares of the memory limit that all histories may have together, by the stage of memory."""
+HISTORY_SHARES: Final = (0.3, 0.25, 0.15, 0.1, 0.05)
+"""Shares of the memory limit that all histories may have together, by the stage of memory. Without pressure a share
+that is too small to lead to a stage, or to keep one: histories fill up, and would come and go with it."""
 
 VIEW_INTERVALS_S: Final = (0.0, 0.0, 0.25, 0.5, 1.0)
 """Least intervals between two versions of a view, by the stage."""
@@ -71,12 +72,9 @@ def measures_of(stage: Stage, memory: Stage, bounds: Bounds) -> Measures:
         bounds: bounds while nothing presses.
     """
     outbox_bytes = max(bounds.outbox_limit_bytes // OUTBOX_PART**memory, MIN_OUTBOX_BYTES)
-    history_bytes = bounds.history_total_bytes
-    if memory:
-        history_bytes = int(min(history_bytes, HISTORY_SHARES[memory] * bounds.memory_limit_bytes))
     return Measures(
         min(outbox_bytes, bounds.outbox_limit_bytes),
-        history_bytes,
+        int(min(bounds.history_total_bytes, HISTORY_SHARES[memory] * bounds.memory_limit_bytes)),
         VIEW_INTERVALS_S[stage],
         stage >= Stage.REFUSE_DASHBOARDS,
         SHED_A_SWEEP if stage is Stage.SHED else 0,

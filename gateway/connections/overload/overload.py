@@ -97,6 +97,10 @@ class Overload:
         self.pressure = self._measure(0)
         self._bounds = self.relief.bounds(self._limit_bytes)
         self.measures: Measures = measures_of(Stage.NORMAL, Stage.NORMAL, self._bounds)
+        for _ in self.relief.take(self.measures):
+            pass
+        self._lowered: set[Connection] = set()
+        """Connections whose outbox has a lower bound than it has without pressure."""
 
     @property
     def stage(self) -> Stage:
@@ -109,10 +113,16 @@ class Overload:
         To be called every :data:`SWEEP_INTERVAL_S`. Yields now and then, for the loop.
         """
         queued_bytes, waiting = self.other_bytes(), list[ClientQueue]()
-        for number, connection in enumerate(list(self.lag_changes.lagging), start=1):
+        limit_bytes, lowered = self.measures.outbox_limit_bytes, self._lowered
+        # Also those that have caught up since: they may fall behind again when the stage is over.
+        for number, connection in enumerate(self.lag_changes.lagging | lowered, start=1):
             waiting.append(ClientQueue(queued_bytes_of(connection), connection))
             queued_bytes += waiting[-1].nbytes
-            self.relief.bound_outbox(connection, self.measures.outbox_limit_bytes)
+            self.relief.bound_outbox(connection, limit_bytes)
+            if limit_bytes < self._bounds.outbox_limit_bytes and not connection.closed:
+                lowered.add(connection)
+            else:
+                lowered.discard(connection)
             if not number % COUNTED_TOGETHER:
                 yield
         self.pressure = self._measure(queued_bytes)

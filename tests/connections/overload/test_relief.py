@@ -62,6 +62,28 @@ def test_outboxes_that_exist_lose_what_exceeds_the_lower_bound() -> None:
     world.settle()
 
 
+def test_outboxes_have_their_bound_again_when_the_stage_is_over_also_of_clients_that_have_caught_up() -> None:
+    world, memory = pressed(0.0)
+    reader = world.peer("slow")
+    fill(world, reader, 10)
+    outbox = reader.session.connection.outbox
+    assert outbox is not None
+    before_bytes = outbox.hold.least_bytes
+    memory.resident = int(0.95 * LIMIT_BYTES)
+    sweep(world)
+    sweep(world)
+    assert outbox.hold.least_bytes < before_bytes
+    reader.session.connection.resume_writing()
+    world.settle()
+    assert not reader.session.connection.lagging
+    memory.resident = 0
+    for _ in range(6):
+        sweep(world)
+        world.clock.advance(FALL_S)
+    sweep(world)
+    assert outbox.hold.least_bytes == before_bytes
+
+
 def test_histories_shrink_and_may_grow_again() -> None:
     world, memory = pressed(0.0)
     author = world.publisher("wf/a")
