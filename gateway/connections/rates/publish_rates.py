@@ -13,7 +13,7 @@ from typing import Final
 from gateway.connections.admission.settings import AdmissionSettings
 from gateway.connections.ports import Clock
 from gateway.connections.rates.publish_counts import PublishCounts
-from gateway.connections.rates.rate_budget import RateBudget
+from gateway.connections.rates.rate_budget import MAX_DEBT_S, RateBudget
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.connections.sweeps import Sweep
@@ -24,7 +24,7 @@ INTERVAL_S: Final = 0.25
 """Time between two sweeps."""
 
 DEBT_INTERVAL_S: Final = 0.05
-"""The same while a group pays a debt, so that it goes on in time and does not get far ahead again."""
+"""The same while a group is close to its budget or pays a debt, so that it goes on in time and gets less far ahead."""
 
 SWEEP_SHARE: Final = 0.02
 """Part of one core that sweeps may take: a long one is followed by a longer pause."""
@@ -73,12 +73,17 @@ class _Group:
     def __init__(self, budget: RateBudget) -> None:
         self.budget = budget
         self.held: set[Session] = set()
+        self.loads: dict[Session, float] = {}
         self.begin()
 
     def begin(self) -> None:
-        """Begin to count anew."""
+        """Begin to count anew, but for what each member has published since the group is in debt."""
         self.messages = self.nbytes = 0.0
-        self.loads: dict[Session, float] = {}
+        self.loads = {
+            session: load
+            for session, load in (self.loads.items() if self.budget.debt_s else ())
+            if not session.connection.closed
+        }
 
     def add(self, session: Session, messages: float, nbytes: float) -> None:
         """Count what a member has published."""
@@ -92,10 +97,12 @@ class _Group:
         if not self.budget.debt_s:
             self.let_go()
             return
-        mean = sum(self.loads.values()) / len(self.loads) if self.loads else 0.0
+        if not self.loads:
+            return
+        # One that publishes little beside others that publish much goes on. A rounded mean may be above all loads.
+        least = min(sum(self.loads.values()) / len(self.loads), max(self.loads.values()))
         for session, load in self.loads.items():
-            # One that publishes little beside others that publish much goes on.
-            if load >= mean and session not in self.held:
+            if load >= least and session not in self.held:
                 self.held.add(session)
                 session.connection.reading.hold(self)
 
@@ -113,14 +120,16 @@ class PublishRates:
         pool: all connections.
         settings: the budgets.
         clock: time between sweeps.
+        heartbeat_interval_s: longest time for which a publisher is not read: its heartbeat must not fail meanwhile.
     """
 
-    def __init__(self, pool: Pool, settings: AdmissionSettings, clock: Clock) -> None:
+    def __init__(self, pool: Pool, settings: AdmissionSettings, clock: Clock, heartbeat_interval_s: float) -> None:
         self._pool = pool
         self._clock = clock
         self._counts = PublishCounts()
+        self._max_debt_s = min(MAX_DEBT_S, heartbeat_interval_s)
         self._types = {
-            kind: _Group(RateBudget(budget.publishes))
+            kind: _Group(RateBudget(budget.publishes, self._max_debt_s))
             for kind in ClientType
             if (budget := settings.budget_of(kind)).publishes.bounded
         }
@@ -151,8 +160,8 @@ class PublishRates:
 
     @property
     def _pause_s(self) -> float:
-        is_in_debt = any(group.held for group in self._groups)
-        return max(DEBT_INTERVAL_S if is_in_debt else INTERVAL_S, self._spent_s / SWEEP_SHARE)
+        is_tight = any(group.budget.tight for group in self._groups)
+        return max(DEBT_INTERVAL_S if is_tight else INTERVAL_S, self._spent_s / SWEEP_SHARE)
 
     def _sweep(self) -> Iterator[None]:
         if not self._types and not self._each_workflow.bounded:
@@ -190,7 +199,7 @@ class PublishRates:
             name = workflow_of(stream)
             group = self._workflows.get(name)
             if group is None:
-                group = self._workflows[name] = _Group(RateBudget(self._each_workflow))
+                group = self._workflows[name] = _Group(RateBudget(self._each_workflow, self._max_debt_s))
             group.add(session, messages, nbytes)
 
 

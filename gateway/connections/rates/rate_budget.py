@@ -10,7 +10,7 @@ BURST_S: Final = 1.0
 """Time whose messages and bytes a group may publish at once, when it has published less before."""
 
 MAX_DEBT_S: Final = 5.0
-"""Longest time for which a group pays for what it has published: a heartbeat must not fail meanwhile."""
+"""Longest time for which a group pays for what it has published."""
 
 
 class RateBudget:
@@ -20,16 +20,18 @@ class RateBudget:
 
     Args:
         budget: the rates; 0: no bound.
+        max_debt_s: longest debt; what is published beyond it is forgiven.
 
     Attributes:
         messages_per_s: rate since the last call of :meth:`spend`.
         bytes_per_s: likewise.
     """
 
-    __slots__ = ("_bytes_debt_s", "_messages_debt_s", "budget", "bytes_per_s", "messages_per_s")
+    __slots__ = ("_bytes_debt_s", "_max_debt_s", "_messages_debt_s", "budget", "bytes_per_s", "messages_per_s")
 
-    def __init__(self, budget: PublishBudget) -> None:
+    def __init__(self, budget: PublishBudget, max_debt_s: float = MAX_DEBT_S) -> None:
         self.budget = budget
+        self._max_debt_s = max_debt_s
         self._messages_debt_s = self._bytes_debt_s = -BURST_S
         self.messages_per_s = self.bytes_per_s = 0.0
 
@@ -37,6 +39,11 @@ class RateBudget:
     def debt_s(self) -> float:
         """Time for which the group is to publish nothing; 0 if it has kept to its budget."""
         return max(0.0, self._messages_debt_s, self._bytes_debt_s)
+
+    @property
+    def tight(self) -> bool:
+        """Whether the group is in debt, or close to it: it could not publish at once for half of the burst any more."""
+        return max(self._messages_debt_s, self._bytes_debt_s) > -BURST_S / 2
 
     @property
     def at_rest(self) -> bool:
@@ -52,8 +59,9 @@ class RateBudget:
             elapsed_s: time since the last call; above 0.
         """
         self.messages_per_s, self.bytes_per_s = messages / elapsed_s, nbytes / elapsed_s
-        self._messages_debt_s = _owed(self._messages_debt_s - elapsed_s, messages, self.budget.messages_per_s)
-        self._bytes_debt_s = _owed(self._bytes_debt_s - elapsed_s, nbytes, self.budget.bytes_per_s)
+        budget, messages_debt_s, bytes_debt_s = self.budget, self._messages_debt_s, self._bytes_debt_s
+        self._messages_debt_s = self._owed(messages_debt_s - elapsed_s, messages, budget.messages_per_s)
+        self._bytes_debt_s = self._owed(bytes_debt_s - elapsed_s, nbytes, budget.bytes_per_s)
 
     def load(self, messages: float, nbytes: float) -> float:
         """Return the part of the budget that one publisher has taken, in seconds."""
@@ -61,7 +69,6 @@ class RateBudget:
         by_bytes = nbytes / self.budget.bytes_per_s if self.budget.bytes_per_s else 0.0
         return max(by_messages, by_bytes)
 
-
-def _owed(debt_s: float, amount: float, per_s: float) -> float:
-    spent_s = amount / per_s if per_s else 0.0
-    return min(max(debt_s, -BURST_S) + spent_s, MAX_DEBT_S)
+    def _owed(self, debt_s: float, amount: float, per_s: float) -> float:
+        spent_s = amount / per_s if per_s else 0.0
+        return min(max(debt_s, -BURST_S) + spent_s, self._max_debt_s)

@@ -23,7 +23,8 @@ class IdleSessions:
     """Sweep that closes connections which have had nothing to do for a time.
 
     A connection has something to do while its client receives streams, takes requests, is present anywhere, or waits
-    for a reply; and when it has published since the last look. Signs of life do not count.
+    for a reply; when it has published since the last look; and while the gateway does not read what it sends. Signs of
+    life do not count.
 
     Args:
         pool: all connections.
@@ -68,6 +69,7 @@ class IdleSessions:
         return bool(
             session.state is State.GREETING
             or session.connection.closed
+            or session.connection.reading.held
             or session.buries
             or session.subscriptions
             or session.views

@@ -9,6 +9,7 @@ import pytest
 from gateway.connections.admission.settings import AdmissionSettings, ClientBudget
 from gateway.connections.rates import publish_rates
 from gateway.connections.rates.publish_rates import DEBT_INTERVAL_S, INTERVAL_S, PublishRates
+from gateway.connections.rates.rate_budget import MAX_DEBT_S
 from gateway.ids import StreamName
 from gateway.protocol.messages import ClientType, Hello, Kind
 from tests.connections.memory import Peer, World
@@ -17,9 +18,10 @@ from tests.connections.memory import Peer, World
 class Budgets:
     """Publish rates over a core in memory, whose sweeps come when the test says so."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, heartbeat_interval_s: float = 20.0, **settings: Any) -> None:
         self.world = World()
-        self.rates = PublishRates(self.world.core.pool, AdmissionSettings(**settings), self.world.clock)
+        admission = AdmissionSettings(**settings)
+        self.rates = PublishRates(self.world.core.pool, admission, self.world.clock, heartbeat_interval_s)
 
     def publisher(self, stream: str) -> Peer:
         return self.world.publisher(stream, kind=Kind.EVENT)
@@ -50,10 +52,25 @@ def test_a_publisher_above_the_budget_of_its_type_is_not_read_until_the_debt_is_
     budgets.sweep(0.2)
     assert is_read(publisher)
     assert budgets.rates.stats().held_publishers == 0
+    assert budgets.rates.sweep.pause_s() == DEBT_INTERVAL_S, "it could be far ahead again before the next look"
+    budgets.sweep(1.0)
     assert budgets.rates.sweep.pause_s() == INTERVAL_S
     stream = budgets.world.core.streams.get(StreamName("wf/a"))
     assert stream is not None
     assert stream.next_offset == 31
+
+
+@pytest.mark.parametrize(("heartbeat_interval_s", "longest_s"), [(20.0, MAX_DEBT_S), (1.0, 1.0)])
+def test_a_publisher_is_read_again_before_its_heartbeat_fails(heartbeat_interval_s: float, longest_s: float) -> None:
+    budgets = Budgets(heartbeat_interval_s, agent=ClientBudget(messages_per_s=1), each_workflow=PublishBudget(1.0))
+    publisher = budgets.publisher("wf/a")
+    for _ in range(50):
+        publisher.publish(0, b"x")
+    budgets.sweep()
+    assert budgets.rates.stats().types["agent"].debt_s == longest_s
+    assert budgets.rates.stats().workflows["wf"].debt_s == longest_s
+    budgets.sweep(longest_s)
+    assert is_read(publisher)
 
 
 def test_of_a_group_in_debt_those_that_publish_little_go_on() -> None:
@@ -63,6 +80,24 @@ def test_of_a_group_in_debt_those_that_publish_little_go_on() -> None:
     calm.publish(0, bytes(10))
     budgets.sweep()
     assert (is_read(busy), is_read(calm)) == (False, True)
+    calm.publish(0, bytes(10))
+    budgets.sweep()
+    assert (is_read(busy), is_read(calm)) == (False, True), "what the other one has published counts until it is paid"
+    assert busy.session in budgets.rates._types[ClientType.AGENT].loads
+    busy.drop()
+    budgets.sweep()
+    assert busy.session not in budgets.rates._types[ClientType.AGENT].loads
+
+
+def test_of_a_group_in_debt_whose_members_publish_alike_all_are_held() -> None:
+    """The sum of three times 0.1 divided by three is above 0.1."""
+    budgets = Budgets(agent=ClientBudget(messages_per_s=10))
+    publishers = [budgets.publisher(f"wf/{name}") for name in "abc"]
+    budgets.rates._types[ClientType.AGENT].budget.spend(20, 0, 1e-3)
+    for publisher in publishers:
+        publisher.publish(0, b"x")
+    budgets.sweep(1e-3)
+    assert [is_read(publisher) for publisher in publishers] == [False] * 3
 
 
 def test_a_workflow_above_its_budget_slows_down_its_own_publishers_only() -> None:

@@ -84,7 +84,11 @@ def attend(peer: Peer) -> None:
     peer.say(Attend(1, "wf", None, Watching.MEMBERS))
 
 
-@pytest.mark.parametrize("act", [subscribe, view, take_requests, join_group, ask, attend])
+def wait_to_be_read(peer: Peer) -> None:
+    peer.session.connection.reading.hold("a budget")
+
+
+@pytest.mark.parametrize("act", [subscribe, view, take_requests, join_group, ask, attend, wait_to_be_read])
 def test_one_that_has_something_to_do_stays(act: Callable[[Peer], None]) -> None:
     idle = Idle()
     peer, other = idle.world.peer("me"), idle.world.peer("other")
