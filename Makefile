@@ -69,7 +69,7 @@ scale: $(VENV)/test.stamp  ## 100,000 idle connections, as far as this machine a
 churn: $(VENV)/test.stamp  ## 10,000 connections, a fifth of which comes and goes each second: leaks, stale members; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.churn $(ARGS)
 
-overload: $(VENV)/test.stamp  ## twice the load that the gateway can carry: its memory, and control messages beside it
+overload: $(VENV)/test.stamp  ## twice the load that the gateway can carry: its memory, and control messages beside it; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.overload $(ARGS)
 
 diagrams: $(VENV)/test.stamp  ## draw the diagrams of the session's states in spec/protocol.md from the table in the code

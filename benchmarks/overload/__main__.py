@@ -5,13 +5,14 @@ Exit code 0: memory and control messages stayed within their bounds; 1: a bound 
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -93,9 +94,11 @@ def _stage(admin_port: int) -> str:
     return ""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and return the exit code."""
-    limited = "--unlimited" not in sys.argv
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
+    parser.add_argument("--unlimited", action="store_true", help="leave the limit of memory at its default")
+    limited = not parser.parse_args(arguments).unlimited
     load_plan = Load()
     allow_connections(1000)
     rows: list[tuple[str, ...]] = []

@@ -36,12 +36,12 @@ class Drain:
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send content-type: {JSON}")
         if not self._core.draining:
             self._core.on_drain()
-        return self._progress(HTTPStatus.ACCEPTED)
+        return self._progress(HTTPStatus.ACCEPTED, begun=True)
 
-    def _progress(self, status: HTTPStatus) -> JSONResponse:
+    def _progress(self, status: HTTPStatus, *, begun: bool = False) -> JSONResponse:
         core = self._core
         fields = {
-            "draining": core.draining,
+            "draining": begun or core.draining,
             "connections": len(core.pool),
             "untold": 0 if core.told is None else core.told.left,
             "left_s": None

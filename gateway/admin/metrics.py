@@ -197,7 +197,11 @@ def _links(links: Mapping[ClientType, LinkStats]) -> Iterator[Metric]:
         "Scores of the links of connections that lag, have lagged of late, or have reported; 1 is best.",
         labels=["client_type"],
     )
-    bottlenecks = Gauge("frys_bottlenecks", "The same connections.", labels=["client_type", "bottleneck"])
+    bottlenecks = Gauge(
+        "frys_bottlenecks",
+        "Connections of frys_link_score, by what holds up what is sent to them.",
+        labels=["client_type", "bottleneck"],
+    )
     for client_type, stats in links.items():
         for family, values in ((rtts, stats.rtt_s), (scores, stats.score)):
             family.add_metric([client_type.value], list(values.buckets.items()), values.total)

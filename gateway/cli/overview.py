@@ -113,28 +113,28 @@ def _condition(summary: Fields) -> tuple[str, str]:
 
 
 def _connections(summary: Fields) -> Text:
-    parts = {
-        "connections": _by_name(summary.fields("connections").numbers()),
-        "behind": _count(summary.number("lagging")),
-        "greeting": _count(summary.number("greeting")),
-    }
-    return _labelled(parts)
+    return _labelled({"connections": _by_name(summary.fields("connections").numbers())})
 
 
 def _work(summary: Fields) -> Text:
     consumers = summary.fields("consumers")
     waiting = [summary.number(name) for name in ("outbox_bytes", "transport_bytes")]
     known = [number for number in waiting if number is not None]
-    parts = {
+    always = {
+        "behind": _count(summary.number("lagging")),
         "waiting": _size(sum(known) if known else None),
+    }
+    parts = {
         "held acks": _count(summary.number("held_acks")),
         "pending": _count(consumers.number("pending")),
         "requests": _count(summary.number("requests")),
         "absent": _count(consumers.number("absent")),
         "superseded": _count(summary.number("superseded_connections")),
         "members": _count(summary.fields("presence").number("members")),
+        "greeting": _count(summary.number("greeting")),
     }
-    return _labelled(parts)
+    # All of them do not fit into 80 columns.
+    return _labelled(always | {name: count for name, count in parts.items() if count not in ("0", UNKNOWN)})
 
 
 def _by_name(numbers: dict[str, float]) -> str:

@@ -76,9 +76,13 @@ async def _print_frame(reader: AdminReader, console: Console, interval_s: float,
     Raises:
         CommandFailed: see :func:`~gateway.cli.reading.read_gateway`.
     """
-    before = await read_gateway(reader, order, LEAST_ROWS)
-    await asyncio.sleep(interval_s)
-    reading = await read_gateway(reader, order, LEAST_ROWS)
+    try:
+        before = await read_gateway(reader, order, LEAST_ROWS)
+        await asyncio.sleep(interval_s)
+        reading = await read_gateway(reader, order, LEAST_ROWS)
+    except CommandFailed as error:
+        hint = "does a gateway run there, and is this its admin port (--admin-port of frys serve)?"
+        raise CommandFailed(error.code, f"{error}: {hint}") from None
     console.print(Overview(reader.url, reading, before).fitted(PLAIN_LINES))
 
 

@@ -35,6 +35,9 @@ MAY_BE_ZERO: Final = frozenset(
 MAX_INTEGER: Final = 2**53 - 1
 """Highest integer that every JSON parser reads exactly."""
 
+MIN_MEMORY_LIMIT_BYTES: Final = 128 * 1024 * 1024
+"""Lowest limit of the resident memory: a process that does nothing has 70 MB, which is no overload then."""
+
 FRAME_ROOM_BYTES: Final = MAX_HEADERS_BYTES + 8192
 """Bytes of a frame beside the payload: the longest headers, descriptors and blocks."""
 
@@ -53,6 +56,10 @@ def check_settings(settings: Settings) -> None:
         if value < lowest:
             raise InvalidArgument(f"{key} is {value}: it takes {lowest} or more")
     _check_sizes(core.limits)
+    memory_limit_bytes = core.overload.memory_limit_bytes
+    if 0 < memory_limit_bytes < MIN_MEMORY_LIMIT_BYTES:
+        problem = f"overload.memory_limit_bytes is {memory_limit_bytes}: it takes {MIN_MEMORY_LIMIT_BYTES} or more"
+        raise InvalidArgument(f"{problem}, since the process itself needs some 70 MB, or 0 for a share of the machine")
     consumers = core.consumers
     if consumers.hold_bytes > consumers.limit_bytes:
         problem = f"consumers.hold_bytes is {consumers.hold_bytes}, above consumers.limit_bytes {consumers.limit_bytes}"

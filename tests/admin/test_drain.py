@@ -21,6 +21,7 @@ async def test_a_drain_stops_the_gateway_and_tells_its_progress(gateway: Gateway
         assert not wanted.is_set()
         answer = await http.post("/api/v1/drain", json={})
         assert (answer.status_code, wanted.is_set()) == (202, True)
+        assert answer.json() == before | {"draining": True}, "it begins in the next turn"
         gateway.core.go_away("stopping", 5.0)
         await subscriber.until(lambda reader: reader.leaving)
         progress = (await http.get("/api/v1/drain")).json()

@@ -99,7 +99,7 @@ def test_a_terminal_of_80_by_24_is_full_and_readable() -> None:
     assert lines[0].split() == ["frys", "top", URL, "frys", "0.1.0", "normal"]
     assert lines[1].startswith("connections 10,015 (9,000 agent, 3 admin_panel, 12 workflow, 1,000 extension)")
     assert lines[2].startswith("in 1,005 msg/s 20.0 kB/s  out 2,005 msg/s  streams 400 (400 state)")
-    assert lines[3].startswith("waiting 1.5 MB  held acks -  pending 17  requests -  absent 2")
+    assert lines[3].rstrip() == "behind 3  waiting 1.5 MB  pending 17  absent 2  greeting 1"
     heads = ["stream", "receiver that is behind", "worst link", "workflow", "adjustment"]
     assert [head for line in lines for head in heads if line.startswith(f"{head}  ")] == heads
     assert any(re.match("dashboard-0 .* 0.432 +12.30 ms +250.0 kB +-$", line) for line in lines)

@@ -88,8 +88,9 @@ def test_stdout_that_is_no_terminal_gets_one_frame(admin_url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--admin", "{closed}", "--once"], ExitCode.CANNOT_CONNECT, "Connection refused"),
+        (["--admin", "{closed}", "--once"], ExitCode.CANNOT_CONNECT, "Connection refused: does a gateway run there"),
         (["--admin", "{url}", "--once"], ExitCode.REFUSED, "/api/v1/summary: the answer is"),
+        (["--admin", "{url}", "--once"], ExitCode.REFUSED, "is this its admin port (--admin-port of frys serve)?"),
         (["--admin", "8766"], ExitCode.USAGE, "is not http://host:port"),
         (["--interval", "0.1"], ExitCode.USAGE, "0.1"),
         (["--sort", "size"], ExitCode.USAGE, "messages_per_s"),

@@ -51,6 +51,10 @@ def test_durable_streams_need_a_file() -> None:
         ("drain_deadline_s = 1e300", "drain_deadline_s is 1e+300: it takes 1000000000 at most"),
         ("[consumers]\nack_timeout_s = 1e12", "consumers.ack_timeout_s is 1000000000000.0: "),
         ("[consumers]\nlimit_bytes = 1000", "consumers.hold_bytes is 16777216, above consumers.limit_bytes 1000"),
+        (
+            "[overload]\nmemory_limit_bytes = 100_000_000",
+            "overload.memory_limit_bytes is 100000000: it takes 134217728 or more, since",
+        ),
         ("[delivery]\nurgent_limit_bytes = 1", "delivery.urgent_limit_bytes is 1: it takes 65536 or more"),
         (RULE + "ack_timeout_s = 1e-9", "ack_timeout_s of streams a/* is 1e-09: it takes 0.01 or more"),
         (

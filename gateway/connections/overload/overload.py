@@ -145,7 +145,7 @@ class Overload:
         self._transitions[stage] += 1
         self._stage, self._since_s, self._reason = stage, now_s, reason_of(self.pressure)
         level = logging.WARNING if stage > before else logging.INFO
-        logger.log(level, "overload: stage %s behind %s: %s", stage.label, before.label, self._reason)
+        logger.log(level, "overload: from stage %s to %s: %s", before.label, stage.label, self._reason)
 
     def snapshot(self) -> OverloadSnapshot:
         """Return the numbers for monitoring."""

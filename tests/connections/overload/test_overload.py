@@ -49,8 +49,8 @@ def test_the_stage_follows_the_measurements_and_says_why(caplog: pytest.LogCaptu
     assert dict(found.transitions) == {stage: int(stage >= Stage.REFUSE_DASHBOARDS) for stage in Stage}
     assert found.seconds[Stage.SHED] == pytest.approx(FALL_S)
     assert [record.getMessage() for record in caplog.records] == [
-        "overload: stage shed behind normal: 95 MB of memory are resident, and the limit is 100 MB",
-        "overload: stage refuse_dashboards behind shed: the event loop lags by 40 ms",
+        "overload: from stage normal to shed: 95 MB of memory are resident, and the limit is 100 MB",
+        "overload: from stage shed to refuse_dashboards: the event loop lags by 40 ms",
     ]
 
 

@@ -62,7 +62,8 @@ def test_a_publisher_above_the_budget_of_its_type_is_not_read_until_the_debt_is_
 
 @pytest.mark.parametrize(("heartbeat_interval_s", "longest_s"), [(20.0, MAX_DEBT_S), (1.0, 1.0)])
 def test_a_publisher_is_read_again_before_its_heartbeat_fails(heartbeat_interval_s: float, longest_s: float) -> None:
-    budgets = Budgets(heartbeat_interval_s, agent=ClientBudget(messages_per_s=1), each_workflow=PublishBudget(1.0))
+    budget = ClientBudget(messages_per_s=1)
+    budgets = Budgets(heartbeat_interval_s, agent=budget, each_workflow=budget)
     publisher = budgets.publisher("wf/a")
     for _ in range(50):
         publisher.publish(0, b"x")
