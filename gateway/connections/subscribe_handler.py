@@ -115,7 +115,8 @@ class SubscribeHandler:
         else:
             self._release(session, before)
             del session.bindings[request.alias]  # so that the aliases stand in the order in which they were bound
-        binding = session.bindings[request.alias] = AliasBinding(request.alias, request.stream, session.peer.id)
+        binding = AliasBinding(request.alias, request.stream, session.peer.id)
+        session.add_binding(binding)
         try:
             self._lead(session, request, binding)
         except RequestRefused as refusal:
@@ -147,7 +148,7 @@ class SubscribeHandler:
                 problem = f"{request.pattern} cannot be observed: each request goes to one receiver, who owes a reply"
                 raise RequestRefused(Code.INVALID_REQUEST, problem)
             self._open_inbox(session, request)
-            session.subscriptions[request.subscription] = pattern
+            session.add_subscription(request.subscription, pattern)
             session.connection.send(Subscribed(request.request, request.subscription))
             return
         if request.observe and request.credits is not None and session.connection.gates is None:
@@ -172,7 +173,7 @@ class SubscribeHandler:
             self._hub.subscribe(session, request.subscription, pattern, options, credit, observe=observe, answer=answer)
         else:
             if credit is not None:
-                session.credits[request.subscription] = credit
+                session.add_credit(request.subscription, credit)
             wanted = ViewSubscription(pattern, view)
             self._hub.views.subscribe(session, request.subscription, wanted, options, answer)
         self._enter_workflow(session, request.pattern)

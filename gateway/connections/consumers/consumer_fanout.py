@@ -171,7 +171,7 @@ class ConsumerFanout:
         connections = self._connections.setdefault(client_id, {})
         known = connection in connections
         connections[connection] = credits
-        connection.memberships[self.source] = consumer
+        connection.enter(self.source, consumer)
         if not known:
             before = consumer.connection
             if before is not None and before.outbox is not None:

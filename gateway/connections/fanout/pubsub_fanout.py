@@ -195,7 +195,7 @@ class PubSubFanout:
         delivery = self._classes[key]
         if self.source not in connection.memberships:
             delivery.join(connection)
-            connection.memberships[self.source] = delivery
+            connection.enter(self.source, delivery)
         if delivery.versions is None:
             kept = self.delivered if unkept is None else offsets_of(unkept)[0]
             if start.offset < kept:

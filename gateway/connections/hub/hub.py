@@ -198,11 +198,11 @@ class Hub:
             answer: sends SUBSCRIBED; called when no message that comes afterwards is missed.
         """
         self._new.note(session)
-        session.subscriptions[subscription] = pattern
+        session.add_subscription(subscription, pattern)
         if observe:
             session.observing |= {subscription}
         if credit is not None or not observe:
-            session.credits[subscription] = credit or CreditWindow.window()
+            session.add_credit(subscription, credit or CreditWindow.window())
         subscriptions = [(subscription, pattern)]
 
         def note(stream: Stream) -> Sequence[Join]:

@@ -124,7 +124,7 @@ class Views:
             answer: sends SUBSCRIBED.
         """
         self.new.note(session)
-        session.views[subscription] = wanted
+        session.add_view(subscription, wanted)
         pattern = wanted.pattern
 
         def note(stream: Stream) -> Sequence[Join]:

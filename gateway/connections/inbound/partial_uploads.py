@@ -88,7 +88,7 @@ class PartialUploads:
 
     def add(self, session: Session, upload: Upload) -> None:
         """Add an upload that a session has begun."""
-        session.transfers[upload.transfer] = upload
+        session.add_transfer(upload)
         self.touch(upload)
         self._all[upload] = None
         client_id = upload.client_id
@@ -119,7 +119,7 @@ class PartialUploads:
             return None
         self._check_transfer(session, head.plan)
         upload.session, upload.transfer = session, head.plan.transfer
-        session.transfers[upload.transfer] = upload
+        session.add_transfer(upload)
         self.touch(upload)
         return upload
 

@@ -16,6 +16,7 @@ from gateway.connections.outbound.credited_outbox import CreditedOutbox
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import Format, framed
 from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWriter
+from gateway.connections.outbound.no_entries import NO_ENTRIES, with_entry
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.peer import Peer
@@ -106,7 +107,7 @@ class Connection(FrameWriter):
         self._slices = slices
         self.codecs: frozenset[str] = frozenset()
         self.max_message_bytes = 0
-        self.memberships: dict[Source, Membership] = {}
+        self.memberships: dict[Source, Membership] = NO_ENTRIES
         self.outbox: Outbox | None = None
         self.lagging = False
         self.gates: CreditGates | None = None
@@ -293,6 +294,10 @@ class Connection(FrameWriter):
             self.announcements.resume()
         if self.lagging:
             self._slices.begin(self._drain_on)
+
+    def enter(self, source: Source, membership: Membership) -> None:
+        """Note the delivery class or the consumer that serves a source from now on."""
+        self.memberships = with_entry(self.memberships, source, membership)
 
     def leave(self, source: Source) -> None:
         """Note that the client does not receive a source any more; what waits is dropped, unless it is under way."""

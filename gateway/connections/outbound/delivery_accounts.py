@@ -10,6 +10,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from gateway.connections.outbound.no_entries import NO_ENTRIES, with_entry
 from gateway.connections.slices import let_go
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.account import StreamAccount, first_wanted
@@ -30,9 +31,6 @@ class SubscribeOptions(NamedTuple):
 
 NO_OPTIONS = SubscribeOptions()
 """Start at the position that the kind of the stream gives a late joiner."""
-
-_NO_COUNTS: Final[dict[str, Counts]] = {}
-"""Counts that most subscriptions carry on; nothing is added to it."""
 
 MAX_ENDED: Final = 1024
 """Streams that have ended whose counts a subscription remembers."""
@@ -109,14 +107,14 @@ class DeliveryAccounts:
         """Messages that the library of the client has conflated, as it has reported."""
         self.newcomers: list[int] | None = None
         """Ids of the streams whose accounts are opened from now on; ``None``: nobody wants to know."""
-        self._accounts: dict[int, dict[int, tuple[Stream, StreamAccount]]] = {}
-        self._carried: dict[int, dict[str, Counts]] = {}
+        self._accounts: dict[int, dict[int, tuple[Stream, StreamAccount]]] = NO_ENTRIES
+        self._carried: dict[int, dict[str, Counts]] = NO_ENTRIES
         """Counts of earlier connections, of streams without an account here, by the subscriptions that there are."""
-        self._ended: dict[int, dict[str, Counts]] = {}
+        self._ended: dict[int, dict[str, Counts]] = NO_ENTRIES
         """Counts of streams that have ended."""
         self._kept = 0
         """Number of both kinds of counts. Past the bounds of all of them further ones are forgotten."""
-        self._untold: dict[int, tuple[int, ...]] = {}
+        self._untold: dict[int, tuple[int, ...]] = NO_ENTRIES
         """Subscriptions that are to be told the ends that wait in the outbox, by the ids of the streams."""
 
     def carry(self, subscription: int, counts: Mapping[str, Counts]) -> None:
@@ -129,8 +127,8 @@ class DeliveryAccounts:
         room = self._all.room_to_keep(self._kept) if counts else 0
         if not isinstance(counts, dict) or len(counts) > room:
             counts = dict(islice(counts.items(), room))
-        self._carried[subscription] = counts or _NO_COUNTS
-        self._keep(len(self._carried[subscription]))
+        self._carried = with_entry(self._carried, subscription, counts or NO_ENTRIES)
+        self._keep(len(counts))
 
     def open(self, stream: Stream, subscription: int, options: SubscribeOptions, first: int) -> None:
         """Open the account of a stream for a subscription, before its first message on this connection.
@@ -143,7 +141,10 @@ class DeliveryAccounts:
         """
         account = StreamAccount(stream.kind, self._take_kept(subscription, stream.name))
         account.start(stream.epoch, first_wanted(options.since, stream.name, stream.epoch), first)
-        accounts = self._accounts.setdefault(stream.id, {})
+        accounts = self._accounts.get(stream.id)
+        if accounts is None:
+            accounts = {}
+            self._accounts = with_entry(self._accounts, stream.id, accounts)
         self._count(subscription not in accounts)
         accounts[subscription] = (stream, account)
         if self.newcomers is not None:
@@ -155,7 +156,7 @@ class DeliveryAccounts:
         Returns:
             These counts, for the caller to free: very many take long.
         """
-        closed = [kept.pop(subscription, _NO_COUNTS) for kept in (self._carried, self._ended)]
+        closed = [kept.pop(subscription, NO_ENTRIES) for kept in (self._carried, self._ended)]
         for counts in closed:
             self._keep(-len(counts))
         return closed
@@ -179,11 +180,14 @@ class DeliveryAccounts:
         accounts = self._accounts.pop(stream, {})
         self._count(-len(accounts))
         if waits:
-            self._untold[stream] = tuple(accounts)
+            self._untold = with_entry(self._untold, stream, tuple(accounts))
         for subscription, (source, account) in accounts.items():
             if subscription not in self._carried:
                 continue  # it has ended as well
-            ended = self._ended.setdefault(subscription, {})
+            ended = self._ended.get(subscription)
+            if ended is None:
+                ended = {}
+                self._ended = with_entry(self._ended, subscription, ended)
             is_new = source.name not in ended
             if is_new and (len(ended) >= MAX_ENDED or not self._all.room_to_keep(self._kept)):
                 continue
@@ -246,7 +250,7 @@ class DeliveryAccounts:
     def _take_kept(self, subscription: int, name: str) -> Counts | None:
         """Return the counts of a stream that has had no account, which are not kept any more."""
         for kept in (self._carried, self._ended):
-            counts = kept.get(subscription, _NO_COUNTS).pop(name, None)
+            counts: Counts | None = kept.get(subscription, NO_ENTRIES).pop(name, None)
             if counts is not None:
                 self._keep(-1)
                 return counts

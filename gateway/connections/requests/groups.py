@@ -7,6 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.outbound.no_entries import with_entry
 from gateway.connections.sessions.outstanding_requests import REQUEST_BYTES, ConnectionRequests
 from gateway.ids import PeerId
 
@@ -37,7 +38,7 @@ class Groups:
     def join(self, address: str, member: Member) -> None:
         """Add a member to the group ``group:<name>``."""
         self._members.setdefault(address, {})[member.requests.connection.peer.id] = member
-        member.requests.groups[address] = None
+        member.requests.groups = with_entry(member.requests.groups, address, None)
 
     def leave(self, address: str, requests: ConnectionRequests) -> None:
         """Remove a member."""

@@ -7,6 +7,7 @@ from functools import partial
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.outbound.inbox_source import InboxSource
+from gateway.connections.outbound.no_entries import with_entry
 from gateway.connections.sessions.outstanding_requests import ConnectionRequests
 from gateway.errors import RequestRefused
 from gateway.protocol.names import inbox_of
@@ -53,7 +54,8 @@ def close_unused(requests: ConnectionRequests) -> None:
 
 
 def _open(fanouts: FanoutRegistry, requests: ConnectionRequests, source: InboxSource) -> PubSubFanout:
-    mailbox = requests.mailboxes[source.name] = fanouts.new_pubsub(source)
+    mailbox = fanouts.new_pubsub(source)
+    requests.mailboxes = with_entry(requests.mailboxes, source.name, mailbox)
     mailbox.join(requests.connection, mailbox.start(requests.connection, None))
     return mailbox
 

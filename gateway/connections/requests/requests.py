@@ -8,6 +8,7 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.payload import check_payload, frame_as_run
+from gateway.connections.outbound.no_entries import NO_ENTRIES
 from gateway.connections.ports import Clock
 from gateway.connections.requests.failover import Failover
 from gateway.connections.requests.groups import Groups, Member
@@ -166,7 +167,7 @@ class Requests:
         self._failover.lost(requests)
         for request in list(requests.asked.values()):
             self._failover.call_off(request, Code.PEER_GONE)
-        mailboxes, requests.mailboxes = requests.mailboxes, {}
+        mailboxes, requests.mailboxes = requests.mailboxes, NO_ENTRIES
         for mailbox in mailboxes.values():
             mailbox.leave(session.connection)
 

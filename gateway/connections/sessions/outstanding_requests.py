@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.no_entries import NO_ENTRIES, with_entry
 from gateway.connections.sessions.deadlines import Deadlines
 from gateway.connections.sessions.exchange import Exchange
 from gateway.connections.sessions.send_in_order import send_in_order
@@ -59,15 +60,15 @@ class ConnectionRequests:
     """Requests that one connection has asked, and requests that it must reply to."""
 
     connection: Connection
-    asked: dict[int, OutstandingRequest] = field(default_factory=dict)
+    asked: dict[int, OutstandingRequest] = field(default=NO_ENTRIES)
     """Requests of the connection that wait for a reply, by correlation."""
-    owed: dict[tuple[int, int], OutstandingRequest] = field(default_factory=dict)
+    owed: dict[tuple[int, int], OutstandingRequest] = field(default=NO_ENTRIES)
     """Requests that the connection must reply to, in the order of their arrival, by (asker's peer, correlation)."""
-    released: dict[tuple[int, int], None] = field(default_factory=dict)
+    released: dict[tuple[int, int], None] = field(default=NO_ENTRIES)
     """Requests that were withdrawn from the connection; its replies to them are dropped."""
-    groups: dict[str, None] = field(default_factory=dict)
-    """Addresses of the groups that the connection is a member of. Empty, a dict takes 64 bytes and a set 216."""
-    mailboxes: dict[str, PubSubFanout] = field(default_factory=dict)
+    groups: dict[str, None] = field(default=NO_ENTRIES)
+    """Addresses of the groups that the connection is a member of."""
+    mailboxes: dict[str, PubSubFanout] = field(default=NO_ENTRIES)
     """Fan-outs of requests and replies to the connection, by address: its own inbox, and one for each of its groups."""
     turns: Turns | None = None
     """Fair turns of those who send requests and replies to the connection; ``None``: its queue was not full lately."""
@@ -84,7 +85,7 @@ class ConnectionRequests:
 
     def mark_withdrawn(self, key: tuple[int, int]) -> None:
         """Record that a request was withdrawn from the connection: its replies to the request are dropped."""
-        self.released[key] = None
+        self.released = with_entry(self.released, key, None)
         if len(self.released) > MAX_RELEASED:
             del self.released[next(iter(self.released))]
 
@@ -181,9 +182,10 @@ class OutstandingRequests:
 
     def add(self, request: OutstandingRequest) -> None:
         """Add a request that is on its way to its replier."""
-        request.asker.asked[request.correlation] = request
+        asker = request.asker
+        asker.asked = with_entry(asker.asked, request.correlation, request)
         if request.kept is not None:
-            request.asker.kept_bytes += request.size
+            asker.kept_bytes += request.size
             self.kept_bytes += request.size
             if request.size > self.settings.kept_bytes:
                 self._oversized_bytes = request.size
@@ -216,8 +218,9 @@ class OutstandingRequests:
 
     def _owe(self, request: OutstandingRequest) -> None:
         replier = request.replier
-        replier.released.pop(request.key, None)
-        replier.owed[request.key] = request
+        if replier.released:
+            replier.released.pop(request.key, None)
+        replier.owed = with_entry(replier.owed, request.key, request)
         replier.load_bytes += REQUEST_BYTES + request.size
         self.owing[replier] = None
 

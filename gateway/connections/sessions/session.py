@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from gateway.connections.fanout.fanout import ChunkSink, Fanout
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
+from gateway.connections.outbound.no_entries import NO_ENTRIES, with_entry
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Grant
 from gateway.connections.sessions.backlog import Backlog
@@ -187,18 +188,18 @@ class Session:
     """Number of times by which the time between two pings of the heartbeat has been doubled."""
     asked_tick: int = field(default=NEVER, init=False)
     """Tick of the heartbeat at which it has pinged last."""
-    bindings: dict[int, AliasBinding] = field(default_factory=dict, init=False)
+    bindings: dict[int, AliasBinding] = field(default=NO_ENTRIES, init=False)
     """Bindings of the client's aliases, by alias."""
-    subscriptions: dict[int, Pattern] = field(default_factory=dict, init=False)
+    subscriptions: dict[int, Pattern] = field(default=NO_ENTRIES, init=False)
     """Patterns of subscriptions without a view, by the client's number."""
-    credits: dict[int, CreditWindow] = field(default_factory=dict, init=False)
+    credits: dict[int, CreditWindow] = field(default=NO_ENTRIES, init=False)
     """Credit of the subscriptions that take messages of acknowledged streams to work on them, and of all others that
     name credits, by the client's number."""
     observing: frozenset[int] = field(default=frozenset(), init=False)
     """Numbers of those that observe: they take acknowledged streams without acknowledging."""
-    views: dict[int, ViewSubscription] = field(default_factory=dict, init=False)
+    views: dict[int, ViewSubscription] = field(default=NO_ENTRIES, init=False)
     """Subscriptions with a view, by the client's number."""
-    transfers: dict[int, Upload] = field(default_factory=dict, init=False)
+    transfers: dict[int, Upload] = field(default=NO_ENTRIES, init=False)
     """Large messages on their way in, by the client's number."""
     requests: ConnectionRequests = field(init=False)
     """Requests that the client has asked, and requests that it must reply to."""
@@ -210,6 +211,26 @@ class Session:
     def introduce(self, peer: Peer) -> None:
         """Set the identity of the client, from its HELLO."""
         self.peer = self.connection.peer = peer
+
+    def add_binding(self, binding: AliasBinding) -> None:
+        """Enter the binding of an alias that has none."""
+        self.bindings = with_entry(self.bindings, binding.alias, binding)
+
+    def add_subscription(self, number: int, pattern: Pattern) -> None:
+        """Enter a subscription without a view."""
+        self.subscriptions = with_entry(self.subscriptions, number, pattern)
+
+    def add_view(self, number: int, wanted: ViewSubscription) -> None:
+        """Enter a subscription with a view."""
+        self.views = with_entry(self.views, number, wanted)
+
+    def add_credit(self, number: int, credit: CreditWindow) -> None:
+        """Enter the credit of a subscription."""
+        self.credits = with_entry(self.credits, number, credit)
+
+    def add_transfer(self, upload: Upload) -> None:
+        """Enter a large message that begins, or goes on, on this connection."""
+        self.transfers = with_entry(self.transfers, upload.transfer, upload)
 
     @property
     def backlog(self) -> Backlog:

@@ -54,7 +54,7 @@ class Room:
     def member(self) -> Peer:
         peer = self.world.peer(f"member-{len(self.world.core.pool)}")
         self.delivery.join(peer.session.connection)
-        peer.session.connection.memberships[SOURCE] = self.delivery
+        peer.session.connection.enter(SOURCE, self.delivery)
         return peer
 
 
@@ -273,7 +273,7 @@ def test_a_class_is_full_while_a_member_that_lags_has_no_room_for_messages_that_
     slow, fast = world.peer("slow"), world.peer("fast")
     for peer in (slow, fast):
         delivery.join(connection_of(peer))
-        connection_of(peer).memberships[source] = delivery
+        connection_of(peer).enter(source, delivery)
     slow.transport.fill_up()
     full = [delivery.queue_full]
     for offset in range(4):

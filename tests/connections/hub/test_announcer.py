@@ -46,7 +46,8 @@ def test_one_announcement_serves_all_subscriptions_that_match(kind: Kind, since:
     world, announcer, stream = world_of(kind)
     peer = world.peer()
     subscriptions = [(number, compile_pattern("wf/*")) for number in (1, 2)]
-    peer.session.subscriptions.update(subscriptions)
+    for number, pattern in subscriptions:
+        peer.session.add_subscription(number, pattern)
     (join,) = announcer.note(peer.session, subscriptions, stream, NO_OPTIONS)
     assert not announced(peer)
     join.finish()
@@ -61,7 +62,7 @@ def test_the_start_is_that_of_the_note() -> None:
     world, announcer, stream = world_of(Kind.EVENT)
     peer, publisher = world.peer(), world.peer("other")
     pattern = compile_pattern("wf/*")
-    peer.session.subscriptions[1] = pattern
+    peer.session.add_subscription(1, pattern)
     # An offset that was never assigned when it was named.
     (join,) = announcer.note(peer.session, [(1, pattern)], stream, SubscribeOptions(since=3))
     publisher.open(0, "wf/a")
@@ -80,7 +81,8 @@ def test_who_observes_and_works_gets_an_announcement_for_each() -> None:
     peer = world.peer()
     pattern = compile_pattern("wf/*")
     session = peer.session
-    session.subscriptions.update({1: pattern, 2: pattern})
+    session.add_subscription(1, pattern)
+    session.add_subscription(2, pattern)
     session.observing = frozenset({1})
     for join in announcer.note(session, [(1, pattern), (2, pattern)], stream, NO_OPTIONS):
         join.finish()
@@ -95,7 +97,7 @@ def test_a_subscription_that_has_ended_gets_nothing(kind: Kind) -> None:
     peer = world.peer()
     pattern = compile_pattern("wf/*")
     joins = announcer.note(peer.session, [(1, pattern)], stream, NO_OPTIONS)
-    peer.session.subscriptions[1] = compile_pattern("wf/*")
+    peer.session.add_subscription(1, compile_pattern("wf/*"))
     for join in joins:
         join.finish()
     assert not announced(peer)
@@ -105,7 +107,7 @@ def test_a_stream_that_has_ended_is_not_announced() -> None:
     world, announcer, stream = world_of(Kind.STATE)
     peer = world.peer()
     pattern = compile_pattern("wf/*")
-    peer.session.subscriptions[1] = pattern
+    peer.session.add_subscription(1, pattern)
     joins = announcer.note(peer.session, [(1, pattern)], stream, NO_OPTIONS)
     world.core.hub.end(stream, EndReason.DELETED)
     for join in joins:

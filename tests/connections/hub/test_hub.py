@@ -209,8 +209,8 @@ def test_observers_are_told_of_subscriptions_as_they_begin_and_end() -> None:
 
 def test_inboxes_are_not_observed() -> None:
     hub, recorder, session = observed_hub()
-    session.subscriptions[1] = compile_pattern("agent:worker")
-    session.subscriptions[2] = compile_pattern("group:workers")
+    session.add_subscription(1, compile_pattern("agent:worker"))
+    session.add_subscription(2, compile_pattern("group:workers"))
     hub.unsubscribe(session, 1)
     hub.lose(session)
     hub.drop(session)
