@@ -52,6 +52,7 @@ from gateway.protocol.names import compile_pattern
 from gateway.protocol.negotiation import PATCH
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Credit, Done, End, InProgress, Pong
+from gateway.protocol.state import State
 from gateway.protocol.tensors import TensorSpec, payload_buffers, spec_of
 from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
 from gateway.protocol.views import View
@@ -513,6 +514,8 @@ class World:
         peer = Peer(self, name, codecs, instance, generation, transport, credits=credits)
         self._peers.append(peer)
         peer.hello()
+        while peer.session.state is State.GREETING and peer.close_code() is None:
+            self.clock.turn()  # this one has answered as many as it may
         peer.forget()
         return peer
 

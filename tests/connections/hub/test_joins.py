@@ -528,10 +528,11 @@ def test_an_observed_stream_that_ends_before_its_turn_is_not_announced() -> None
     world, _ = world_of(Kind.COLLABORATION)
     name = StreamName(f"wf/{MANY - 1}")
     late = world.peer("late")
+    observers = [world.peer(f"observer-{number}") for number in range(20)]
     late.subscribe("wf/*", observe=True)
     turn_until_subscribed(world, late)
-    for number in range(20):
-        world.peer(f"observer-{number}").subscribe(name, observe=True)
+    for observer in observers:
+        observer.subscribe(name, observe=True)
     stream = world.core.streams.get(name)
     assert stream is not None
     world.core.hub.end(stream, EndReason.DELETED)
