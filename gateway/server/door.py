@@ -69,9 +69,12 @@ class Door:
             return http_answer(status, f"the head exceeds {MAX_HEAD_BYTES} bytes\n")
         if head.is_of_other_method:
             return http_answer(HTTPStatus.METHOD_NOT_ALLOWED, NO_WEBSOCKET)
-        decision = self._admission.decide(head.client_type, _host_of(address), self._clock.monotonic_s())
+        # The one that the socket counts for: a socket that has been closed meanwhile has none any more.
+        counted = self._addresses.get(websocket)
+        host = _host_of(address) if counted is None else counted
+        decision = self._admission.decide(head.client_type, host, self._clock.monotonic_s())
         if not isinstance(decision, RetryAfter):
-            if websocket in self._addresses:
+            if counted is not None:
                 self._admitted.add(websocket)
             return None
         status = _STATUS.get(decision.reason, HTTPStatus.SERVICE_UNAVAILABLE)

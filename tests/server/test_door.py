@@ -94,6 +94,19 @@ def test_sockets_are_counted_until_they_are_gone() -> None:
     assert entrance.refusal(second, head(), ADDRESS) is None
 
 
+def test_a_socket_counts_for_its_address_also_once_it_has_none_any_more() -> None:
+    entrance, _ = door(address_connections=2)
+    one, other, late = object(), object(), object()
+    for each in (one, other):
+        assert entrance.enters(each, ADDRESS)
+    assert entrance.refusal(one, head(), ADDRESS) is None
+    assert entrance.refusal(other, head(), "") is None
+    assert entrance.enters(late, ADDRESS)
+    assert fields_of(entrance.refusal(late, head(), ADDRESS))[0] == 429
+    entrance.left(other)
+    assert entrance.refusal(late, head(), ADDRESS) is None
+
+
 def test_without_a_bound_no_address_is_kept() -> None:
     entrance, admission = door()
     assert {entrance.enters(object(), ADDRESS) for _ in range(100)} == {True}
