@@ -46,6 +46,8 @@ MAX_TICKS_A_SWEEP: Final = 5
 nobody meanwhile."""
 LOOKS_A_STEP: Final = 32
 """Looks after which the loop has a chance: half a millisecond if all of them ping."""
+CLOSED_COST: Final = 8
+"""Looks that take as long as closing a connection."""
 
 _PAYLOAD = struct.Struct("!q")
 
@@ -97,6 +99,8 @@ class Heartbeat:
         self.tick = 0
         self._pings = self._silent = self._deaf_ones = 0
         self._swept_s = clock.monotonic_s()
+        self._swept_ns = self._woken_ns = clock.time_ns()
+        """Times of the last sweep, and of the last one that came very late."""
         self._due_s = 0.0
         """Time that has passed and is not of a tick yet."""
 
@@ -121,6 +125,9 @@ class Heartbeat:
         now_s = self._clock.monotonic_s()
         self._due_s += min(now_s - self._swept_s, MAX_TICKS_A_SWEEP * self.tick_s)
         self._swept_s = now_s
+        if self._is_held_up(now_ns := self._clock.time_ns()):
+            self._woken_ns = now_ns
+        self._swept_ns = now_ns
         looks = 0
         while self._due_s >= self.tick_s:
             self._due_s -= self.tick_s
@@ -136,8 +143,10 @@ class Heartbeat:
                         # One connection must not cost the others their look, nor its own next one.
                         logger.exception("the look at %s failed", session.peer.client_id or "a new client")
                         self._wheel.add(peer, 1, self._longest_look)
+                    looks += CLOSED_COST * session.connection.closed
                 looks += 1
-                if looks % LOOKS_A_STEP == 0:
+                if looks >= LOOKS_A_STEP:
+                    looks = 0
                     yield
 
     def answered(self, session: Session, payload: bytes) -> None:
@@ -145,23 +154,30 @@ class Heartbeat:
 
         The round trip is the time from writing the ping to handling its answer. It contains what the systems of both
         sides have queued, and delays of the gateway's own loop. A ping that had bytes of the gateway's own in front of
-        it measures none.
+        it measures none, nor does one during which the gateway was held up, or its machine suspended.
         """
         asked_ns = session.asked_ns
         if not asked_ns or payload != _PAYLOAD.pack(asked_ns):
             return
         session.asked_ns = 0
-        if asked_ns > 0:
+        now_ns = self._clock.time_ns()
+        if asked_ns > self._woken_ns and not self._is_held_up(now_ns):
             connection = session.connection
-            round_trip_ns = self._clock.time_ns() - asked_ns
+            round_trip_ns = now_ns - asked_ns
             session.calm = calm_after(session.calm, round_trip_ns / 1e9, connection.round_trip)
             connection.sample_round_trip(round_trip_ns)
+
+    def _is_held_up(self, now_ns: int) -> bool:
+        """Return whether the next sweep is very late."""
+        return now_ns - self._swept_ns > MAX_TICKS_A_SWEEP * self.tick_s * 1e9
 
     def _look(self, session: Session) -> None:
         """Look at a connection: close it, ask it, or leave it alone, and look again later."""
         tick = self.tick
         if session.state is State.GREETING:
             left = self._greeting - (tick - session.alive_tick)
+            if left <= 0 and session.pending is not None:
+                left = 1  # its HELLO has come, and waits for its turn
             if left <= 0:
                 session.fail(ProtocolViolation(Code.HANDSHAKE_TIMEOUT, "no HELLO in time"))
             else:

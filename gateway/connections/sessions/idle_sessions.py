@@ -15,6 +15,8 @@ from gateway.protocol.state import State
 SWEEPS_PER_TIMEOUT: Final = 4
 LOOKED_AT_TOGETHER: Final = 512
 """Connections that are looked at between two chances for the loop."""
+CLOSED_COST: Final = 64
+"""Looks that take as long as closing a connection."""
 _NO_SWEEP_S: Final = 60.0
 """Pause where there is nothing to do."""
 
@@ -51,7 +53,9 @@ class IdleSessions:
             return
         before, self._idle = self._idle, {}
         now_s = self._clock.monotonic_s()
-        for number, session in enumerate(self._pool, start=1):
+        looked_at = 0
+        for session in self._pool:
+            looked_at += 1
             if not self._is_busy(session):
                 sent = sum([binding.next_sequence for binding in session.bindings.values()])
                 sent_before, since_s = before.get(session, (sent, now_s))
@@ -61,7 +65,9 @@ class IdleSessions:
                     self._idle[session] = sent, since_s
                 else:
                     self._close(session)
-            if not number % LOOKED_AT_TOGETHER:
+                    looked_at += CLOSED_COST
+            if looked_at >= LOOKED_AT_TOGETHER:
+                looked_at = 0
                 yield
 
     def _is_busy(self, session: Session) -> bool:

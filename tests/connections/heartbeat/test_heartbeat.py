@@ -9,7 +9,13 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.connections.heartbeat.heartbeat import MAX_TICKS_A_SWEEP, PATIENCE, Heartbeat
+from gateway.connections.heartbeat.heartbeat import (
+    CLOSED_COST,
+    LOOKS_A_STEP,
+    MAX_TICKS_A_SWEEP,
+    PATIENCE,
+    Heartbeat,
+)
 from gateway.connections.heartbeat.pace import HeartbeatSettings
 from gateway.connections.heartbeat.stats import HeartbeatStats
 from gateway.errors import Code
@@ -284,6 +290,59 @@ def test_time_in_which_the_gateway_was_held_up_does_not_count(held_up_s: float) 
     hall.tick()
     assert peer.close_code() is None
     assert hall.pass_time(60.0, lambda: peer.close_code() is not None) >= 20.0
+
+
+@pytest.mark.parametrize("swept_before", [False, True])
+def test_a_ping_during_which_the_gateway_was_held_up_measures_nothing(*, swept_before: bool) -> None:
+    hall = Hall()
+    peer = hall.peer()
+    hall.pass_time(6.0)
+    hall.world.clock.advance(600.0)
+    if swept_before:
+        for _ in hall.heartbeat.sweep():
+            pass
+    (payload,) = peer.transport.pings
+    hall.heartbeat.answered(peer.session, payload)
+    assert smoothed_s(peer) is None
+    peer.transport.pings.clear()
+    hall.answering.append(peer)
+    hall.pass_time(60.0)
+    assert smoothed_s(peer) == pytest.approx(hall.round_trip_s, rel=0.01)
+
+
+def test_a_client_whose_hello_waits_for_its_turn_is_not_late() -> None:
+    hall = Hall()
+    stranger = hall.world.stranger()
+    hall.enter(stranger)
+    waits = True
+    stranger.session.backlog.add(lambda: waits)
+    hall.world.take_one_step_a_turn()
+    for _ in range(200):
+        hall.world.clock.turn()
+        hall.world.clock.advance(hall.heartbeat.tick_s)
+        for _ in hall.heartbeat.sweep():
+            pass
+    assert stranger.close_code() is None
+    waits = False
+    hall.world.clock.look_s = 0.0
+    hall.world.turn()
+    hall.pass_time(1.0)
+    assert stranger.close_code() == Code.HANDSHAKE_TIMEOUT
+
+
+def test_few_connections_are_closed_in_one_turn() -> None:
+    hall = Hall(connections=1000)
+    for _ in range(1000):
+        hall.peer()
+    most = 0
+    while len(hall.world.core.pool):
+        hall.world.clock.advance(hall.heartbeat.tick_s)
+        before = len(hall.world.core.pool)
+        for _ in hall.heartbeat.sweep():
+            most = max(most, before - len(hall.world.core.pool))
+            before = len(hall.world.core.pool)
+        most = max(most, before - len(hall.world.core.pool))
+    assert 1 < most <= LOOKS_A_STEP // CLOSED_COST
 
 
 def test_a_sweep_that_comes_late_looks_at_few_connections() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
-from gateway.connections.sessions.idle_sessions import IdleSessions
+from gateway.connections.sessions.idle_sessions import CLOSED_COST, LOOKED_AT_TOGETHER, IdleSessions
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
 from gateway.protocol.presence import Attend, Watching
@@ -103,6 +104,17 @@ def test_one_that_has_not_said_hello_is_left_to_the_heartbeat() -> None:
     stranger = idle.world.stranger()
     idle.pass_by(3 * TIMEOUT_S)
     assert stranger.close_code() is None
+
+
+def test_few_are_closed_in_one_turn() -> None:
+    idle = Idle()
+    for _ in range(50):
+        idle.world.peer()
+    idle.pass_by(TIMEOUT_S)
+    idle.world.clock.now_ns += round(TIMEOUT_S * 1e9)
+    closed = [idle.sessions.closed for _ in idle.sessions.sweep.work() or ()]
+    assert idle.sessions.closed == 50
+    assert max(after - before for before, after in pairwise([0, *closed, 50])) <= LOOKED_AT_TOGETHER // CLOSED_COST
 
 
 def test_without_a_time_everybody_stays() -> None:
