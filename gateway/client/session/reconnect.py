@@ -77,13 +77,15 @@ class Reconnector:
         """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
+        backoff = self._backoff or Backoff()
         while True:
             try:
                 return await self._open_session()
             except SessionRefused as refused:
                 if refused.retry_after_s is None or loop.time() + refused.retry_after_s > deadline_s:
                     raise
-                wait_s = refused.retry_after_s
+                # With the jitter of every pause: a proxy may name no time at all, and is not to be asked without end.
+                wait_s = pause_s(backoff, action_of(refused.code), 0, self._draw, refused.retry_after_s)
                 logger.info("connecting: %s", refused)
             await asyncio.sleep(wait_s)
 

@@ -156,11 +156,15 @@ def test_a_time_that_the_gateway_names_takes_the_place_of_the_pause(slept_s: lis
     assert slept_s == [3.125, 7.125, 0.5]
 
 
-def test_the_first_session_is_asked_for_again_when_the_gateway_says_so(slept_s: list[float]) -> None:
-    refused = SessionRefused(Code.TOO_MANY_CONNECTIONS, "full", 2.0)
-    attempts = Attempts(refused, refused, None)
-    assert asyncio.run(reconnector(attempts).open(10.0)) is attempts.session
-    assert slept_s == [2.0, 2.0]
+@pytest.mark.parametrize("backoff", [Backoff(), None])
+def test_the_first_session_is_asked_for_again_when_the_gateway_says_so(
+    backoff: Backoff | None, slept_s: list[float]
+) -> None:
+    at_once, later = (SessionRefused(Code.TOO_MANY_CONNECTIONS, "full", after_s) for after_s in (0.0, 2.0))
+    attempts = Attempts(at_once, later, None)
+    patient = Reconnector(backoff, Outage(), fresh_token=False, open_session=attempts, draw=lambda: 0.5)
+    assert asyncio.run(patient.open(10.0)) is attempts.session
+    assert slept_s == [0.125, 2.125], "who names no time is not asked without end"
 
 
 @pytest.mark.parametrize("failure", [SessionRefused(4100, "full", 11.0), SessionRefused(4100, "full"), OSError("no")])
