@@ -15,7 +15,7 @@ from gateway.connections.consumers.prepared_deliveries import KeptForms
 from gateway.connections.core_settings import CoreSettings
 from gateway.connections.deletions import Deletions
 from gateway.connections.dispatcher import Dispatcher, drained
-from gateway.connections.draining import Round, spread_s, telling
+from gateway.connections.draining import Round, closing, spread_s, telling
 from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.heartbeat.heartbeat import Heartbeat
 from gateway.connections.hub.hub import Hub
@@ -378,17 +378,17 @@ class Core:
 
     @property
     def drained(self) -> bool:
-        """Whether nothing is under way: no transfer, nothing to store or encode, nothing that a receiver lacks."""
+        """Whether nothing is under way: no transfer or request, nothing to store or encode, nothing to deliver."""
         return (
             self.gate.idle
             and self.hub.idle
+            and self.hub.fanouts.sent
             and self.dead_letters.idle
             and all(not session.transfers and drained(session) for session in self.pool)
         )
 
     def close_all(self, code: int, reason: str, closing_s: float = 0.0) -> Round:
         """Begin to close every connection, in at most ``closing_s``, and return the round in which that is done."""
-        seconds = spread_s(len(self.pool), closing_s)
-        closed = Round(self.pool, seconds, lambda session: session.connection.close(code, reason), self.clock)
+        closed = closing(self.pool, code, reason, spread_s(len(self.pool), closing_s), self.clock)
         closed.go_on()
         return closed

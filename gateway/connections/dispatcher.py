@@ -386,9 +386,9 @@ def _odd(size: int) -> ProtocolViolation:
 
 
 def drained(session: Session) -> bool:
-    """Return whether nothing waits of or for a connection: in backlog, outbox, mailboxes and transport."""
+    """Return whether nothing waits of or for a connection: in backlog, outbox and transport, and in its mailboxes."""
     connection = session.connection
-    if session.pending is not None:
+    if session.pending is not None or session.requests.owed:
         return False
     mailboxes_idle = all(mailbox.idle for mailbox in session.requests.mailboxes.values())
     return mailboxes_idle and not connection.has_waiting and not connection.transport.waiting_bytes()

@@ -122,3 +122,26 @@ def telling(
             session.state = advance(Role.SERVER, session.state, Opcode.GO_AWAY)
 
     return Round(shuffled, seconds, tell, clock)
+
+
+def closing(sessions: Iterable[Session], code: int, reason: str, seconds: float, clock: Clock) -> Round:
+    """Return the round in which all connections are closed.
+
+    Until its turn nothing is read from a client: what it publishes would be acknowledged, and those who are closed
+    before it do not get it.
+
+    Args:
+        sessions: all clients.
+        code: close code.
+        reason: reason, for people.
+        seconds: time of the round.
+        clock: measures it.
+    """
+
+    def close(session: Session) -> None:
+        session.connection.close(code, reason)
+
+    every = list(sessions)
+    for session in every:
+        session.connection.reading.hold(close)
+    return Round(every, seconds, close, clock)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.draining import RETURNS_PER_S, TOLD_TOGETHER, Round, due, spread_s, telling
+from gateway.connections.draining import RETURNS_PER_S, TOLD_TOGETHER, Round, closing, due, spread_s, telling
 from gateway.connections.sessions.session import Session
 from gateway.protocol.messages import GoAway
 from gateway.protocol.state import State
@@ -100,3 +100,16 @@ def test_who_has_gone_meanwhile_is_not_told() -> None:
     world.clock.advance(3.0)
     assert not told.go_on()
     assert not away(peers[1])
+
+
+def test_nothing_is_read_from_a_client_that_waits_to_be_closed() -> None:
+    world = World()
+    peers = [world.peer() for _ in range(3)]
+    closed = closing(world.core.pool, 1001, "update", 2.0, world.clock)
+    assert closed.go_on()
+    assert [peer.session.connection.closed for peer in peers] == [True, False, False]
+    assert [peer.session.connection.reading.held for peer in peers] == [False, True, True]
+    world.clock.advance(3.0)
+    assert not closed.go_on()
+    assert [peer.close_code() for peer in peers] == [1001] * 3
+    assert not any(peer.session.connection.reading.held for peer in peers)

@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES
 from gateway.protocol.data import write_data
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Credits, Hello, Kind, Open, SessionMessage, Subscribe, Welcome
 from gateway.protocol.meta import write_meta
 from gateway.protocol.session_body import write_session
@@ -62,10 +63,12 @@ class RawPeer:
         """Send session messages as one WebSocket message."""
         await self.send(*map(write_session, messages))
 
-    async def open(self, alias: int, stream: str, kind: Kind | None = None) -> None:
+    async def open(
+        self, alias: int, stream: str, kind: Kind | None = None, durability: Durability | None = None
+    ) -> None:
         """Open an alias; not awaited."""
         self.sequences[alias] = 0
-        await self.say(Open(alias, stream, kind))
+        await self.say(Open(alias, stream, kind, durability))
 
     async def subscribe(self, pattern: str, subscription: int = 1, credits: Credits | None = None) -> None:
         """Subscribe, and wait for the answer."""

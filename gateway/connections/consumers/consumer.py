@@ -59,7 +59,6 @@ class Consumer:
         "_interrupted",
         "_is_control",
         "_outcomes",
-        "_queued",
         "_settings",
         "_timed",
         "_timeout",
@@ -73,6 +72,7 @@ class Consumer:
         "expired",
         "lost_s",
         "progress",
+        "queued",
         "redelivered",
         "stream",
     )
@@ -95,7 +95,7 @@ class Consumer:
         self._deliveries = deliveries
         self._wake = wake
         self._outcomes = OutcomeLog()
-        self._queued: deque[InFlight] = deque()
+        self.queued: deque[InFlight] = deque()
         """Units to be sent, oldest first: those that were sent before, then the rest."""
         self._in_flight = UnitsInFlight()
         self._timed = False
@@ -130,12 +130,12 @@ class Consumer:
     @property
     def pending(self) -> int:
         """Units that are not acknowledged, sent or not."""
-        return len(self._queued) + len(self._in_flight)
+        return len(self.queued) + len(self._in_flight)
 
     @property
     def first_pending(self) -> int | None:
         """First offset of the units that are not acknowledged; ``None`` if there are none."""
-        return min([entry.unit.first for entry in [*self._queued, *self._in_flight.values()]], default=None)
+        return min([entry.unit.first for entry in [*self.queued, *self._in_flight.values()]], default=None)
 
     # The connection that is served. The consumer is to be pumped when it was attached, or its credits have changed.
 
@@ -189,7 +189,7 @@ class Consumer:
             self._interrupted.tries += 1
         self.connection = None
         self.change_credits(())
-        queued, self._queued = self._queued, deque()
+        queued, self.queued = self.queued, deque()
         for entry in queued:
             if reason is None:
                 self._drop(entry.unit)
@@ -202,7 +202,7 @@ class Consumer:
     def put(self, units: Iterable[AckUnit]) -> None:
         """Queue new units of the stream. The consumer is to be pumped then."""
         for unit in units:
-            self._queued.append(InFlight(unit))
+            self.queued.append(InFlight(unit))
             if unit.deadline_ns is not None:
                 self._timed = True
         connection, bound = self.connection, self._settings.max_pending_commands
@@ -241,8 +241,8 @@ class Consumer:
                 self._outcomes.released += [entry.unit for entry in some]
             if len(some) == ANSWERED_TOGETHER:
                 yield
-        if not code and self._queued:
-            self._outcomes.released += take_answered(self._queued, first, last)
+        if not code and self.queued:
+            self._outcomes.released += take_answered(self.queued, first, last)
         self._catching_up = self._catching_up and self.pending > self._settings.max_pending_commands
 
     def in_progress(self, first: int, last: int, now_s: float) -> None:
@@ -281,8 +281,8 @@ class Consumer:
             now_ns: Unix time.
         """
         if self._timed:
-            self._queued = deque([entry for entry in self._queued if not self._expire(entry.unit, now_ns)])
-            self._timed = any(entry.unit.deadline_ns is not None for entry in self._queued)
+            self.queued = deque([entry for entry in self.queued if not self._expire(entry.unit, now_ns)])
+            self._timed = any(entry.unit.deadline_ns is not None for entry in self.queued)
         ttl_s = self._settings.consumer_ttl_s
         if self.lost_s is not None and now_s - self.lost_s >= ttl_s:
             return self.end(f"{self.client_id} has not come back within {ttl_s:g} s")
@@ -300,7 +300,7 @@ class Consumer:
     # Sending.
 
     def _send_queued(self, connection: Connection, now_ns: int, left: int) -> int:
-        queued, in_flight = self._queued, self._in_flight
+        queued, in_flight = self.queued, self._in_flight
         sending = Sending(connection, self.stream)
         try:
             while queued and left:
@@ -363,23 +363,23 @@ class Consumer:
             self._outcomes.add(Retried(entry.unit))
             self._timed = self._timed or entry.unit.deadline_ns is not None
             again.append(entry)
-        put_back(self._queued, again)
+        put_back(self.queued, again)
 
     def _count_interrupted(self) -> None:
         """Count the delivery that a lost receiver worked on as tried, unless the unit was answered meanwhile."""
         entry = self._interrupted
-        if entry is None or entry not in self._queued:
+        if entry is None or entry not in self.queued:
             return
         entry.tries += 1
         if entry.tries >= self._settings.max_tries:
-            self._queued.remove(entry)
+            self.queued.remove(entry)
             self._bury(entry, f"{self.client_id} lost its connection {entry.tries} times while it worked on it")
 
     def _return_all(self) -> None:
         """Queue all units in flight again, as if they had not been sent."""
         self._timeout.clear()
         self._timed = self._timed or any(entry.unit.deadline_ns is not None for entry in self._in_flight.values())
-        self._in_flight.return_to(self._queued)
+        self._in_flight.return_to(self.queued)
 
     def _expire(self, unit: AckUnit, now_ns: int) -> bool:
         if unit.deadline_ns is None or now_ns <= unit.deadline_ns:

@@ -68,6 +68,16 @@ class FanoutRegistry:
         """True while nothing is being encoded, and nothing waits for the end of the turn."""
         return self.flusher.idle and all(fanout.idle for fanout in self)
 
+    @property
+    def sent(self) -> bool:
+        """True while no consumer whose client is present lacks a message that would be lost with the gateway."""
+        return not any(
+            consumer.queued and consumer.connection is not None and not consumer.connection.closed
+            for fanout in self._acknowledged.values()
+            if not fanout.source.durable
+            for consumer in fanout.consumers.values()
+        )
+
     def open(self, stream: Stream) -> Fanout:
         """Make the fan-out of a stream that is new."""
         fanout: Fanout
