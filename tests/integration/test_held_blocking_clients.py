@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from gateway.client import sync
+from gateway.client import PresenceChange, sync
 from tests.integration.other_client import HELD, LOOPS, STREAM, TASKS, Loop, OtherClient, drop, with_other_client
 
 
@@ -117,6 +117,24 @@ def take_a_reply(replies: Any, side: Side) -> None:
     assert int(next(replies).tensor) == 2
 
 
+def presence(side: Side) -> sync.Presence:
+    attended = side.open_client().presence("held", metadata={})
+    attended.start()
+    return attended
+
+
+def presence_changes(side: Side) -> Iterator[PresenceChange]:
+    return presence(side).changes()
+
+
+def update(attended: Any, side: Side) -> None:
+    attended.update({"role": "tester"})
+
+
+def take_a_change(changes: Any, side: Side) -> None:
+    assert next(changes).member.client_id == HELD
+
+
 def request(side: Side) -> sync.Request:
     requests = inbox(side)
     side.ask()
@@ -139,6 +157,8 @@ HOLDERS: Final = {
     "Inbox": Holder(inbox, take_a_request),
     "ReplyStream": Holder(reply_stream, take_a_reply),
     "Request": Holder(request, reply_in_part),
+    "Presence": Holder(presence, update),
+    "Presence, by its changes": Holder(presence_changes, take_a_change),
     "Message": Holder(task, work),
     "Message, of a subscription that acknowledges": Holder(task_of_a_subscription_that_acknowledges, work),
     "Message, of a batch": Holder(record, work),

@@ -85,6 +85,24 @@ async def take_a_reply(replies: Any, other: OtherClient) -> None:
     await replying
 
 
+async def presence(other: OtherClient) -> Any:
+    attended = (await open_client(other)).presence("held", metadata={})
+    await attended.start()
+    return attended
+
+
+async def presence_changes(other: OtherClient) -> Any:
+    return (await presence(other)).changes()
+
+
+async def update(attended: Any, other: OtherClient) -> None:
+    await attended.update({"role": "tester"})
+
+
+async def take_a_change(changes: Any, other: OtherClient) -> None:
+    assert (await anext(changes)).member.client_id == HELD
+
+
 async def connecting(other: OtherClient) -> Any:
     made = connect(other.url, client_id=HELD)
     await made.__aenter__()
@@ -147,6 +165,8 @@ HOLDERS: Final = {
     "Inbox": Held(inbox, take_a_request),
     "ReplyStream": Held(reply_stream, take_a_reply),
     "Request": Held(request, reply_in_part),
+    "Presence": Held(presence, update),
+    "Presence, by its changes": Held(presence_changes, take_a_change),
     "Message": Held(task, work),
     "Message, of a subscription that acknowledges": Held(task_of_a_subscription_that_acknowledges, work),
     "Message, of a batch": Held(record, work),
