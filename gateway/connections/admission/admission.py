@@ -240,7 +240,10 @@ class Admission:
         kept = 0 if is_panel else settings.handshake_burst // RESERVED_PART
         is_crowded = self.waiting > MAX_WAITING and not is_panel
         if settings.handshakes_per_s and (is_crowded or not self._turnstile.take(now_s, kept)):
-            return Reason.HANDSHAKES, "many clients connect at the moment", self._turnstile.return_after_s(now_s)
+            fault = (
+                f"more clients connect than admission.handshakes_per_s={settings.handshakes_per_s:g} lets in at once"
+            )
+            return Reason.HANDSHAKES, fault, self._turnstile.return_after_s(now_s)
         return None
 
     def _spent(self, kind: ClientType) -> str | None:

@@ -199,7 +199,7 @@ def _pace_reason(receiver: ReceiverFacts, *, paced: bool) -> str:
     """Return why a receiver is to be paced; empty: it is not."""
     demand, goodput = receiver.demand_bytes_per_s, receiver.goodput_bytes_per_s
     taker = "its program reads" if receiver.bottleneck is Bottleneck.READER else "its link carries"
-    carried = f"{demand / 1e3:.0f} kB/s of states are published to it, and {taker} {goodput / 1e3:.0f}"
+    carried = f"{demand / 1e3:.0f} kB/s of states are published to it, and {taker} {goodput / 1e3:.0f} kB/s"
     if paced:
         return carried if receiver.kept_up_s < KEPT_UP_S else ""
     if not demand or receiver.queue_delay_s < LATE_S:

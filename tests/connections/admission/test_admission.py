@@ -94,6 +94,7 @@ def test_a_gateway_that_cannot_keep_up_lets_so_many_wait_and_panels_in() -> None
     refusal = gate.come(ClientType.AGENT)
     assert refusal is not None
     assert refusal.reason is Reason.HANDSHAKES
+    assert "admission.handshakes_per_s=1000" in refusal.message
     assert gate.come(ClientType.ADMIN_PANEL) is None
     unbounded = Gate(handshakes_per_s=0)
     unbounded.admission.waiting = 10**6

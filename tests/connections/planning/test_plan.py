@@ -91,7 +91,8 @@ def test_a_slow_link_that_delays_states_calls_for_pacing() -> None:
     assert measure.value == 1.0
     assert measure.scope == "lab"
     assert measure.reason == (
-        "what is sent to it waits 800 ms on its way; 600 kB/s of states are published to it, and its link carries 250"
+        "what is sent to it waits 800 ms on its way; 600 kB/s of states are published to it,"
+        " and its link carries 250 kB/s"
     )
 
 
