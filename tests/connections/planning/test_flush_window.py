@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.connections.fanout.delivery_class import MANY_OWED
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.planning.flush_window import WindowedFlusher, flush_by
 from gateway.protocol.messages import Kind
@@ -52,6 +53,29 @@ def test_messages_are_written_together_when_the_window_has_passed() -> None:
     assert scene.windowed.idle
 
 
+def test_many_deliveries_to_outboxes_do_not_wait_for_a_window() -> None:
+    """They would be made in one turn, which would be long: of 500 clients that lag, 300 messages took 0.2 s."""
+    scene = Scene()
+    slow = [scene.world.subscriber("wf/x", f"slow-{number}") for number in range(MANY_OWED // 4)]
+    for peer in slow:
+        peer.session.connection.pause_writing()
+    flush_by(scene.fanout, scene.windowed)
+    scene.publish()
+    scene.world.clock.advance(WINDOW_S)
+    assert scene.came() == [0]
+    longest = 0
+    for _ in range(40):
+        longest = max(longest, scene.windowed.owed + scene.world.core.hub.fanouts.flusher.owed)
+        scene.publish()
+    assert longest <= MANY_OWED
+    assert len(scene.came()) > 30
+    scene.world.clock.advance(WINDOW_S)
+    assert scene.windowed.idle
+    outbox = slow[0].session.connection.outbox
+    assert outbox is not None
+    assert outbox.waiting_bytes > 40 * 8
+
+
 def test_without_a_window_each_turn_is_written() -> None:
     scene = Scene()
     for _ in range(3):
@@ -60,7 +84,7 @@ def test_without_a_window_each_turn_is_written() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.sampled_from(["publish", "window", "none", "time", "join"]), max_size=30))
+@given(st.lists(st.sampled_from(["publish", "window", "none", "time", "join", "slow"]), max_size=30))
 def test_the_same_messages_come_in_the_same_order_whatever_the_windows(steps: list[str]) -> None:
     scene = Scene()
     for step in steps:
@@ -75,6 +99,9 @@ def test_the_same_messages_come_in_the_same_order_whatever_the_windows(steps: li
                 scene.world.clock.advance(0.002)
             case "join":
                 scene.world.subscriber("wf/x")
+            case "slow":
+                for _ in range(MANY_OWED // 2):
+                    scene.world.subscriber("wf/x").session.connection.pause_writing()
     scene.world.clock.advance(WINDOW_S)
     scene.world.settle()
     assert scene.came() == [*range(scene.published)]
