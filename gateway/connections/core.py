@@ -194,7 +194,7 @@ class Core:
         self.overload = Overload(settings.overload, memory, self.lag_changes, self._other_bytes, relief, clock)
         groups = self._requests.groups
         actuator = Actuator(self.pool, self.hub.fanouts, groups, policy, self.lag_changes, clock)
-        self.planning = Planning(settings.planning, actuator, self.workflows, groups, self.overload.loop_lag, clock)
+        self.planning = Planning(settings.planning, actuator, self.workflows, groups, self.overload, clock)
         self._subscriptions = SubscribeHandler(
             limits,
             SubscribeParts(self.streams, limits.max_streams),

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from gateway.connections.collaboration.workflows import Workflows
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.overload.loop_lag import LoopLag
+from gateway.connections.overload.overload import Overload
 from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.adjust import Connections, Dynamics, SettingChange, adjust
 from gateway.connections.planning.context import Context, GroupFacts, ReceiverFacts, StreamFacts, WorkflowFacts
@@ -81,7 +81,7 @@ class Planning:
         actuator: sets what is decided.
         workflows: patterns, and rates of streams.
         groups: members of groups.
-        loop_lag: measurements of the lag of the loop.
+        overload: lag of the loop, and the stage of measures against overload.
         clock: time.
         thread_time_s: returns the time for which this thread has worked.
 
@@ -96,7 +96,7 @@ class Planning:
         actuator: Actuator,
         workflows: Workflows,
         groups: Groups,
-        loop_lag: LoopLag,
+        overload: Overload,
         clock: Clock,
         thread_time_s: Callable[[], float] = time.thread_time,
     ) -> None:
@@ -106,6 +106,8 @@ class Planning:
         self._stopped = settings.mode is PlanMode.OFF
         self._workflows = workflows
         self._groups = groups
+        self._overload = overload
+        self._stage = overload.stage
         self._clock = clock
         self._thread_time_s = thread_time_s
         self._plan = ConnectionManagementPlan()
@@ -117,7 +119,7 @@ class Planning:
         self._look_again_s = 1.0
         self._spent_s = 0.0
         if not self._stopped:
-            loop_lag.observers.append(self._observe_lag)
+            overload.loop_lag.observers.append(self._observe_lag)
 
     @property
     def pause_s(self) -> float:
@@ -165,6 +167,11 @@ class Planning:
         if self._mode is PlanMode.ADVISE:
             return
         connections = replace(self._connections, wanted=made.quality)
+        stage, self._stage = self._stage, self._overload.stage
+        if stage is not self._stage:
+            # Measures against overload change for how long messages wait, everywhere.
+            tried = [*made.quality, *[trial.measure for trial in connections.trials]]
+            disturbed |= {measure.scope for measure in tried}
         gone = self._gone(connections)
         adjustments = adjust(connections, Dynamics(context.now_s, self._costs(context), disturbed, gone))
         self._connections = adjustments.connections

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
+from gateway.connections.overload.loop_lag import STANDING
 from gateway.connections.planning.adjust import Connections, SettingChange
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.ledger import Verdict
@@ -34,7 +35,7 @@ class SlowScene:
             core.planning.actuator,
             core.workflows,
             core.planning.actuator.groups,
-            core.overload.loop_lag,
+            core.overload,
             self.world.clock,
             lambda: self.spent_s,
         )
@@ -171,6 +172,25 @@ def test_when_the_gateway_stops_no_message_waits_for_a_window() -> None:
     assert other.read().arrivals
     for _ in core.planning.look():
         pass
+
+
+def test_a_trial_begins_again_when_the_stage_of_overload_changes() -> None:
+    scene = SlowScene()
+    while not scene.planning.snapshot().connections.trials:
+        scene.step()
+    scene.run(10)
+    (trial,) = scene.planning.snapshot().connections.trials
+    assert trial.cost.number > 0
+    for _ in range(STANDING):
+        scene.world.core.overload.loop_lag.observe(0.2)
+    for _ in scene.world.core.overload.sweep():
+        pass
+    scene.step()
+    (trial,) = scene.planning.snapshot().connections.trials
+    assert (trial.cost.number, trial.disturbed) == (0, 1)
+    scene.step()
+    (trial,) = scene.planning.snapshot().connections.trials
+    assert trial.disturbed == 1
 
 
 def test_settings_end_when_plans_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
