@@ -34,7 +34,7 @@ ASK_AFTER: Final = 1.25
 LOOKS: Final = 2
 """Looks at a connection in an interval, at least: so a silent one is closed within another half of it."""
 FIRST_LOOK_S: Final = 5.0
-"""Time within which a new connection is looked at, and its round trip measured."""
+"""Time within which a new connection is looked at, and its round trip measured once it has said HELLO."""
 
 TICK_S: Final = 0.1
 TICKS_A_TIME: Final = 16
@@ -181,8 +181,8 @@ class Heartbeat:
             if left <= 0:
                 session.fail(ProtocolViolation(Code.HANDSHAKE_TIMEOUT, "no HELLO in time"))
             else:
-                left = min(left, WHEEL_TICKS - 1)
-                self._wheel.add(session.peer.id, left, left)
+                latest = min(left, self._first_look)  # its HELLO may come at once
+                self._wheel.add(session.peer.id, (latest + 1) // 2, latest)
             return
         if session.heard:
             session.heard = False

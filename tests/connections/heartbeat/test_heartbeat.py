@@ -11,6 +11,7 @@ import pytest
 
 from gateway.connections.heartbeat.heartbeat import (
     CLOSED_COST,
+    FIRST_LOOK_S,
     LOOKS_A_STEP,
     MAX_TICKS_A_SWEEP,
     PATIENCE,
@@ -308,6 +309,22 @@ def test_a_ping_during_which_the_gateway_was_held_up_measures_nothing(*, swept_b
     hall.answering.append(peer)
     hall.pass_time(60.0)
     assert smoothed_s(peer) == pytest.approx(hall.round_trip_s, rel=0.01)
+
+
+@pytest.mark.parametrize(("interval_s", "hello_timeout_s"), INTERVALS)
+def test_a_client_that_says_hello_late_and_nothing_more_is_asked_and_closed_in_time(
+    interval_s: float, hello_timeout_s: float
+) -> None:
+    hall = Hall(interval_s, hello_timeout_s)
+    stranger = hall.world.stranger()
+    hall.enter(stranger)
+    hall.pass_time(hello_timeout_s / 8)
+    stranger.say(Hello((1,), ClientType.AGENT))
+    stranger.session.heard = True
+    asked_s = hall.pass_time(interval_s, lambda: bool(stranger.transport.pings))
+    assert asked_s <= FIRST_LOOK_S + hall.heartbeat.tick_s
+    closed_s = hall.pass_time(4 * interval_s, lambda: stranger.close_code() is not None)
+    assert asked_s + closed_s <= BOUND * interval_s + 2 * hall.heartbeat.tick_s
 
 
 def test_a_client_whose_hello_waits_for_its_turn_is_not_late() -> None:
