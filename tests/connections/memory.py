@@ -509,15 +509,20 @@ class World:
         *,
         credits: bool | None = None,
     ) -> Peer:
-        """A client that has said HELLO; its log is empty."""
+        """A client whose HELLO is answered; its log is empty."""
         name = client_id or self.free_name("peer")
         peer = Peer(self, name, codecs, instance, generation, transport, credits=credits)
         self._peers.append(peer)
         peer.hello()
-        while peer.session.state is State.GREETING and peer.close_code() is None:
-            self.clock.turn()  # this one has answered as many as it may
+        self.answer_hello(peer)
         peer.forget()
         return peer
+
+    def answer_hello(self, client: Peer | TextPeer) -> None:
+        """End the turn if HELLOs have had their share of it, so that the HELLO of this client is answered."""
+        session = client.session
+        while session.state is State.GREETING and not session.connection.closed and self.clock.turn():
+            pass
 
     def stranger(self) -> Peer:
         """A client that has said nothing yet."""

@@ -24,6 +24,7 @@ MESSAGE = (
 def person(world: World, hello: str = HELLO) -> TextPeer:
     peer = TextPeer(world)
     peer.send(hello.replace('"person"', f'"{world.free_name("person")}"'))
+    world.answer_hello(peer)
     peer.texts()
     return peer
 

@@ -17,7 +17,7 @@ from gateway.protocol.wire import Opcode
 from gateway.streams.span import offsets_of
 from gateway.streams.stream import Stream
 from tests.connections.frames import CHUNK_BYTES
-from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, TextPeer, World
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
 from tests.connections.reader import Arrival
 from tests.connections.text_messages import news, noting_written, person
 from tests.connections.versions import CHUNKED as STATE_BYTES
@@ -356,8 +356,7 @@ def test_a_big_message_becomes_text_in_steps_and_the_next_one_waits() -> None:
     world.take_one_step_a_turn()
     publisher = world.publisher("wf/a")
     plain = world.subscriber("wf/a")
-    text = TextPeer(world)
-    text.send('{"message_type":"hello","client_type":"agent","payload":{"versions":[1]}}')
+    text = person(world)
     text.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf/a"}}')
     text.texts()
     publisher.publish(0, BIG)
@@ -399,12 +398,10 @@ def test_who_comes_while_a_message_is_decoded_and_becomes_text_gets_it_once(kind
     world.take_one_step_a_turn()
     publisher = world.publisher("wf/a", kind=kind)
     world.subscriber("wf/a")
+    readers = [person(world) for _ in range(2)]
     publisher.publish(0, BIG, chain=ZSTD)
-    readers = []
-    for _ in range(2):
-        reader = person(world)
+    for reader in readers:
         reader.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf/a","since":"beginning"}}')
-        readers.append(reader)
         world.turns(turns)
         if len(world.workers):
             world.workers.step()
