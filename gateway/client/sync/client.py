@@ -94,6 +94,10 @@ class Client(OneProcess):
     @property
     def link(self) -> LinkQuality:
         """Measured values of the present connection; see :attr:`gateway.client.client.Client.link`."""
+        return self._thread.run_unless_closed(self._link(), lambda error: self._source.link)
+
+    async def _link(self) -> LinkQuality:
+        """Return the link, of which only the loop's thread may read the buffers."""
         return self._source.link
 
     @property
