@@ -90,8 +90,10 @@ class Presences:
 
     async def update(self, core: PresenceCore, metadata: Json | None, timeout_s: float | None) -> None:
         """Replace the metadata, at once or on the next session."""
-        before, core.metadata = core.metadata, metadata
         self._context.check()
+        if self._open.get(core.scope) is not core:  # not connected yet, refused, or another one has the scope
+            raise UsageError(f"the presence of {core.scope} is not open")
+        before, core.metadata = core.metadata, metadata
         with self._context.within(timeout_s, f"the answer to the metadata for {core.scope}"):
             try:
                 session = await self._context.wait_ready()

@@ -137,8 +137,12 @@ async def test_one_that_was_dropped_gives_way_to_another_of_its_scope(gateway: G
 async def test_a_scope_has_one_presence_of_a_client_at_a_time(gateway: Gateway) -> None:
     async with connect(gateway.url) as client:
         async with client.presence("wf", metadata={}):
+            other = client.presence("wf", metadata={})
             with pytest.raises(UsageError, match="open already"):
-                await client.presence("wf").start()
+                await other.start()
+            with pytest.raises(UsageError, match="not open"):
+                await other.update({"mine": False})
+            assert list(found(gateway).values()) == [b"{}"]
         async with client.presence("wf") as again:
             assert again.members == {}
 
