@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.connections.validation import check_positive
+from gateway.errors import InvalidArgument
 
 LEAST_SWEEP_S: Final = 0.01
 MOST_SWEEP_S: Final = 1.0
@@ -38,6 +39,8 @@ class PresenceSettings:
         check_positive(
             self, "flush_window_s", "awareness_ttl_s", "max_scopes", "max_members", "max_places", "max_bytes"
         )
+        if not self.grace_s >= 0:
+            raise InvalidArgument(f"grace_s is {self.grace_s}: it takes at least 0")
 
     @property
     def sweep_interval_s(self) -> float:
