@@ -1,6 +1,7 @@
 """Credit taken: what messages that arrive take of the credit of subscriptions, on one session (spec section 7.5).
 
-Only for a client whose credit counts for all streams. Acknowledged messages free their credit with their answers.
+Only for a client whose credit counts for all streams. Acknowledged messages free their credit with their answers. One
+that is being decoded counts as taken: the socket is not read while many of these wait.
 """
 
 from __future__ import annotations
