@@ -232,9 +232,11 @@ async def test_awareness_is_shown_again_on_a_new_connection_unless_it_is_old(
 ) -> None:
     scope = Scope(scripted)
     async with connect(scripted.url, backoff=QUICK) as client, client.presence("wf", metadata={}) as presence:
+        scripted.status = 503  # no attempt succeeds yet, so that the state can be seen
         scope.peers[-1].drop()
         await until(lambda: client.state is ClientState.RECONNECTING)
         presence.set_awareness({"at": 1})
+        scripted.status = None
         await until(lambda: [shown.state for shown in scope.shown] == [{"at": 1}])
         scope.peers[-1].drop()
         await until(lambda: len(scope.shown) == 2)
