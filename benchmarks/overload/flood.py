@@ -127,8 +127,8 @@ class LoadClients:
     def _hear(self, publisher: Publisher) -> None:
         client = publisher.client
         try:
-            client._receive()
-            frames = [frame for data in client._messages() for frame in iter_frames(memoryview(data))]
+            client.receive()
+            frames = [frame for data in client.messages() for frame in iter_frames(memoryview(data))]
         except BlockingIOError:
             return
         except OSError:

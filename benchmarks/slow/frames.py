@@ -89,6 +89,26 @@ def ping() -> bytes:
     return PING_FRAME.pack(PING_FRAME.size, Opcode.PING, 0, 0, 0)
 
 
+def split(received: bytearray) -> list[tuple[int, bytes]]:
+    """Remove the complete WebSocket frames of a server from what has come, and return their opcodes and payloads."""
+    found: list[tuple[int, bytes]] = []
+    at = 0
+    while len(received) >= at + 2:
+        size, head = received[at + 1], 2
+        if size >= 126:
+            head = 4 if size == 126 else 10
+            if len(received) < at + head:
+                break
+            (size,) = struct.unpack_from("!H" if head == 4 else "!Q", received, at + 2)
+        end = at + head + size
+        if len(received) < end:
+            break
+        found.append((received[at] & 15, bytes(received[at + head : end])))
+        at = end
+    del received[:at]
+    return found
+
+
 def websocket(data: bytes, *, opcode: int = 2, fin: bool = True) -> bytes:
     """Return a WebSocket frame of a client, masked with zeros."""
     first = (0x80 if fin else 0) | opcode

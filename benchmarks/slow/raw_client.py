@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import select
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from benchmarks.slow.frames import control, ping, websocket
+from benchmarks.slow.frames import control, ping, split, websocket
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Opcode
 
@@ -76,7 +75,7 @@ class RawClient:
         self._opcode = 1 if text else 2
         self.send_bytes(handshake(SUBPROTOCOL_JSON if text else SUBPROTOCOL_BINARY))
         while b"\r\n\r\n" not in self._received:
-            self._receive()
+            self.receive()
         del self._received[: self._received.index(b"\r\n\r\n") + 4]
         if greets and not text:
             self.send(
@@ -98,7 +97,7 @@ class RawClient:
         while view:
             readable, writable, _ = select.select([self.socket] if self._reads else [], [self.socket], [], PATIENCE_S)
             if readable:
-                self._receive()
+                self.receive()
             if writable:
                 view = view[self.socket.send(view[:RECEIVE_BYTES], socket.MSG_DONTWAIT) :]
             elif not readable:
@@ -111,9 +110,32 @@ class RawClient:
             OSError: the gateway has closed the connection.
         """
         while select.select([self.socket], [], [], 0)[0]:
-            self._receive()
-            for _ in self._messages():
+            self.receive()
+            for _ in self.messages():
                 pass
+
+    def receive(self) -> None:
+        """Read once.
+
+        Raises:
+            OSError: the gateway has closed the connection, or sends nothing for too long.
+        """
+        data = self.socket.recv(RECEIVE_BYTES)
+        if not data:
+            raise ConnectionResetError("the gateway closed the connection")
+        self._received += data
+
+    def messages(self) -> Iterator[bytes]:
+        """Yield the complete binary messages that were read.
+
+        Raises:
+            OSError: the gateway has closed the WebSocket.
+        """
+        for opcode, data in split(self._received):
+            if opcode == _CLOSE:
+                raise ConnectionResetError("the gateway closed the WebSocket")
+            if opcode == 2:
+                yield data
 
     def read_some(self, size: int) -> None:
         """Read at most some bytes, if there are any, and drop them: nothing can be waited for after that."""
@@ -128,12 +150,12 @@ class RawClient:
         """
         deadline_s = time.monotonic() + PATIENCE_S
         while count > 0:
-            for data in self._messages():
+            for data in self.messages():
                 count -= sum(frame.opcode == opcode for frame in iter_frames(memoryview(data)))
             if count > 0:
                 if time.monotonic() > deadline_s:
                     raise TimeoutError(f"no {opcode.name} in {PATIENCE_S:g} s")
-                self._receive()
+                self.receive()
 
     def settle(self) -> None:
         """Wait until the gateway has handled all that was sent, for a client that has parsed all that it has read."""
@@ -143,30 +165,3 @@ class RawClient:
     def close(self) -> None:
         """Close without a word."""
         self.socket.close()
-
-    def _receive(self) -> None:
-        data = self.socket.recv(RECEIVE_BYTES)
-        if not data:
-            raise ConnectionResetError("the gateway closed the connection")
-        self._received += data
-
-    def _messages(self) -> Iterator[bytes]:
-        """Yield the complete binary messages that have come."""
-        at = 0
-        received = self._received
-        while len(received) >= at + 2:
-            size, head = received[at + 1] & 127, 2
-            if size >= 126:
-                head = 4 if size == 126 else 10
-                if len(received) < at + head:
-                    break
-                (size,) = struct.unpack_from("!H" if head == 4 else "!Q", received, at + 2)
-            if len(received) < at + head + size:
-                break
-            opcode = received[at] & 15
-            if opcode == _CLOSE:
-                raise ConnectionResetError("the gateway closed the WebSocket")
-            if opcode == 2:
-                yield bytes(received[at + head : at + head + size])
-            at += head + size
-        del received[:at]

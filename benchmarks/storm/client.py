@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, cast
 
-from benchmarks.slow.frames import control, subscribe, websocket
+from benchmarks.slow.frames import control, split, subscribe, websocket
 from benchmarks.slow.raw_client import handshake
 from gateway.client.options import Backoff
 from gateway.client.pauses import pause_s
@@ -126,19 +126,5 @@ class StormClient(asyncio.Protocol):
 
     def _opcodes(self) -> list[int]:
         """Return the opcodes of the frames in the binary messages that have come so far."""
-        found, at, received = list[int](), 0, self._received
-        while len(received) >= at + 2:
-            size, head = received[at + 1], 2
-            if size >= 126:
-                head = 4 if size == 126 else 10
-                if len(received) < at + head:
-                    break
-                (size,) = struct.unpack_from("!H" if head == 4 else "!Q", received, at + 2)
-            if len(received) < at + head + size:
-                break
-            if received[at] & 15 == 2:
-                message = memoryview(bytes(received[at + head : at + head + size]))
-                found += [frame.opcode for frame in iter_frames(message)]
-            at += head + size
-        del received[:at]
-        return found
+        messages = [memoryview(data) for opcode, data in split(self._received) if opcode == 2]
+        return [frame.opcode for message in messages for frame in iter_frames(message)]
