@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from gateway.connections.core import Core
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.json_body import JsonBody
 
 JSON: Final = "application/json"
+SCHEMES: Final = ("ws", "wss")
+MAX_BODY_BYTES: Final = 4096
 
 
 class Drain:
@@ -25,16 +30,19 @@ class Drain:
         self._core = core
 
     async def handle(self, request: Request) -> JSONResponse:
-        """Begin to stop if the method is POST, and answer with the progress.
+        """Begin to stop if the method is POST, and answer with the progress; ``address`` tells clients where to go.
 
         Raises:
             HTTPException: the content type is not JSON, which no page of another site can send.
+            RequestRefused: ``INVALID_REQUEST``, the body is no JSON object, or its ``address`` no URL of a gateway.
         """
         if request.method != "POST":
             return self._progress(HTTPStatus.OK)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send content-type: {JSON}")
+        address = _address_of(await _body_of(request))
         if not self._core.draining:
+            self._core.drain_address = address
             self._core.on_drain()
         return self._progress(HTTPStatus.ACCEPTED, begun=True)
 
@@ -49,3 +57,26 @@ class Drain:
             else round(max(0.0, core.drain_ends_s - core.clock.monotonic_s()), 3),
         }
         return JSONResponse(fields, status)
+
+
+async def _body_of(request: Request) -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise RequestRefused(Code.INVALID_REQUEST, f"the body has more than {MAX_BODY_BYTES} bytes")
+    return body or b"{}"
+
+
+def _address_of(body: bytes) -> str | None:
+    address = JsonBody.parse("drain", body).text_or_none("address")
+    if address is not None:
+        try:
+            url = urlsplit(address)
+            known = url.scheme in SCHEMES and bool(url.hostname) and not url.fragment and url.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            problem = f"{address!r} is not a gateway's URL such as wss://gateway-2.example.com:8765"
+            raise RequestRefused(Code.INVALID_REQUEST, problem)
+    return address

@@ -201,10 +201,10 @@ DOCUMENT: Final[Node] = {
             "post": {
                 "operationId": "drain",
                 "summary": "Stop the gateway, as SIGTERM does",
-                "requestBody": {"content": _json({"type": "object"})},
+                "requestBody": {"content": _json({"type": "object", "properties": {"address": TEXT}})},
                 "responses": {
                     "202": {"description": "Stopping.", "content": _json(ref_to("Drain"))},
-                    **_failures(415),
+                    **_failures(400, 415),
                 },
             },
         },

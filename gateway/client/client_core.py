@@ -27,7 +27,7 @@ from gateway.client.requests.responder import Responder
 from gateway.client.sending.batcher import Batcher
 from gateway.client.sending.publisher import Publisher
 from gateway.client.sending.send_context import SendContext
-from gateway.client.session.greeting import open_session
+from gateway.client.session.gateway_address import GatewayAddress
 from gateway.client.session.introduction import Introduction
 from gateway.client.session.reconnect import Reconnector
 from gateway.client.session.session import Handlers, Session
@@ -75,6 +75,7 @@ class ClientCore(OpenClient):
         self.responder = Responder(self.context, self.now_ns)
         self.presences = Presences(self.context)
         self._introduction = Introduction(options.client_id)
+        self._address = GatewayAddress(options.url)
         self._reconnector = Reconnector(
             options.backoff, self.context.outage, fresh_token=callable(options.token), open_session=self._open_session
         )
@@ -317,12 +318,13 @@ class ClientCore(OpenClient):
             self.context.session.read(reading)
 
     async def _open_session(self) -> Session:
-        return await open_session(self.options, self._introduction, self)
+        return await self._address.open(self.options, self._introduction, self)
 
     async def _reopen(self, lost: Lost, lived_s: float) -> None:
         next_loss: Lost | None = lost
         try:
             while next_loss is not None:
+                self._address.follow(next_loss.address)
                 await self._reconnector.reopen(next_loss, lived_s)
                 # The new session may have been lost before this task ran again.
                 next_loss, self._lost_again, lived_s = self._lost_again, None, 0.0

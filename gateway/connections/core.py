@@ -107,6 +107,7 @@ class Core:
         told: round in which all clients are told that the gateway stops; ``None``: it does not.
         drain_ends_s: time at which all connections are closed then.
         on_drain: called when an operator wants the gateway to stop.
+        drain_address: URL of the gateway to which clients are to go then; ``None``: they come back to this one.
         misconfigured: the setting with which no client can work, and its remedy; empty if there is none.
         refused_sockets: sockets that the server refused for lack of file descriptors.
     """
@@ -178,6 +179,7 @@ class Core:
         self.told: Round | None = None
         self.drain_ends_s: float | None = None
         self.on_drain: Callable[[], object] = lambda: None
+        self.drain_address: str | None = None
         self.conflated_messages = 0
         self.client_conflated_messages = 0
         self.dropped_messages = 0
@@ -372,7 +374,8 @@ class Core:
         for fanout in self.hub.fanouts:
             fanout.release_acks()
         self.drain_ends_s = self.clock.monotonic_s() + deadline_s
-        self.told = telling(self.pool, reason, deadline_s, spread_s(len(self.pool), telling_s), self.clock)
+        seconds, address = spread_s(len(self.pool), telling_s), self.drain_address
+        self.told = telling(self.pool, reason, deadline_s, seconds, self.clock, address=address)
         self.told.go_on()
         return self.told
 

@@ -98,6 +98,7 @@ def telling(
     seconds: float,
     clock: Clock,
     draw: Callable[[], float] = random.random,
+    address: str | None = None,
 ) -> Round:
     """Return the round in which all clients get GO_AWAY (spec section 3.3), in an order of chance.
 
@@ -108,6 +109,7 @@ def telling(
         seconds: time of the round.
         clock: measures it.
         draw: returns random numbers from 0 up to 1.
+        address: URL of the gateway to which the clients are to go; ``None``: they come back to this one.
     """
     shuffled = sorted(sessions, key=lambda _: draw())
     returning_s, ends_s = len(shuffled) / RETURNS_PER_S, clock.monotonic_s() + deadline_s
@@ -118,7 +120,7 @@ def telling(
             connection.close(Code.GOING_AWAY, reason)
         elif session.state is State.OPEN:
             left_s = round(max(ends_s - clock.monotonic_s(), 0.0), 3)
-            connection.send(GoAway(Code.GOING_AWAY, reason, left_s, round(draw() * returning_s, 3)))
+            connection.send(GoAway(Code.GOING_AWAY, reason, left_s, round(draw() * returning_s, 3), address))
             session.state = advance(Role.SERVER, session.state, Opcode.GO_AWAY)
 
     return Round(shuffled, seconds, tell, clock)

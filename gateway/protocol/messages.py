@@ -319,6 +319,8 @@ class GoAway:
     deadline_s: float
     reconnect_after_s: float | None = None
     """Seconds behind the close after which the client is to connect again; ``None``: the server does not say."""
+    address: str | None = None
+    """URL of the gateway to which the client is to go then; ``None``: the server names none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -374,6 +374,7 @@ _READERS: Final[dict[int, Callable[[JsonBody], SessionMessage]]] = {
         body.text("reason"),
         body.number("deadline_s"),
         body.number_or_none("reconnect_after_s"),
+        body.text_or_none("address"),
     ),
     Opcode.REFRESH: lambda body: Refresh(body.integer("stream", U32_MAX)),
     Opcode.NOTICE: _read_notice,

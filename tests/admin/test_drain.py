@@ -7,6 +7,7 @@ import asyncio
 import httpx
 
 from gateway.app import Gateway
+from gateway.protocol.messages import GoAway
 from gateway.testing import running_gateway_process
 from tests.integration.peer import subscriber_of
 
@@ -30,6 +31,31 @@ async def test_a_drain_stops_the_gateway_and_tells_its_progress(gateway: Gateway
         wanted.clear()
         assert (await http.post("/api/v1/drain", json={})).json()["draining"]
         assert not wanted.is_set(), "it stops already"
+
+
+async def test_clients_are_told_where_to_go(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    gateway.core.on_drain = lambda: gateway.core.go_away("stopping", 5.0)
+    async with subscriber_of(gateway.url, "wf/*") as subscriber:
+        for body in ("{", "[]", '{"address":7}', '{"address":"' + "x" * 5000 + '"}'):
+            answer = await http.post("/api/v1/drain", content=body, headers={"content-type": "application/json"})
+            assert answer.status_code == 400, body
+        for address in (
+            "",
+            "gateway-2",
+            "http://gateway-2",
+            "wss://",
+            "ws://gateway-2:x",
+            "ws://gateway-2#there",
+            "ws://[",
+        ):
+            answer = await http.post("/api/v1/drain", json={"address": address})
+            assert (answer.status_code, answer.json()["error"]) == (400, "INVALID_REQUEST"), address
+        assert not gateway.core.draining
+        address = "wss://[2001:db8::2]:8765/frys"
+        assert (await http.post("/api/v1/drain", json={"address": address})).status_code == 202
+        await subscriber.until(lambda reader: reader.leaving)
+        (away,) = [entry for entry in subscriber.reader.log if isinstance(entry, GoAway)]
+        assert away.address == address
 
 
 async def test_the_process_ends_with_zero() -> None:

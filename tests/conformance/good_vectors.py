@@ -188,6 +188,16 @@ SESSION: Final = (
         "The server stops",
         text(0x0C, '{"code":1001,"reason":"server is stopping","deadline_s":10.0}'),
     ),
+    Definition(
+        "go-away-address",
+        "3.3",
+        "The server stops, and names the time of the return and another server",
+        text(
+            0x0C,
+            '{"code":1001,"reason":"server is stopping","deadline_s":10.0,"reconnect_after_s":0.25,'
+            '"address":"wss://gateway-2.example.com:8765"}',
+        ),
+    ),
 )
 
 MESSAGES: Final = (

@@ -102,6 +102,7 @@ MESSAGES: list[SessionMessage] = [
     Error(5299, "CODE_5299", "new", 1, 2, 3, 4, 5, "wf-42/loss", 6, 7),
     GoAway(1001, "server is stopping", 10.0),
     GoAway(1001, "server is stopping", 10.0, 0.25),
+    GoAway(1001, "server is stopping", 10.0, 0.25, "wss://gateway-2.example.com"),
     Open(1, "wf/field", Kind.STATE, Durability.FSYNC, {"dtype": "float32", "shape": [64, None]}, 2**53 - 1, 2**64 - 1),
     StreamInfo(7, "wf/x", Kind.EVENT, 1, 20, durability=Durability.OS, since=12, recovered=False),
     StreamInfo(8, "wf/x", Kind.EVENT, 1, 20, subscription=3, schema={"dtype": "bool", "shape": []}),
@@ -219,6 +220,7 @@ def test_a_hello_that_is_no_json() -> None:
         (Opcode.AUTHENTICATE, {"request": 3, "token": None}, "token", {"request": 3}),
         (Opcode.STREAM, {"id": 7, "stream": "a/b", "kind": "state", "offset": 1}, "epoch", {}),
         (Opcode.GO_AWAY, {"code": 1001, "reason": "", "deadline_s": -1}, "deadline_s", {}),
+        (Opcode.GO_AWAY, {"code": 1001, "reason": "", "deadline_s": 1, "address": 7}, "address", {}),
     ],
 )
 def test_a_wrong_body_names_the_field_and_what_it_answers(

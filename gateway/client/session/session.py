@@ -117,8 +117,8 @@ class Session:
         self._last_error: Error | None = None
         self._hello_ns = 0
         self.draining = False
-        self._reconnect_after_s: float | None = None
-        """Time that GO_AWAY has named for the next connection, from the close on."""
+        self._farewell: GoAway | None = None
+        """Time and place of the next connection, as the gateway has named them."""
         self.chunk_bytes = self.frame_bytes = MIN_CHUNK_BYTES
 
     # Opening.
@@ -255,8 +255,10 @@ class Session:
         if self._last_error is not None and self._last_error.code == lost.code:
             # Says more than a close frame has room for.
             lost = Lost(lost.code, self._last_error.message, self._last_error.retry_after_s)
-        elif lost.retry_after_s is None:
-            lost = lost._replace(retry_after_s=self._reconnect_after_s)
+        elif lost.retry_after_s is None and self._farewell is not None:
+            lost = lost._replace(retry_after_s=self._farewell.reconnect_after_s)
+        if self._farewell is not None:
+            lost = lost._replace(address=self._farewell.address)
         self._answers.fail(ConnectionFailed(f"the connection was lost before the answer came ({lost.reason})"))
         self._release_writers()
         if self._welcome.done():
@@ -316,7 +318,7 @@ class Session:
             self._welcomed(message)
         elif isinstance(message, GoAway):
             self.draining = True
-            self._reconnect_after_s = message.reconnect_after_s
+            self._farewell = message
             logger.info("the gateway goes away within %.0f s: %s", message.deadline_s, message.reason)
 
     def _error_received(self, error: Error) -> None:

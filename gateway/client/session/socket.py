@@ -68,6 +68,8 @@ class Lost(NamedTuple):
     reason: str
     retry_after_s: float | None = None
     """Seconds after which the gateway wants the client back; ``None``: it has not said."""
+    address: str | None = None
+    """URL of the gateway to which the client is to go; ``None``: none was named."""
 
 
 class SocketEvents(Protocol):
