@@ -13,6 +13,10 @@ _LAYOUT: Final = struct.Struct("<ffffI")
 """Smoothed round trip, its deviation, smallest of the present period and of the one before, in seconds; number of the
 period."""
 
+_SMALLEST: Final = struct.Struct("<ff")
+_SMALLEST_AT: Final = 8
+"""Place of both smallest round trips in it."""
+
 NO_ROUND_TRIP: Final = b""
 """Kept form before the first sample."""
 
@@ -26,6 +30,9 @@ PERIOD_S: Final = 60.0
 
 MAX_ROUND_TRIP_S: Final = 3600.0
 """Longest round trip that is believed."""
+
+NEAR_S: Final = 0.001
+"""Round trip below which all peers are equally near."""
 
 
 class RoundTrip(NamedTuple):
@@ -45,6 +52,12 @@ def read_round_trip(kept: bytes) -> RoundTrip | None:
         return None
     smoothed_s, deviation_s, smallest_s, before_s, _ = _LAYOUT.unpack(kept)
     return RoundTrip(smoothed_s, deviation_s, min(smallest_s, before_s))
+
+
+def distance_of(kept: bytes) -> int:
+    """Return the distance of a peer: 0 if its smallest round trip is below :data:`NEAR_S`, or before the first sample;
+    1 more each time that it doubles, so that small changes of a round trip seldom change it."""
+    return int(min(_SMALLEST.unpack_from(kept, _SMALLEST_AT)) / NEAR_S).bit_length() if kept else 0
 
 
 def sampled(kept: bytes, round_trip_ns: int, now_s: float) -> bytes:

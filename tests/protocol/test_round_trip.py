@@ -11,6 +11,7 @@ from gateway.protocol.round_trip import (
     NO_ROUND_TRIP,
     PERIOD_S,
     RoundTrip,
+    distance_of,
     read_round_trip,
     sampled,
 )
@@ -80,3 +81,20 @@ def test_whatever_comes_the_values_lie_within_the_samples(samples: list[tuple[in
 
 def test_it_takes_64_bytes_of_memory() -> None:
     assert sampled(NO_ROUND_TRIP, MS, 0.0).__sizeof__() <= 64
+
+
+@pytest.mark.parametrize(
+    ("samples_ms", "distance"),
+    [((), 0), ((0.9,), 0), ((1,), 1), ((1.9,), 1), ((2,), 2), ((80,), 7), ((80, 1.5), 1), ((1.5, 80), 1)],
+)
+def test_the_distance_grows_as_the_smallest_round_trip_doubles(samples_ms: tuple[float, ...], distance: int) -> None:
+    kept = NO_ROUND_TRIP
+    for sample_ms in samples_ms:
+        kept = sampled(kept, round(sample_ms * MS) + 100, 0.0)
+    assert distance_of(kept) == distance
+
+
+def test_the_distance_is_of_the_last_minutes() -> None:
+    kept = sampled(sampled(NO_ROUND_TRIP, 2 * MS, 0.0), 70 * MS, PERIOD_S)
+    assert distance_of(kept) == 2
+    assert distance_of(sampled(kept, 70 * MS, 2 * PERIOD_S)) == 7

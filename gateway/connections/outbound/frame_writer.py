@@ -15,7 +15,7 @@ from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import Clock, Transport
 from gateway.errors import Code
-from gateway.protocol.round_trip import NO_ROUND_TRIP, RoundTrip, read_round_trip, sampled
+from gateway.protocol.round_trip import NO_ROUND_TRIP, RoundTrip, distance_of, read_round_trip, sampled
 from gateway.protocol.signals import Ping
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -67,6 +67,7 @@ class FrameWriter:
         accounts: messages, gaps and replays that were sent, by stream and subscription.
         answered_ns: departure of the newest PING that the client has answered, by the clock of :meth:`probe`.
         bulk_window: flow control of bulk; made when the first chunk is sent.
+        distance: doublings of a round trip of a millisecond that the smallest one to the client takes.
         link: values that are measured while it lags, or that it reports; ``None``: there are none.
         reading: back-pressure on the client.
         paused: the transport holds more than high water.
@@ -85,6 +86,7 @@ class FrameWriter:
         "answered_ns",
         "bulk_window",
         "closed",
+        "distance",
         "format",
         "link",
         "paused",
@@ -119,6 +121,7 @@ class FrameWriter:
         """Whether it was sent in this turn of the loop."""
         self._urgent_bytes = self.answer_delay_ns = 0
         self._round_trip = NO_ROUND_TRIP
+        self.distance = 0
 
     @property
     def round_trip(self) -> RoundTrip | None:
@@ -128,6 +131,7 @@ class FrameWriter:
     def sample_round_trip(self, round_trip_ns: int) -> None:
         """Take a round trip to the client into account, without the time for which it says that it held the PING."""
         self._round_trip = sampled(self._round_trip, round_trip_ns, self._clock.monotonic_s())
+        self.distance = distance_of(self._round_trip)
 
     def send(self, message: Sendable) -> None:
         """Send an answer or a signal; it passes the messages in the outbox."""

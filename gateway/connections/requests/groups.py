@@ -11,9 +11,6 @@ from gateway.connections.outbound.no_entries import with_entry
 from gateway.connections.sessions.outstanding_requests import REQUEST_BYTES, ConnectionRequests
 from gateway.ids import PeerId
 
-NEAR_NS = 1_000_000
-"""Round trips below this count as equal; above it members are equally far if one's round trip is half the other's."""
-
 
 class Member(NamedTuple):
     """A connection as a member of one group."""
@@ -97,10 +94,9 @@ def _wait(requests: ConnectionRequests, weights: Mapping[int, float]) -> tuple[b
 def _load(requests: ConnectionRequests) -> tuple[bool, int, bool, int]:
     """Return the sort key: queue full, requests not answered yet, behind with reading, distance."""
     connection = requests.connection
-    rtt_ns = 0 if connection.bulk_window is None else connection.bulk_window.rtt_ns
     return (
         connection.queue_full,
         requests.load_bytes // REQUEST_BYTES,
         connection.has_waiting,
-        (rtt_ns // NEAR_NS).bit_length(),
+        connection.distance,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.outbound.bulk_window import BulkWindow
-from gateway.connections.requests.groups import NEAR_NS, Groups, Member
+from gateway.connections.requests.groups import Groups, Member
 from gateway.connections.requests.mailbox import own_mailbox
 from gateway.connections.sessions.outstanding_requests import REQUEST_BYTES, ConnectionRequests
+from gateway.protocol.round_trip import NEAR_S
 from tests.connections.memory import World
 
 GROUP = "group:g"
@@ -58,9 +58,8 @@ def test_the_one_with_the_least_to_do_is_next_by_number_and_by_bytes() -> None:
 def test_of_equally_loaded_ones_it_is_the_one_that_reads_and_is_near() -> None:
     staff = Staff(4)
     staff.members[0].connection.pause_writing()
-    for member, rtt_ns in zip(staff.members[1:], (80 * NEAR_NS, NEAR_NS // 2, NEAR_NS // 3), strict=True):
-        member.connection.bulk_window = BulkWindow()
-        member.connection.bulk_window.rtt_ns = rtt_ns
+    for member, round_trip_s in zip(staff.members[1:], (80 * NEAR_S, NEAR_S / 2, NEAR_S / 3), strict=True):
+        member.connection.sample_round_trip(round(round_trip_s * 1e9))
     assert [staff.next() for _ in range(3)] == [2, 3, 2]
     staff.members[2].load_bytes = staff.members[3].load_bytes = 5 * REQUEST_BYTES
     assert staff.next() == 1
