@@ -43,32 +43,32 @@ class IdleSessions:
         self._timeout_s = timeout_s
         self._clock = clock
         self._attends = attends
-        self._idle: dict[Session, tuple[int, float]] = {}
-        """Connections that were idle at the last look: messages sent, and the time since which that is so."""
         self.closed = 0
         self.sweep = Sweep(lambda: timeout_s / SWEEPS_PER_TIMEOUT or _NO_SWEEP_S, self._sweep)
 
     def _sweep(self) -> Iterator[None]:
         if not self._timeout_s:
             return
-        before, self._idle = self._idle, {}
         now_s = self._clock.monotonic_s()
         looked_at = 0
         for session in self._pool:
-            looked_at += 1
-            if not self._is_busy(session):
-                sent = sum([binding.next_sequence for binding in session.bindings.values()])
-                sent_before, since_s = before.get(session, (sent, now_s))
-                if sent != sent_before:
-                    since_s = now_s
-                if now_s - since_s < self._timeout_s:
-                    self._idle[session] = sent, since_s
-                else:
-                    self._close(session)
-                    looked_at += CLOSED_COST
+            looked_at += self._look(session, now_s)
             if looked_at >= LOOKED_AT_TOGETHER:
                 looked_at = 0
                 yield
+
+    def _look(self, session: Session, now_s: float) -> int:
+        """Look at a connection, close it if it is time, and return the cost."""
+        if self._is_busy(session):
+            session.idle_since_s = None
+            return 1
+        sequences = sum([binding.next_sequence for binding in session.bindings.values()]) if session.bindings else 0
+        if session.idle_since_s is None or sequences != session.idle_sequences:
+            session.idle_since_s, session.idle_sequences = now_s, sequences
+        if now_s - session.idle_since_s < self._timeout_s:
+            return 1
+        self._close(session)
+        return CLOSED_COST
 
     def _is_busy(self, session: Session) -> bool:
         requests = session.requests
@@ -84,7 +84,7 @@ class IdleSessions:
             or requests.owed
             or requests.mailboxes
             or self._attends(session)
-            or any(binding.exchange is not None for binding in session.bindings.values())
+            or (session.bindings and any(binding.exchange is not None for binding in session.bindings.values()))
         )
 
     def _close(self, session: Session) -> None:

@@ -188,6 +188,10 @@ class Session:
     """Number of times by which the time between two pings of the heartbeat has been doubled."""
     asked_tick: int = field(default=NEVER, init=False)
     """Tick of the heartbeat at which it has pinged last."""
+    idle_since_s: float | None = field(default=None, init=False)
+    """Time since which it has had nothing to do, as far as looks have shown; ``None``: it had at the last look."""
+    idle_sequences: int = field(default=0, init=False)
+    """Sum of the next sequences of its aliases at that time."""
     bindings: dict[int, AliasBinding] = field(default=NO_ENTRIES, init=False)
     """Bindings of the client's aliases, by alias."""
     subscriptions: dict[int, Pattern] = field(default=NO_ENTRIES, init=False)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from gateway.connections.sessions import pool as pool_module
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from tests.connections.memory import World
@@ -35,6 +38,25 @@ def test_the_pool_may_change_while_it_is_walked_through() -> None:
     for found in pool:
         pool.remove(found)
     assert not len(pool)
+
+
+def test_who_stays_is_met_once_however_others_come_and_go_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "BLOCK", 4)
+    pool = Pool()
+    sessions = [session(pool, f"client-{number}") for number in range(12)]
+    gone = sessions[5:7] + sessions[8:12]
+    met = []
+    for number, found in enumerate(pool):
+        met.append(found)
+        if number == 2:
+            for each in gone:
+                pool.remove(each)
+            session(pool, "late")
+    stayed = [each for each in sessions if each not in gone]
+    assert [each for each in met if each in stayed] == stayed
+    assert not [each for each in met if each in gone]
+    assert len(pool) == len(stayed) + 1
+    assert len(list(pool)) == len(pool)
 
 
 def test_an_inbox_is_held_by_who_opened_it_last() -> None:
