@@ -386,9 +386,9 @@ def _odd(size: int) -> ProtocolViolation:
 
 
 def drained(session: Session) -> bool:
-    """Return whether nothing waits of or for a connection: in backlog, outbox and transport, and in its mailboxes."""
+    """Return whether nothing waits of or for a connection: in transfers, backlog, outbox, transport and mailboxes."""
     connection = session.connection
-    if session.pending is not None or session.requests.owed:
+    if session.transfers or session.pending is not None or session.requests.owed:
         return False
     mailboxes_idle = all(mailbox.idle for mailbox in session.requests.mailboxes.values())
     return mailboxes_idle and not connection.has_waiting and not connection.transport.waiting_bytes()

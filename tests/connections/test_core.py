@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from gateway.connections.dispatcher import drained as is_drained
+from gateway.connections.sessions.session import Session
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import GoAway, Kind
@@ -108,4 +112,30 @@ def test_a_gateway_is_not_drained_while_something_waits() -> None:
     world.settle()
     assert not drained(world)
     watcher.transport.read_on()
+    assert drained(world)
+
+
+def test_while_something_waits_for_one_connection_the_others_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    slow, later = [world.subscriber("wf/a", name) for name in ("slow", "later")]
+    for peer in (slow, later):
+        peer.transport.fill_up()
+    publisher.publish(0, b"waits")
+    world.settle()
+    looks: list[Session] = []
+
+    def look(session: Session) -> bool:
+        looks.append(session)
+        return is_drained(session)
+
+    monkeypatch.setattr("gateway.connections.core.drained", look)
+    assert not drained(world)
+    looks.clear()
+    for _ in range(10):
+        assert not drained(world)
+    assert looks == [slow.session] * 10
+    slow.transport.read_on()
+    assert not drained(world)
+    world.lose(later)
     assert drained(world)
