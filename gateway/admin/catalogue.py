@@ -15,8 +15,7 @@ from gateway.admin.steps import largest, taken
 from gateway.admin.stream_rates import Rates, StreamRates
 from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.core import Core
-from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality
-from gateway.connections.overload.queues import queued_bytes_of
+from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, queued_bytes_of
 from gateway.connections.sessions.session import Session
 from gateway.connections.snapshots import (
     ConnectionSnapshot,

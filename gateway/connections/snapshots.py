@@ -21,9 +21,8 @@ from gateway.connections.core import Core
 from gateway.connections.heartbeat.stats import HeartbeatStats
 from gateway.connections.hub.stats import KindStats, ViewStats
 from gateway.connections.links.link_stats import LinkCounter, LinkStats
-from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, link_snapshot
+from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, link_snapshot, queued_bytes_of
 from gateway.connections.overload.overload import OverloadSnapshot
-from gateway.connections.overload.queues import queued_bytes_of
 from gateway.connections.planning.planning import PlanningStats
 from gateway.connections.presence.stats import PresenceStats
 from gateway.connections.rates.publish_rates import PublishRateStats

@@ -66,14 +66,19 @@ def link_quality(connection: Connection) -> LinkQuality:
     )
 
 
+def queued_bytes_of(connection: Connection) -> int:
+    """Return the bytes in the outbox and in the transport of a connection."""
+    outbox = connection.outbox
+    return connection.transport.waiting_bytes() + (0 if outbox is None else outbox.waiting_bytes)
+
+
 def read_counts(connection: Connection) -> LinkCounts:
     """Return the counters of a connection, for its link; costs some microseconds."""
     outbox, window, socket = connection.outbox, connection.bulk_window, connection.transport.socket_counts()
-    unsent_bytes = connection.transport.waiting_bytes()
-    waiting_bytes, taken_bytes = (0, 0) if outbox is None else (outbox.waiting_bytes, outbox.taken_bytes)
+    unsent_bytes, taken_bytes = connection.transport.waiting_bytes(), 0 if outbox is None else outbox.taken_bytes
     return LinkCounts(
         lagging=connection.lagging,
-        waiting_bytes=waiting_bytes + unsent_bytes,
+        waiting_bytes=queued_bytes_of(connection),
         awaited=not connection.bulk_open,
         progress=(taken_bytes, unsent_bytes, 0 if window is None else window.answered_bytes),
         sent=connection.accounts.booked,

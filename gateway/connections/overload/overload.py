@@ -11,10 +11,10 @@ from typing import Final
 
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.link_reading import queued_bytes_of
 from gateway.connections.overload.loop_lag import LoopLag
 from gateway.connections.overload.measures import Measures, measures_of
 from gateway.connections.overload.pressure import Pressure
-from gateway.connections.overload.queues import queued_bytes_of
 from gateway.connections.overload.relief import ClientQueue, Relief
 from gateway.connections.overload.stage import OF_MEMORY, OF_TIME, Stage, StageState, advance, led_to, reason_of
 from gateway.connections.ports import Clock, Memory

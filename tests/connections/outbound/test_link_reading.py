@@ -7,7 +7,7 @@ import pytest
 from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.links.links import SAMPLE_S
 from gateway.connections.outbound.bulk_window import FIRST_WINDOW_BYTES, BulkWindow
-from gateway.connections.outbound.link_reading import link_quality, link_snapshot, read_counts
+from gateway.connections.outbound.link_reading import link_quality, link_snapshot, queued_bytes_of, read_counts
 from gateway.connections.socket_counts import SocketCounts
 from gateway.protocol.link_quality import LinkQuality
 from gateway.protocol.messages import Kind
@@ -23,6 +23,21 @@ def test_nothing_is_known_of_a_connection_that_has_just_come() -> None:
     snapshot = link_snapshot(connection)
     assert snapshot.quality == LinkQuality()
     assert (snapshot.score, snapshot.bottleneck, snapshot.tcp) == (1.0, Bottleneck.NONE, None)
+
+
+def test_bytes_in_the_outbox_and_in_the_transport_are_queued() -> None:
+    world = World()
+    slow = world.subscriber("wf/*", "slow")
+    connection = slow.session.connection
+    assert queued_bytes_of(connection) == 0
+    connection.pause_writing()
+    author = world.publisher("wf/a", kind=Kind.EVENT)
+    author.publish(0, bytes(1000))
+    world.settle()
+    assert connection.outbox is not None
+    assert queued_bytes_of(connection) == connection.outbox.waiting_bytes > 1000
+    slow.transport.waiting = 70
+    assert queued_bytes_of(connection) == connection.outbox.waiting_bytes + 70
 
 
 def test_round_trips_make_the_rtt_and_its_jitter() -> None:
