@@ -13,6 +13,8 @@ _LAYOUT: Final = struct.Struct("=7xB8xI4xI40xII24xI16xQ16xI12xQQQQ")
 """The fields that are read: flags, snd_mss, unacked, rtt, rttvar, total_retrans, bytes_acked, notsent_bytes,
 delivery_rate, busy_time, rwnd_limited, sndbuf_limited. Kernels since Linux 4.10 have them there, and newer ones more
 behind them."""
+_SENT: Final = struct.Struct("=200xQQ")
+"""bytes_sent and bytes_retrans, since Linux 4.19."""
 _APPLICATION_LIMITED: Final = 0x01
 
 
@@ -38,7 +40,7 @@ def read_tcp_info(tcp_socket: MeasuredSocket | None) -> TcpInfo | None:
     if sys.platform != "linux" or tcp_socket is None or tcp_socket.fileno() < 0:
         return None
     try:
-        data = tcp_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAYOUT.size)
+        data = tcp_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SENT.size)
     except OSError:
         return None
     return parse_tcp_info(data)
@@ -50,6 +52,10 @@ def parse_tcp_info(data: bytes) -> TcpInfo | None:
         return None
     values = _LAYOUT.unpack_from(data)
     flags, mss, unacked, rtt, deviation, retransmits, acknowledged, unsent, rate, busy, reader, buffer = values
+    under_way_bytes = unacked * mss  # the count is of packets, which may be smaller
+    if len(data) >= _SENT.size:
+        sent_bytes, repeated_bytes = _SENT.unpack_from(data)
+        under_way_bytes = max(0, sent_bytes - repeated_bytes - acknowledged)
     return TcpInfo(
         rtt_s=rtt / 1e6,
         rtt_deviation_s=deviation / 1e6,
@@ -57,7 +63,7 @@ def parse_tcp_info(data: bytes) -> TcpInfo | None:
         application_limited=bool(flags & _APPLICATION_LIMITED),
         retransmits=retransmits,
         unsent_bytes=unsent,
-        unacknowledged_bytes=unacked * mss,
+        unacknowledged_bytes=under_way_bytes,
         acknowledged_bytes=acknowledged,
         busy_s=busy / 1e6,
         reader_limited_s=reader / 1e6,
