@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final
 
 from benchmarks.plans.scene import Shape
 from benchmarks.processes import VerificationFailed
-from benchmarks.shaped_namespace import NotPermitted, shaped_namespace
+from benchmarks.shaped_namespace import Namespace, NotPermitted, shaped_namespace
 
 QUEUE_S: Final = 0.2
-"""Time that bytes wait, at most, in the queue of a link: what a home router has."""
+"""Time that bytes wait, at most, in the queue of a link."""
 
-
-class Link(NamedTuple):
-    """Way from clients to the gateway."""
-
-    command: tuple[str, ...]
-    """Words in front of the command of a client."""
-    host: str
-    """Address of the gateway."""
-
-
-LOOPBACK: Final = Link((), "127.0.0.1")
+LOOPBACK: Final = Namespace((), "127.0.0.1")
 
 
 @contextmanager
-def shaped(shape: Shape) -> Iterator[Link]:
-    """Make a namespace for the length of the block.
+def shaped(shape: Shape) -> Iterator[Namespace]:
+    """Make a namespace for the length of the block; a link without a rate is this machine itself.
 
     Raises:
         VerificationFailed: the system does not let this user.
@@ -38,6 +28,6 @@ def shaped(shape: Shape) -> Iterator[Link]:
         return
     try:
         with shaped_namespace(int(shape.bytes_per_s * 8), QUEUE_S) as namespace:
-            yield Link(namespace.command, namespace.host)
+            yield namespace
     except NotPermitted as refusal:
         raise VerificationFailed(str(refusal)) from refusal
