@@ -26,6 +26,11 @@ class Watch:
         self.delays_s: list[float] = []
         self.oldest_s = 0.0
 
+    def showed(self, state_ns: int) -> None:
+        """Take note that a screen has shown a state of this time until now; 0: it was empty."""
+        if state_ns:
+            self.oldest_s = max(self.oldest_s, (time.monotonic_ns() - state_ns) / 1e9)
+
     def result(self) -> dict[str, float]:
         """Return the number of states, their delays, and the greatest age of a state on a screen."""
         delays_s = np.asarray(self.delays_s or [float("nan")])
@@ -45,6 +50,8 @@ class Program:
         self._url = url
         self._count = count
         self._watch = Watch()
+        self._shown_ns = [0] * count
+        """Times of the states that the dashboards show; 0: none yet."""
 
     async def run(self) -> None:
         """Connect all, and follow commands until the input ends."""
@@ -53,7 +60,8 @@ class Program:
             for number in range(self._count)
         ]
         subscribed = [asyncio.Event() for _ in clients]
-        tasks = [asyncio.create_task(self._look(*pair)) for pair in zip(clients, subscribed, strict=True)]
+        looking = enumerate(zip(clients, subscribed, strict=True))
+        tasks = [asyncio.create_task(self._look(number, *pair)) for number, pair in looking]
         for event in subscribed:
             await event.wait()
         print("ready", flush=True)
@@ -61,23 +69,23 @@ class Program:
             if command == "begin":
                 self._watch = Watch()
             else:
+                # They still show it.
+                self._watch.showed(min((shown_ns for shown_ns in self._shown_ns if shown_ns), default=0))
                 print(json.dumps(self._watch.result()), flush=True)
         for task in tasks:
             task.cancel()
         for client in clients:
             await client.close()
 
-    async def _look(self, client: Client, subscribed: asyncio.Event) -> None:
-        shown_ns = 0
+    async def _look(self, number: int, client: Client, subscribed: asyncio.Event) -> None:
         async with client.subscribe(STREAM) as messages:
             subscribed.set()
             async for message in messages:
                 now_ns, watch = time.monotonic_ns(), self._watch
-                if shown_ns:
-                    # Until now the screen has shown the state before.
-                    watch.oldest_s = max(watch.oldest_s, (now_ns - shown_ns) / 1e9)
-                shown_ns = int(message.tensor[0])
-                watch.delays_s.append((now_ns - shown_ns) / 1e9)
+                # Until now the screen has shown the state before.
+                watch.showed(self._shown_ns[number])
+                self._shown_ns[number] = int(message.tensor[0])
+                watch.delays_s.append((now_ns - self._shown_ns[number]) / 1e9)
 
 
 if __name__ == "__main__":
