@@ -51,7 +51,7 @@ class RosterView:
             self.members.clear()
             self.awareness.clear()
         else:
-            assert self.frames, "changes before a roster"
+            assert len(self.frames) > 1, "changes before a roster"
         for client_id in frame.left or ():
             self.members.pop(client_id, None)
             self.awareness.pop(client_id, None)
