@@ -20,7 +20,7 @@ from gateway.ids import ClientId
 from gateway.protocol.limits import WelcomeLimits
 from gateway.protocol.messages import ClientType, Hello, Welcome
 from gateway.protocol.negotiation import Capabilities, negotiate
-from gateway.protocol.state import Role, advance
+from gateway.protocol.state import Role, State, advance
 from gateway.protocol.takeover import Claim, Generations, Outcome, decide
 from gateway.protocol.wire import Opcode
 
@@ -64,21 +64,31 @@ class Greeter:
         self._admission = admission
         self._part = part
         self._turn = TurnTime(clock, GREETINGS_S)
+        self._last_waiting: Session | None = None
+        """Session whose HELLO was the last that had to wait."""
         self._generations = Generations()
         self.superseded_connections = 0
 
     def receive(self, session: Session, hello: Hello) -> None:
         """Answer HELLO; in a later turn if this one has answered many, and before the next frame of the client.
 
-        Code in the gateway's own process is answered at once.
+        HELLOs are answered in their order: else the older of two connections of a client, whose HELLO waits, would
+        take over from the newer one. Code in the gateway's own process is answered at once.
 
         Raises:
             ProtocolViolation: the client is not accepted; the code says why.
         """
-        if not session.local and self._turn.spent():
+        if not session.local and (self._others_wait() or self._turn.spent()):
+            self._last_waiting = session
             session.backlog.add(partial(self._greet_later, session, hello))
         else:
             self._greet(session, hello)
+
+    def _others_wait(self) -> bool:
+        last = self._last_waiting
+        if last is not None and (last.state is not State.GREETING or last.connection.closed):
+            last = self._last_waiting = None
+        return last is not None
 
     def _greet_later(self, session: Session, hello: Hello) -> bool:
         try:

@@ -330,3 +330,26 @@ def test_code_in_the_process_of_the_gateway_is_answered_at_once_in_any_turn() ->
     for number in range(3):
         LocalConnection(world.core, client_type=ClientType.AGENT, client_id=ClientId(f"code-{number}"))
     assert [session.state for session in world.core.pool] == [State.OPEN] * 3
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_hello_that_waits_is_answered_before_that_of_a_newer_connection_of_its_client(lost: bool) -> None:
+    world = World()
+    first, second, older, newer = [world.stranger() for _ in range(4)]
+    newer.client_id = older.client_id
+    world.take_one_step_a_turn()
+    for peer in (first, second, older):
+        peer.hello()
+    if lost:
+        older.drop()
+    world.turns(1)
+    assert [peer.session.state for peer in (second, older)] == [State.OPEN, State.GREETING]
+    newer.hello()
+    world.settle()
+    assert newer.session.state is State.OPEN
+    assert newer.close_code() is None
+    assert older.session.connection.closed
+    latest = world.stranger()
+    world.turn()
+    latest.hello()
+    assert latest.session.state is State.OPEN, "nobody waits any more"
