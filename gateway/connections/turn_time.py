@@ -21,6 +21,11 @@ class TurnTime:
         self._begun = False
         self._end_s = 0.0
 
+    @property
+    def begun(self) -> bool:
+        """Whether there was a look in this turn."""
+        return self._begun
+
     def spent(self) -> bool:
         """Return whether the time of this turn is over; it begins with the first call."""
         now_s = self._clock.monotonic_s()

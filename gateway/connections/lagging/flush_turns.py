@@ -53,7 +53,7 @@ class FlushTurns(Generic[D]):
         left: the classes that wait since an earlier turn; the one that has waited longest comes first.
     """
 
-    __slots__ = ("_call_soon", "_flush", "_held", "_names", "_time", "left")
+    __slots__ = ("_call_soon", "_flush", "_held", "_is_called", "_names", "_taken", "_time", "left")
 
     def __init__(self, clock: Clock, flush: Callable[[], object]) -> None:
         self.left: OrderedDict[D, None] = OrderedDict()
@@ -62,34 +62,49 @@ class FlushTurns(Generic[D]):
         self._held: deque[HeldReading] = deque()
         """Publishers that are not read; the one that has waited longest comes first."""
         self._time = TurnTime(clock, FLUSH_S)
+        self._taken = 0
+        """Classes with many members that were taken in this turn."""
+        self._is_called = False
+        """Whether the next turn goes on with the classes that are left."""
         self._call_soon = clock.call_soon
         self._flush = flush
 
     def take(self, waiting: list[D]) -> Iterator[D]:
         """Yield the classes to be flushed now, one after the other: first those that wait since an earlier turn.
 
+        Once the time of the turn is over, no class with many members is taken, however often this method is called; but
+        one is taken in each turn.
+
         Args:
             waiting: classes that have got messages since the last call. A caller that has only one flushes it itself,
                 unless others are :attr:`left`.
         """
         left, time = self.left, self._time
+        if not time.begun:
+            self._taken = 0
         time.spent()  # its time begins
-        taken = 0
-        while left and not (taken and time.spent()):
-            taken += 1
+        before = self._taken
+        while left and not (self._taken and time.spent()):
+            self._taken += 1
             yield self._longest_waiting()
         for delivery in waiting:
             if len(delivery) <= FEW_MEMBERS:
                 yield delivery
-            elif left or (taken and time.spent()):
+            elif left or (self._taken and time.spent()):
                 self._leave(delivery)
             else:
-                taken += 1
+                self._taken += 1
                 yield delivery
-        if left:
-            self._call_soon(self._flush)
-        for _ in range(min(taken, len(self._held)) if left else len(self._held)):
+        if left and not self._is_called:
+            self._is_called = True
+            self._call_soon(self._go_on)
+        for _ in range(min(self._taken - before, len(self._held)) if left else len(self._held)):
             self._held.popleft().release(self)
+
+    def _go_on(self) -> None:
+        self._is_called = False
+        if self.left:
+            self._flush()
 
     def waits(self, name: str) -> bool:
         """Return whether a class of the stream of this name waits."""

@@ -73,10 +73,28 @@ def test_those_that_wait_come_first_in_the_next_turns() -> None:
     flushes = Flushes(LONG_S)
     a, b, c = Class("a"), Class("b"), Class("c")
     assert flushes.flush(a, b, c) == ["a"]
-    assert flushes.flush(b, a) == ["b"], "within the same turn one that waits is flushed"
+    assert flushes.flush(a) == [], "the time of the turn is over"
     flushes.settle()
-    assert flushes.flushed == ["a", "b", "c", "b", "a"]
+    assert flushes.flushed == ["a", "b", "c", "a"]
     assert not flushes.turns.left
+
+
+def test_no_turn_takes_more_however_often_there_is_a_flush_in_it() -> None:
+    flushes = Flushes(LONG_S)
+    classes = [Class(str(number)) for number in range(12)]
+    counts = []
+    for number in range(0, 12, 3):
+        before = len(flushes.flushed)
+        flushes.flush(*classes[number : number + 3])
+        flushes.flush()
+        flushes.clock.turn()
+        counts.append(len(flushes.flushed) - before)
+    while flushes.turns.left:
+        before = len(flushes.flushed)
+        flushes.clock.turn()
+        counts.append(len(flushes.flushed) - before)
+    assert max(counts) <= 2, "one in what is left of a turn, and one in the next"
+    assert flushes.flushed == [each.name for each in classes]
 
 
 def test_publishers_are_read_again_as_the_classes_are_flushed() -> None:
@@ -88,6 +106,8 @@ def test_publishers_are_read_again_as_the_classes_are_flushed() -> None:
     for each in publishers:
         flushes.turns.hold_back(each)
     flushes.flush()
+    assert all(each.holders for each in publishers), "the time of the turn is over"
+    flushes.clock.turn()
     assert [bool(each.holders) for each in publishers] == [False, True, True, True, True]
     flushes.settle()
     assert not any(each.holders for each in publishers), "nobody waits when no class does"
