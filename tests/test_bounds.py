@@ -258,6 +258,10 @@ REACHED_BY = {
         "connections/admission/test_participants.py:"
         "test_the_counts_are_those_of_all_aliases_and_subscriptions_and_never_above_the_bound"
     ),
+    "workflows of which the queues have a budget": (
+        "connections/overload/test_queue_budgets.py:"
+        "test_a_workflow_has_a_budget_of_its_own_and_is_forgotten_when_nobody_lags"
+    ),
     "clients that wait for their handshake": (
         "connections/admission/test_admission.py:test_a_gateway_that_cannot_keep_up_lets_so_many_wait_and_panels_in"
     ),

@@ -72,6 +72,11 @@ class CoreCollector(Collector):
             snapshot.publish_rates.held_publishers,
         )
         yield Gauge(
+            "frys_bounded_outboxes",
+            "Connections with a smaller outbox, because more waits for their type or workflow than its budget.",
+            snapshot.queue_budgets.bounded_outboxes,
+        )
+        yield Gauge(
             "frys_observers",
             "Receivers that take acknowledged streams without acknowledging, one for each connection and stream.",
             snapshot.observers,

@@ -23,6 +23,7 @@ from gateway.connections.hub.stats import KindStats, ViewStats
 from gateway.connections.links.link_stats import LinkCounter, LinkStats
 from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, link_snapshot, queued_bytes_of
 from gateway.connections.overload.overload import OverloadSnapshot
+from gateway.connections.overload.queue_budgets import QueueBudgetStats
 from gateway.connections.planning.planning import PlanningStats
 from gateway.connections.presence.stats import PresenceStats
 from gateway.connections.rates.publish_rates import PublishRateStats
@@ -180,6 +181,7 @@ class CoreSnapshot:
     admission: AdmissionStats
     links: Mapping[ClientType, LinkStats]
     publish_rates: PublishRateStats
+    queue_budgets: QueueBudgetStats
     idle_closed_connections: int = 0
     """Connections that were closed because they did nothing."""
 
@@ -294,6 +296,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         admission=core.admission.stats(),
         links=links.stats(),
         publish_rates=core.publish_rates.stats(),
+        queue_budgets=core.overload.budgets.stats(),
         idle_closed_connections=core.idle_sessions.closed,
         **sums,
     )

@@ -120,7 +120,7 @@ class Admission:
         self._reserved_connections = min(settings.reserved_connections, max_connections // RESERVED_PART)
         self._population = population
         self._draw = draw
-        self.participants = Participants(settings.each_workflow.connections)
+        self.participants = Participants(settings.each_workflow)
         self.refuses_dashboards = False
         self.draining = False
         per_s = settings.handshakes_per_s or LINE_PER_S

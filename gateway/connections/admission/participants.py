@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from heapq import nlargest
 from types import MappingProxyType
 from typing import Final
 
+from gateway.connections.admission.settings import ClientBudget
 from gateway.errors import Code, RequestRefused
 from gateway.ids import PeerId
 from gateway.protocol.messages import ClientType
@@ -20,21 +21,22 @@ _WILDCARD: Final = "*"
 
 
 class Participants:
-    """Connections that take part in each workflow, if that has a bound.
+    """Connections that take part in each workflow, if their number, or the bytes that wait for them, have a bound.
 
     A connection takes part in a workflow by each alias and each subscription that names it; a pattern whose first
     segment is a wildcard names none. Admin panels are not counted, and have no bound. Memory is bounded by the aliases
     and subscriptions that connections may have.
 
     Args:
-        max_connections: connections that may take part in one workflow; 0: no bound, and nothing is counted.
+        budget: of each workflow. If it bounds neither connections nor queued bytes, nothing is counted.
 
     Attributes:
         refused: aliases and subscriptions that were refused, because their workflow had too many connections.
     """
 
-    def __init__(self, max_connections: int) -> None:
-        self._max_connections = max_connections
+    def __init__(self, budget: ClientBudget) -> None:
+        self._max_connections = budget.connections
+        self._counts = bool(budget.connections or budget.queued_bytes)
         self._uses: dict[PeerId, Counter[str]] = {}
         """Aliases and subscriptions of each connection, by workflow; none of them is 0."""
         self._connections: Counter[str] = Counter()
@@ -49,6 +51,10 @@ class Participants:
         """Return the number of connections that take part in a workflow."""
         return self._connections.get(workflow, 0)
 
+    def workflows_of(self, peer: PeerId) -> Collection[str]:
+        """Return the workflows that a connection takes part in."""
+        return self._uses.get(peer, ())
+
     def check(self, peer: PeerId, kind: ClientType, name: str) -> None:
         """Check that a connection may have one alias or subscription more.
 
@@ -61,7 +67,9 @@ class Participants:
             RequestRefused: ``LIMIT_EXCEEDED``, its workflow has as many connections as it may have.
         """
         limit, workflow = self._max_connections, self._counted(kind, name)
-        if workflow is None or self._connections[workflow] < limit or workflow in self._uses.get(peer, ()):
+        if not limit or workflow is None or workflow in self._uses.get(peer, ()):
+            return
+        if self._connections[workflow] < limit:
             return
         self.refused += 1
         problem = f"workflow {workflow} has admission.each_workflow.connections={limit} already"
@@ -102,7 +110,7 @@ class Participants:
 
     def _counted(self, kind: ClientType, name: str) -> str | None:
         """Return the workflow of a stream or a pattern; ``None`` if it does not count."""
-        if not self._max_connections or kind is ClientType.ADMIN_PANEL:
+        if not self._counts or kind is ClientType.ADMIN_PANEL:
             return None
         workflow = workflow_of(name)
         return None if _WILDCARD in workflow else workflow

@@ -37,6 +37,9 @@ class ClientBudget:
     """Messages in a second to streams; publishers above it are slowed down."""
     bytes_per_s: float = 0.0
     """Bytes in a second of these messages; likewise."""
+    queued_bytes: int = 0
+    """Bytes in the outboxes of all of them that lag. Past it, events are left to history for those for which most
+    waits."""
 
     @property
     def publishes(self) -> PublishBudget:

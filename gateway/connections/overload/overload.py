@@ -15,6 +15,7 @@ from gateway.connections.outbound.link_reading import queued_bytes_of
 from gateway.connections.overload.loop_lag import LoopLag
 from gateway.connections.overload.measures import Measures, measures_of
 from gateway.connections.overload.pressure import Pressure
+from gateway.connections.overload.queue_budgets import QueueBudgets
 from gateway.connections.overload.relief import ClientQueue, Relief
 from gateway.connections.overload.stage import OF_MEMORY, OF_TIME, Stage, StageState, advance, led_to, reason_of
 from gateway.connections.ports import Clock, Memory
@@ -77,6 +78,8 @@ class Overload:
     """Function that returns the bytes that wait elsewhere than for one connection."""
     relief: Relief
     """Parts that measures act upon."""
+    budgets: QueueBudgets
+    """Bounds of outboxes by client type and workflow."""
     clock: Clock
     """Time of the measurements."""
     loop_lag: LoopLag = field(default_factory=LoopLag, init=False)
@@ -113,11 +116,13 @@ class Overload:
         To be called every :data:`SWEEP_INTERVAL_S`. Yields now and then, for the loop.
         """
         queued_bytes, waiting = self.other_bytes(), list[ClientQueue]()
-        limit_bytes, lowered = self.measures.outbox_limit_bytes, self._lowered
-        # Also those that have caught up since: they may fall behind again when the stage is over.
+        lowered = self._lowered
+        self.budgets.begin()
+        # Also those that have caught up since: they may fall behind again when that bound is over.
         for number, connection in enumerate(self.lag_changes.lagging | lowered, start=1):
             waiting.append(ClientQueue(queued_bytes_of(connection), connection))
             queued_bytes += waiting[-1].nbytes
+            limit_bytes = self.budgets.add(connection, self.measures.outbox_limit_bytes)
             self.relief.bound_outbox(connection, limit_bytes)
             if limit_bytes < self._bounds.outbox_limit_bytes and not connection.closed:
                 lowered.add(connection)
@@ -125,6 +130,7 @@ class Overload:
                 lowered.discard(connection)
             if not number % COUNTED_TOGETHER:
                 yield
+        self.budgets.settle()
         self.pressure = self._measure(queued_bytes)
         now_s = self.clock.monotonic_s()
         self._of_time = advance(self._of_time, self.pressure, now_s, OF_TIME)
