@@ -33,7 +33,6 @@ from gateway.connections.outbound.formats import Format
 from gateway.connections.outbound.link_reading import read_counts
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.overload.overload import SWEEP_INTERVAL_S, Overload
-from gateway.connections.overload.queue_budgets import QueueBudgets
 from gateway.connections.overload.relief import Relief
 from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.planning import Planning
@@ -196,9 +195,7 @@ class Core:
         self.workflows = Workflows(self.pool, self.streams, self.hub, self._requests.groups, clock, self.slices)
         kept = settings.delivery.outbox_limit_bytes, settings.history_total_bytes
         relief = Relief(*kept, self.streams.budget, views.pace, self.admission, self.pool, self.slices)
-        budgets = QueueBudgets(settings.admission, self.admission.participants, kept[0])
-        pressing = self.lag_changes, self._other_bytes
-        self.overload = Overload(settings.overload, memory, *pressing, relief, budgets, clock)
+        self.overload = Overload(settings.overload, memory, self.lag_changes, self._other_bytes, relief, clock)
         groups = self._requests.groups
         actuator = Actuator(self.pool, self.hub.fanouts, groups, policy, self.lag_changes, clock)
         self.planning = Planning(settings.planning, actuator, self.workflows, groups, self.overload, clock)

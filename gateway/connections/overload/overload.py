@@ -64,6 +64,7 @@ class Overload:
     """Pressure and stage of one gateway.
 
     Attributes:
+        budgets: bounds of outboxes by client type and workflow.
         pressure: the last measurements.
         measures: settings that are in force.
     """
@@ -78,14 +79,14 @@ class Overload:
     """Function that returns the bytes that wait elsewhere than for one connection."""
     relief: Relief
     """Parts that measures act upon."""
-    budgets: QueueBudgets
-    """Bounds of outboxes by client type and workflow."""
     clock: Clock
     """Time of the measurements."""
     loop_lag: LoopLag = field(default_factory=LoopLag, init=False)
     """Lag of the event loop, for the server to fill."""
 
     def __post_init__(self) -> None:
+        admission = self.relief.admission
+        self.budgets = QueueBudgets(admission.settings, admission.participants, self.relief.outbox_limit_bytes)
         begun = StageState(since_s=self.clock.monotonic_s())
         self._of_time = self._of_memory = begun
         self._stage = Stage.NORMAL
