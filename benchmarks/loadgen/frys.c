@@ -49,8 +49,13 @@ static void await_frame(struct connection *connection, int opcode)
 {
     static uint8_t message[1 << 16];
     for (int found = 0; !found;) {
-        uint8_t header[4];
+        uint8_t header[2 + WEBSOCKET_CONTROL_MAX];
         receive_exactly(connection->fd, header, 2);
+        if (header[0] == WEBSOCKET_PING && header[1] <= WEBSOCKET_CONTROL_MAX) {
+            receive_exactly(connection->fd, header + 2, header[1]);
+            answer_websocket_ping(connection, header);
+            continue;
+        }
         if (header[0] != 0x82 || header[1] > 126)
             fail("set-up: unexpected WebSocket frame %02x %02x", header[0], header[1]);
         size_t size = header[1];

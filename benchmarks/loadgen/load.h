@@ -82,13 +82,15 @@ size_t read_and_parse(struct connection *connection, void (*parse)(struct connec
 void stash(struct connection *connection, const uint8_t *at, const uint8_t *end);
 
 /* websocket.c: RFC 6455, the client's side */
-enum { CLIENT_HEADER_MAX = 14 };
+enum { CLIENT_HEADER_MAX = 14, WEBSOCKET_PING = 0x89, WEBSOCKET_CONTROL_MAX = 125 };
 size_t upgrade_request(char *text, size_t room, int port, const char *subprotocol);
 void check_upgrade_answer(const char *text);
 void upgrade(struct connection *connection, int port, const char *subprotocol);
 void choose_mask(struct connection *connection);
 size_t write_header(uint8_t *out, size_t payload_bytes, uint64_t mask);
 void mask_bytes(uint8_t *bytes, size_t size, uint64_t mask);
+/* `ping` is the whole frame. A server closes clients that it has not heard of for long (spec section 9). */
+void answer_websocket_ping(const struct connection *connection, const uint8_t *ping);
 
 /* frys.c: frames of spec/protocol.md, the client's side */
 size_t hello_message(uint8_t *out, uint64_t mask);

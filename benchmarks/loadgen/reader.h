@@ -50,6 +50,16 @@ __attribute__((always_inline)) static inline void walk_frames(struct connection 
                 stash(connection, at, end);
                 return;
             }
+            if (at[0] == WEBSOCKET_PING && at[1] <= WEBSOCKET_CONTROL_MAX) {
+                if (there < 2 + (size_t)at[1]) {
+                    stash(connection, at, end);
+                    return;
+                }
+                if (!connection->publisher) /* its messages are a sign of life, and one may be half sent */
+                    answer_websocket_ping(connection, at);
+                at += 2 + at[1];
+                continue;
+            }
             if (at[0] != 0x82 || at[1] > 127)
                 refuse_websocket(at, end);
             connection->left = header == 2 ? at[1] : header == 4 ? (uint64_t)(at[2] << 8 | at[3])

@@ -69,3 +69,13 @@ void mask_bytes(uint8_t *bytes, size_t size, uint64_t mask)
     for (; at < size; at++)
         bytes[at] ^= (uint8_t)(mask >> at % 8 * 8);
 }
+
+void answer_websocket_ping(const struct connection *connection, const uint8_t *ping)
+{
+    uint8_t pong[CLIENT_HEADER_MAX + WEBSOCKET_CONTROL_MAX];
+    size_t size = ping[1], header = write_header(pong, size, connection->mask);
+    pong[0] = 0x8a;
+    memcpy(pong + header, ping + 2, size);
+    mask_bytes(pong + header, size, connection->mask);
+    send_all(connection->fd, pong, header + size);
+}
