@@ -32,9 +32,8 @@ class WriteLimits(NamedTuple):
     fit into its buffer."""
 
 
-FIRST: Final = WriteLimits(MIN_HIGH_BYTES, MIN_HIGH_BYTES // PARTS, 64 * 1024)
-"""Limits of a connection that has not fallen behind yet: those of a slow one, but for a segment more in the system. A
-fast one falls behind once, and grows with its first drain."""
+FIRST: Final = WriteLimits(256 * 1024, 64 * 1024, 128 * 1024)
+"""Limits of a connection that has not fallen behind yet."""
 SLOW_UNSENT_BYTES: Final = 16 * 1024
 
 
