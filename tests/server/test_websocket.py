@@ -10,7 +10,9 @@ from functools import cache
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.frames import Frame
 
+from gateway.connections.sessions.session import Session
 from gateway.errors import Code
 from gateway.protocol.messages import ClientType, Hello, Open, Subscribe
 from gateway.protocol.session_body import write_session
@@ -424,8 +426,8 @@ def test_a_client_that_does_not_wait_for_the_handshake(split: bool) -> None:
     assert read(watcher).offsets == [0, 1, 2]
 
 
-def test_a_probe_is_a_websocket_ping_and_its_pong_a_sign_of_life() -> None:
-    server = MemoryServer()
+def pinged(server: MemoryServer) -> tuple[Socket, Session, Frame]:
+    """Return the socket and the session of a client that the gateway has pinged, and the ping."""
     socket = server.socket()
     socket.push(masked(BINARY, HELLO))
     socket.frames()
@@ -436,6 +438,12 @@ def test_a_probe_is_a_websocket_ping_and_its_pong_a_sign_of_life() -> None:
         for _ in heartbeat.sweep():
             pass
     (frame,) = socket.frames()
+    return socket, session, frame
+
+
+def test_a_probe_is_a_websocket_ping_and_its_pong_a_sign_of_life() -> None:
+    server = MemoryServer()
+    socket, session, frame = pinged(server)
     assert (frame.opcode, len(frame.data)) == (PING, 8)
     session.heard = False
     server.world.clock.advance(0.25)
@@ -506,17 +514,7 @@ def test_a_socket_that_is_full_during_its_handshake_is_no_fault() -> None:
 
 @pytest.mark.parametrize("cut", range(1, 14))
 def test_an_answer_to_a_ping_counts_in_any_split(cut: int) -> None:
-    server = MemoryServer()
-    socket = server.socket()
-    socket.push(masked(BINARY, HELLO))
-    socket.frames()
-    (session,) = list(server.world.core.pool)
-    heartbeat = server.world.core.heartbeat
-    while not session.asked_ns:
-        server.world.clock.advance(heartbeat.tick_s)
-        for _ in heartbeat.sweep():
-            pass
-    (frame,) = socket.frames()
+    socket, session, frame = pinged(MemoryServer())
     pong = masked(10, bytes(frame.data))
     socket.push(pong[:cut])
     assert session.asked_ns

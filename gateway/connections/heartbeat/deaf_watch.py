@@ -69,6 +69,5 @@ class DeafWatch:
 
     def asked(self, session: Session) -> None:
         """Note that a WebSocket ping was sent to a client."""
-        watched = self._watched.get(session.peer.id)
-        if watched is not None and watched.is_confirmed and not watched.asked_ns:
-            watched.asked_ns = session.asked_ns
+        if self.wants_ping(session):
+            self._watched[session.peer.id].asked_ns = session.asked_ns
