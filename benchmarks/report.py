@@ -113,3 +113,10 @@ def busy(samples: Samples, what: str, whom: str) -> str:
     """Return the use of the two cores: server / load, in percent."""
     server, load = (samples.median(what, whom, key) for key in ("server_cpu", "load_cpu"))
     return f"{100 * server:.0f}/{100 * load:.0f} %"
+
+
+def concluded(broken: Sequence[str]) -> int:
+    """Print the bounds that were broken, a line each, and return the exit code of a program that checks them."""
+    for line in broken:
+        print(f"- {line}")
+    return 1 if broken else 0

@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.churn import churn
 from benchmarks.machine import LOAD_CORE
 from benchmarks.processes import VerificationFailed
-from benchmarks.report import table
+from benchmarks.report import concluded, table
 from benchmarks.servers import SERVER_CORE
 
 CONNECTIONS: Final = 10_000
@@ -48,10 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if measured.limit:
         wanted = parsed.share * parsed.connections
         print(f"Of {wanted:.0f} that come and go a second {measured.rate_per_s:.0f}: {measured.limit}.")
-    broken = measured.broken()
-    for line in broken:
-        print(f"- {line}")
-    return 1 if broken else 0
+    return concluded(measured.broken())
 
 
 if __name__ == "__main__":

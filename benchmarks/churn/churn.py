@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -21,7 +21,7 @@ from benchmarks.churn.witness import run_witness
 from benchmarks.machine import LOAD_CORE
 from benchmarks.processes import Server
 from benchmarks.scale.memory import allowed_connections
-from benchmarks.slow.bystander import Outcome, run_bystander
+from benchmarks.slow.bystander import EVENTS, Outcome, begin, end, run_bystander
 
 HEADER: Final = (
     "connections",
@@ -120,7 +120,7 @@ def measure(wanted: int, share: float, seconds: float) -> Measured:
     command = (*servers.GATEWAY, "--config", str(CONFIG), "--max-connections", str(2 * count + OTHERS))
     with (
         servers.gateway(command) as server,
-        child(run_bystander, f"ws://127.0.0.1:{server.port}", LOAD_CORE) as bystander,
+        child(run_bystander, f"ws://127.0.0.1:{server.port}", LOAD_CORE, EVENTS) as bystander,
         child(run_witness, f"ws://127.0.0.1:{server.port}", LOAD_CORE) as witness,
         _clients(server, count) as clients,
     ):
@@ -137,12 +137,14 @@ def measure(wanted: int, share: float, seconds: float) -> Measured:
             rate = ROOM * fastest
         _churn(clients, rate, min(WARM_UP_S, seconds))
         time.sleep(GRACE_S)
-        calm = _probed(bystander, lambda: time.sleep(trial))
+        begin(bystander)
+        time.sleep(trial)
+        calm = end(bystander)
         watched = _Watched(server)
-        result: list[list[Churned]] = []
-        probe = _probed(bystander, lambda: result.append(_churn(clients, rate, seconds)))
+        begin(bystander)
+        churned = _churn(clients, rate, seconds)
+        probe = end(bystander)
         gateway_load, slope, resident = watched.end()
-        churned = result[0]
         time.sleep(GRACE_S)
         stale, missing = _compare(clients, witness)
     spent_s = max(each.seconds for each in churned)
@@ -191,14 +193,6 @@ def _patient_answer(process: Connection, seconds: float) -> Churned:
 
 def _rate(churned: list[Churned]) -> float:
     return sum(each.cycles / each.seconds for each in churned)
-
-
-def _probed(bystander: Connection, work: Callable[[], object]) -> Outcome:
-    bystander.send("begin")
-    work()
-    bystander.send("end")
-    outcome: Outcome = answer(bystander)
-    return outcome
 
 
 def _compare(clients: list[Connection], witness: Connection) -> tuple[int, int]:

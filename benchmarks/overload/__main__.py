@@ -20,50 +20,45 @@ from typing import Any, Final
 
 import psutil
 
-from benchmarks import servers
 from benchmarks.children import answer, child
-from benchmarks.machine import LOAD_CORE, allow_connections
-from benchmarks.overload.control import run_control
+from benchmarks.machine import allow_connections
 from benchmarks.overload.flood import run_load
-from benchmarks.overload.plan import CONTROL_P99_MS, MEMORY_LIMIT_BYTES, OVER, Flood, Heard, Load, Taken
-from benchmarks.processes import Server, VerificationFailed
-from benchmarks.report import table
-from benchmarks.slow.stage import free_port
+from benchmarks.overload.plan import COMMANDS, CONTROL_P99_MS, MEMORY_LIMIT_BYTES, OVER, Flood, Load, Taken
+from benchmarks.processes import VerificationFailed
+from benchmarks.report import concluded, table
+from benchmarks.slow.stage import Stage, staged
 
 LOOK_S: Final = 0.25
 
 
 @contextmanager
-def _gateway(*, limited: bool) -> Iterator[tuple[Server, int]]:
-    admin_port = free_port()
+def _staged(*, limited: bool) -> Iterator[Stage]:
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "frys.toml"
         config.write_text(f"[overload]\nmemory_limit_bytes = {MEMORY_LIMIT_BYTES}\n" if limited else "")
-        command = (*servers.GATEWAY[:-1], str(admin_port), "--config", str(config))
-        with servers.gateway(command) as server:
-            server.settle()
-            yield server, admin_port
+        with staged(("--config", str(config)), COMMANDS) as stage:
+            yield stage
 
 
 class Phase:
     """Measurement of one flood, beside control messages."""
 
-    def __init__(self, server: Server, admin_port: int, load: Connection, control: Connection, flood: Flood) -> None:
-        process = psutil.Process(server.pid)
-        control.send(flood.seconds)
+    def __init__(self, stage: Stage, load: Connection, flood: Flood) -> None:
+        process = psutil.Process(stage.server.pid)
+        stage.begin()
         load.send(flood)
         self.peak_bytes = 0
         self.stages: list[str] = []
         begin_s, cpu = time.monotonic(), process.cpu_times()
         while not load.poll(LOOK_S):
-            self.peak_bytes = max(self.peak_bytes, server.rss_bytes())
-            stage = _stage(admin_port)
-            if stage and self.stages[-1:] != [stage]:
-                self.stages.append(stage)
+            self.peak_bytes = max(self.peak_bytes, stage.server.rss_bytes())
+            label = _label_of_stage(stage.admin_port)
+            if label and self.stages[-1:] != [label]:
+                self.stages.append(label)
         after = process.cpu_times()
         self.cpu = (after.user + after.system - cpu.user - cpu.system) / (time.monotonic() - begin_s)
         self.taken: Taken = answer(load)
-        self.heard: Heard = answer(control)
+        self.heard = stage.end()
 
     @property
     def per_second(self) -> float:
@@ -86,7 +81,8 @@ class Phase:
         )
 
 
-def _stage(admin_port: int) -> str:
+def _label_of_stage(admin_port: int) -> str:
+    """Return the stage of overload that the gateway is in; empty: it does not tell."""
     address = f"http://127.0.0.1:{admin_port}/api/v1/overload"
     with suppress(OSError), urllib.request.urlopen(address, timeout=5) as found:
         fields: dict[str, Any] = json.load(found)
@@ -104,16 +100,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[tuple[str, ...]] = []
     broken: list[str] = []
     with (
-        _gateway(limited=limited) as (server, admin_port),
-        child(run_control, f"ws://127.0.0.1:{server.port}", LOAD_CORE) as control,
-        child(run_load, server.port, load_plan) as load,
+        _staged(limited=limited) as stage,
+        child(run_load, stage.server.port, load_plan) as load,
     ):
-        answer(control)
         answer(load)
 
         def play(name: str, flood: Flood) -> Phase:
             print(f"{name} …", file=sys.stderr, flush=True)
-            phase = Phase(server, admin_port, load, control, flood)
+            phase = Phase(stage, load, flood)
             rows.append(phase.row(name))
             print(" | ".join(rows[-1]), file=sys.stderr, flush=True)
             return phase
@@ -143,9 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "stages",
     )
     print(table(header, rows))
-    for line in broken:
-        print(f"- {line}")
-    return 1 if broken else 0
+    return concluded(broken)
 
 
 if __name__ == "__main__":

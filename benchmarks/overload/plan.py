@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from benchmarks.slow.bystander import Beat
+
 MEMORY_LIMIT_BYTES: Final = 400 * 1024 * 1024
 """``memory_limit_bytes`` of the gateway."""
 CONTROL_P99_MS: Final = 100.0
 OVER: Final = 2.0
 """Offered load as a multiple of the load that the gateway can carry."""
-CONTROL_HZ: Final = 100
+COMMANDS: Final = Beat("command/all", "control", 100, "admin_panel", "workflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +53,3 @@ class Flood(NamedTuple):
     """Pairs a second, of all publishers together; infinite: as fast as the gateway takes them."""
     slow: bool
     """Whether slow dashboards are there."""
-
-
-class Heard(NamedTuple):
-    """What became of control messages."""
-
-    sent: int
-    received: int
-    p50_ms: float
-    p99_ms: float
-    slowest_ms: float
-    problems: tuple[str, ...]

@@ -12,7 +12,7 @@ from typing import Final
 
 from benchmarks.machine import LOAD_CORE
 from benchmarks.processes import VerificationFailed
-from benchmarks.report import table
+from benchmarks.report import concluded, table
 from benchmarks.scale import scale
 from benchmarks.servers import SERVER_CORE
 
@@ -37,10 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table(scale.HEADER, [measured.row()]), end="\n\n")
     if measured.connections < parsed.connections:
         print(f"{measured.connections:,} of {parsed.connections:,} connections: {measured.limit}.")
-    broken = measured.broken()
-    for line in broken:
-        print(f"- {line}")
-    return 1 if broken else 0
+    return concluded(measured.broken())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from benchmarks.machine import LOAD_CORE, allow_connections
 from benchmarks.processes import VerificationFailed
-from benchmarks.report import table
+from benchmarks.report import concluded, table
 from benchmarks.servers import SERVER_CORE
 from benchmarks.slow import hostile, lagging_readers, many_streams
 from benchmarks.slow.plan import Sizes
@@ -125,9 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         attacks = [(name, partial(_attacked, name, sizes)) for name in parsed.attacks]
         broken += _take(hostile.HEADER, attacks)
     print(f"{time.monotonic() - begin:.0f} s; {len(broken)} bounds broken.")
-    for line in broken:
-        print(f"- {line}")
-    return 1 if broken else 0
+    return concluded(broken)
 
 
 if __name__ == "__main__":

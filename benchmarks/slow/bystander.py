@@ -9,13 +9,26 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from benchmarks.children import answer
 from benchmarks.sdk_clients import run_client
 from benchmarks.slow.plan import RATE_HZ
-from gateway.client import Client, Message, Subscription, connect
+from gateway.client import Client, Connecting, Message, Subscription, connect
 
-STREAM: Final = "bystander/beat"
 SETTLE_S: Final = 60.0
 """Longest time in which the last messages may come."""
+
+
+class Beat(NamedTuple):
+    """Messages of a bystander, and the types of the two clients between which they go."""
+
+    stream: str
+    kind: str
+    per_second: int
+    publisher_type: str
+    subscriber_type: str
+
+
+EVENTS: Final = Beat("bystander/beat", "event", RATE_HZ, "agent", "agent")
 
 
 class Outcome(NamedTuple):
@@ -30,15 +43,32 @@ class Outcome(NamedTuple):
     """Errors that the client met."""
 
 
-def run_bystander(url: str, core: int, commands: Connection) -> None:
+def run_bystander(url: str, core: int, beat: Beat, commands: Connection) -> None:
     """Run the program of the process: each command begins a measurement, the next one ends it; ``None`` ends all.
 
     Args:
         url: URL of the gateway.
         core: core of the process.
+        beat: its messages.
         commands: pipe for commands and answers. The first answer says that it is ready.
     """
-    run_client(core, Bystander(url, commands).run())
+    run_client(core, Bystander(url, beat, commands).run())
+
+
+def begin(bystander: Connection) -> None:
+    """Have the process begin a measurement."""
+    bystander.send("begin")
+
+
+def end(bystander: Connection) -> Outcome:
+    """End the measurement; return its result once all messages have come.
+
+    Raises:
+        VerificationFailed: the process has failed.
+    """
+    bystander.send("end")
+    outcome: Outcome = answer(bystander)
+    return outcome
 
 
 class Bystander:
@@ -46,11 +76,13 @@ class Bystander:
 
     Args:
         url: URL of the gateway.
+        beat: its messages.
         commands: pipe for commands and answers.
     """
 
-    def __init__(self, url: str, commands: Connection) -> None:
+    def __init__(self, url: str, beat: Beat, commands: Connection) -> None:
         self._url = url
+        self._beat = beat
         self._commands = commands
         self._said: asyncio.Queue[object] = asyncio.Queue()
         self._sent = 0
@@ -60,18 +92,22 @@ class Bystander:
     async def run(self) -> None:
         """Connect, and measure as commanded."""
         asyncio.get_running_loop().add_reader(self._commands.fileno(), self._hear)
+        beat = self._beat
         async with (
-            connect(self._url, client_id="bystander-publisher", on_error=self._fail) as publisher,
-            connect(self._url, client_id="bystander-subscriber", on_error=self._fail) as subscriber,
-            subscriber.subscribe(STREAM) as messages,
+            self._client("bystander-publisher", beat.publisher_type) as publisher,
+            self._client("bystander-subscriber", beat.subscriber_type) as subscriber,
+            subscriber.subscribe(beat.stream) as messages,
         ):
             reader = asyncio.create_task(self._read(messages))
-            await publisher.publish(STREAM, np.zeros(2), kind="event")
+            await publisher.publish(beat.stream, np.zeros(2), kind=beat.kind)
             self._commands.send(None)
             while await self._said.get() is not None:
                 self._commands.send(await self._measure(publisher))
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
+
+    def _client(self, client_id: str, client_type: str) -> Connecting:
+        return connect(self._url, client_type=client_type, client_id=client_id, on_error=self._fail)
 
     def _hear(self) -> None:
         try:
@@ -89,11 +125,11 @@ class Bystander:
         self._problems.clear()
         due_s = time.perf_counter()
         while self._said.empty():
-            due_s += 1 / RATE_HZ
+            due_s += 1 / self._beat.per_second
             await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
             self._sent += 1
             try:
-                publisher.publish_nowait(STREAM, np.array([self._sent, due_s]), kind="event")
+                publisher.publish_nowait(self._beat.stream, np.array([self._sent, due_s]), kind=self._beat.kind)
             except Exception as error:  # noqa: BLE001 - any is one that a good client should not meet
                 self._fail(error)
         sent = self._sent - first + 1

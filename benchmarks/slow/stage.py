@@ -18,7 +18,8 @@ from benchmarks import servers
 from benchmarks.children import SPAWN, answer, child
 from benchmarks.machine import LOAD_CORE
 from benchmarks.processes import Server, bind_to
-from benchmarks.slow.bystander import Outcome, run_bystander
+from benchmarks.slow import bystander
+from benchmarks.slow.bystander import EVENTS, Beat, Outcome
 
 _CORES: Final = sorted(os.sched_getaffinity(0))
 OTHERS_CORE: Final = _CORES[2] if len(_CORES) > 2 else LOAD_CORE
@@ -54,13 +55,11 @@ class Stage:
 
     def begin(self) -> None:
         """Have the bystander begin a measurement."""
-        self.bystander.send("begin")
+        bystander.begin(self.bystander)
 
     def end(self) -> Outcome:
         """End the measurement; return its result once all messages have come."""
-        self.bystander.send("end")
-        outcome: Outcome = answer(self.bystander)
-        return outcome
+        return bystander.end(self.bystander)
 
     def quiet(self, seconds: float) -> Outcome:
         """Measure without other clients, beside a process that only computes where these run."""
@@ -78,15 +77,15 @@ class Stage:
 
 
 @contextmanager
-def staged(arguments: Sequence[str] = ()) -> Iterator[Stage]:
+def staged(arguments: Sequence[str] = (), beat: Beat = EVENTS) -> Iterator[Stage]:
     """Run a gateway with more arguments, and a bystander of it."""
     admin_port = free_port()
     command = (*servers.GATEWAY[:-1], str(admin_port), *arguments)
     with servers.gateway(command) as server:
         server.settle()
-        with child(run_bystander, f"ws://127.0.0.1:{server.port}", LOAD_CORE) as bystander:
-            answer(bystander)
-            yield Stage(server, admin_port, bystander)
+        with child(bystander.run_bystander, f"ws://127.0.0.1:{server.port}", LOAD_CORE, beat) as commands:
+            answer(commands)
+            yield Stage(server, admin_port, commands)
 
 
 @contextmanager

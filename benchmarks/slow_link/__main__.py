@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.processes import VerificationFailed
-from benchmarks.report import table
+from benchmarks.report import concluded, table
 from benchmarks.slow_link.slow_link import HEADER, OLDEST_S, RATIO, Sizes, measure
 
 
@@ -47,9 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table(HEADER, [measured.row()]))
     broken = measured.broken()
     print(f"\n{len(broken)} bounds broken.")
-    for line in broken:
-        print(f"- {line}")
-    return 1 if broken else 0
+    return concluded(broken)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import time
 
 from benchmarks.machine import describe
 from benchmarks.processes import VerificationFailed
-from benchmarks.report import table
+from benchmarks.report import concluded, table
 from benchmarks.slow_readers.measure import Cell, Measured, measure
 from benchmarks.slow_readers.plan import KINDS, QUEUE_BYTES, RATIO, READERS, SIZES, groups
 
@@ -71,9 +71,7 @@ def main() -> int:
     header = ("kind", "message", "readers", "flood", "refused", "closed", "memory", "p99", "ratio")
     print(table(header, rows))
     print(f"\n{len(rows)} cells in {time.monotonic() - begin:.0f} s; {len(broken)} bounds broken.")
-    for line in broken:
-        print(f"- {line}")
-    return 1 if broken else 0
+    return concluded(broken)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.children import answer, child
 from benchmarks.machine import LOAD_CORE, allow_connections
-from benchmarks.report import table
+from benchmarks.report import concluded, table
 from benchmarks.servers import SERVER_CORE
 from benchmarks.slow.bystander import Outcome
 from benchmarks.slow.stage import OTHERS_CORE, Stage, staged
@@ -96,9 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with staged(("--config", parsed.config)) as stage:
         rows, broken = _measure(stage, clients, parsed.rounds)
     print(table(HEADER, rows))
-    for line in broken:
-        print(f"- {line}")
-    return 1 if broken else 0
+    return concluded(broken)
 
 
 if __name__ == "__main__":
