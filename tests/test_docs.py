@@ -271,7 +271,7 @@ def test_the_tables_of_rooms_name_every_module(heading: str, package: str) -> No
     section = page.partition(f"### Rooms of {heading}\n")[2].partition("\n##")[0]
     named = set()
     for rooms, modules in re.findall(r"^\| (`.+?) \| .+? \| (.*?)\|$", section, re.M):
-        for room in re.findall(r"`([\w.]+)/?`", rooms):
+        for room in re.findall(r"`([\w./]+?)/?`", rooms):
             named |= (
                 {room} if room.endswith(".py") else {f"{room}/{name}" for name in re.findall(r"`(\w+\.py)`", modules)}
             )

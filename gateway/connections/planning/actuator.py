@@ -14,7 +14,7 @@ from gateway.connections.planning.adjust import SettingChange
 from gateway.connections.planning.flush_window import WindowedFlusher, flush_by
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.pacing import begin_pacing, end_pacing
-from gateway.connections.planning.plan import Route
+from gateway.connections.planning.rules.routings import Route
 from gateway.connections.ports import Clock, DeliveryPolicy
 from gateway.connections.requests.groups import Groups
 from gateway.connections.sessions.pool import Pool

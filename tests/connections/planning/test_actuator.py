@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.connections.planning.adjust import SettingChange
 from gateway.connections.planning.knob import Knob, Site
-from gateway.connections.planning.plan import MemberWeight, Route
+from gateway.connections.planning.rules.routings import MemberWeight, Route
 from gateway.errors import Code
 from gateway.ids import PeerId
 from gateway.protocol.messages import Delete, Kind

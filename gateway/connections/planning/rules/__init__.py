@@ -1,0 +1,1 @@
+"""Rules: which settings of one knob the facts call for. Pure functions of frozen values."""

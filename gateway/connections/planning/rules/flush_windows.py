@@ -1,0 +1,81 @@
+"""Rule of flush windows: small messages are collected where writing them one by one keeps the loop busy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.connections.planning.context import Context, StreamFacts
+from gateway.connections.planning.knob import Knob, Measure, Site
+
+WRITE_S: Final = 8e-6
+"""Time of the loop for one write to one receiver: a system call over loopback (November 2026)."""
+
+BUSY: Final = 0.5
+CALM: Final = 0.3
+"""Shares of the loop's time, as they would be without windows, from which windows pay, and below which they end."""
+
+LEAST_SHARE: Final = 0.1
+"""Share of the loop's time that the writes of a workflow take, at least, if a window is to pay."""
+
+COLLECTED: Final = 4
+"""Messages that a window is to collect."""
+
+WINDOWS_S: Final = (0.001, 0.002, 0.005)
+"""Windows that are tried: the longest one delays less than a frame of a screen takes."""
+
+
+def flush_windows(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> list[Measure]:
+    """Return the flush windows of the workflows whose writes keep the loop busy.
+
+    Args:
+        context: the facts.
+        knobs: knobs that are tried for each workflow whose pattern is clear.
+    """
+    by_workflow = defaultdict[str, list[StreamFacts]](list)
+    for stream in context.streams:
+        by_workflow[stream.workflow].append(stream)
+    sites = {name: Site(Knob.FLUSH_WINDOW, name) for name in by_workflow}
+    saved = {
+        name: sum([_writing(each, 0.0) - _writing(each, context.setting(sites[name])) for each in streams])
+        for name, streams in by_workflow.items()
+    }
+    unbatched = context.busy + sum(saved.values())
+    measures = []
+    for name, streams in by_workflow.items():
+        site, writing = sites[name], sum([_writing(stream, 0.0) for stream in streams])
+        in_force = context.setting(site)
+        if Knob.FLUSH_WINDOW not in knobs.get(name, (Knob.FLUSH_WINDOW,) if in_force else ()):
+            continue
+        if unbatched < (CALM if in_force else BUSY) or writing < LEAST_SHARE * (CALM / BUSY if in_force else 1.0):
+            continue
+        busiest = max(streams, key=lambda stream: _writing(stream, 0.0))
+        window_s = in_force or _window_of(busiest.messages_per_s)
+        if not window_s:
+            continue
+        measures.append(
+            Measure(
+                site,
+                window_s,
+                name,
+                f"the loop would be busy for {min(unbatched, 1.0):.0%} of its time, {min(writing, 1.0):.0%} to write"
+                f" {sum([each.messages_per_s for each in streams]):.0f} messages/s of {name} to up to"
+                f" {busiest.receivers} receivers, one by one",
+            )
+        )
+    return measures
+
+
+def _writing(stream: StreamFacts, window_s: float) -> float:
+    """Return the share of the loop's time that writing takes with a flush window."""
+    writes_per_s = min(stream.messages_per_s, 1 / window_s) if window_s else stream.messages_per_s
+    return writes_per_s * stream.receivers * WRITE_S
+
+
+def _window_of(messages_per_s: float) -> float:
+    """Return the shortest window that collects some messages; the longest, if it collects two; 0: none does."""
+    for window_s in WINDOWS_S:
+        if messages_per_s * window_s >= COLLECTED:
+            return window_s
+    return WINDOWS_S[-1] if messages_per_s * WINDOWS_S[-1] >= 2 else 0.0

@@ -1,0 +1,58 @@
+"""Rule of flush windows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from gateway.connections.collaboration.pattern import GraphPattern
+from gateway.connections.planning.context import Context, StreamFacts, WorkflowFacts
+from gateway.connections.planning.knob import Knob, Measure, Site
+from gateway.connections.planning.rules.flush_windows import flush_windows
+from gateway.connections.planning.rules.strategies import strategies
+from gateway.protocol.messages import Kind
+
+LAB = WorkflowFacts("lab", GraphPattern.BROADCAST, 0.9)
+MANY = StreamFacts("lab/x", "lab", Kind.EVENT, 1000.0, 64_000.0, 50)
+WINDOW = Site(Knob.FLUSH_WINDOW, "lab")
+
+
+def windows(settings: Mapping[Site, float] | None = None, **facts: Any) -> list[Measure]:
+    """Return the windows of a busy gateway."""
+    context = Context(0.0, **{"busy": 0.8, "settings": settings or {}, **facts})
+    return flush_windows(context, {each.workflow: each.knobs for each in strategies(context)})
+
+
+def test_writes_that_keep_the_loop_busy_call_for_a_window_that_collects_some() -> None:
+    (measure,) = windows(workflows=(LAB,), streams=(MANY,))
+    assert measure.site == WINDOW
+    assert measure.value == 0.005
+    assert "busy for 80%" in measure.reason
+    assert "1000 messages/s of lab to up to 50 receivers" in measure.reason
+
+
+def test_a_faster_stream_gets_a_shorter_window() -> None:
+    (measure,) = windows(workflows=(LAB,), streams=(MANY._replace(messages_per_s=4000.0),))
+    assert measure.value == 0.001
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"busy": 0.2},
+        {"workflows": (WorkflowFacts("lab", GraphPattern.PIPELINE, 0.9),)},
+        {"workflows": (WorkflowFacts("lab", GraphPattern.BROADCAST, 0.5),)},
+        {"streams": (MANY._replace(receivers=2),)},
+        {"streams": (MANY._replace(messages_per_s=100.0, receivers=500),)},
+    ],
+    ids=["not busy", "a pipeline", "an unclear pattern", "few receivers", "nothing to collect"],
+)
+def test_without_a_need_no_message_waits_for_a_window(facts: dict[str, Any]) -> None:
+    assert not windows(**{"workflows": (LAB,), "streams": (MANY,), **facts})
+
+
+def test_a_window_stays_while_the_loop_would_be_busy_without_it() -> None:
+    calm: dict[str, Any] = {"busy": 0.1, "workflows": (LAB,), "streams": (MANY,)}
+    assert [measure.value for measure in windows({WINDOW: 0.005}, **calm)] == [0.005]
+    less = calm | {"streams": (MANY._replace(messages_per_s=300.0),)}
+    assert not windows({WINDOW: 0.005}, **less)
