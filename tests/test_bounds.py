@@ -234,7 +234,7 @@ REACHED_BY = {
         "streams/test_expansion.py:test_encoded_states_are_refused_past_the_bound_and_taken_plain"
     ),
     "receivers and groups that plans watch, settings that they have": (
-        "connections/planning/test_planning.py:test_of_very_many_receivers_that_lag_some_are_watched"
+        "connections/planning/facts/test_facts_reader.py:test_of_very_many_receivers_that_lag_some_are_watched"
     ),
     "adjustments of plans that are remembered": (
         "connections/planning/test_ledger.py:test_of_very_many_adjustments_the_last_ones_are_kept_and_all_are_counted"

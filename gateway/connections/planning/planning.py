@@ -4,43 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gateway.connections.collaboration.workflows import Workflows
-from gateway.connections.outbound.connection import Connection
 from gateway.connections.overload.overload import Overload
 from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.adjust import Connections, Dynamics, SettingChange, adjust
-from gateway.connections.planning.context import Context, GroupFacts, ReceiverFacts, StreamFacts, WorkflowFacts
+from gateway.connections.planning.context import Context
+from gateway.connections.planning.facts.facts_reader import FactsReader
 from gateway.connections.planning.knob import DEFAULTS, Knob, Site
 from gateway.connections.planning.ledger import Adjustment, Ledger, Verdict
 from gateway.connections.planning.plan import ConnectionManagementPlan, plan
 from gateway.connections.planning.settings import PlanMode, PlanSettings
-from gateway.connections.planning.watched_group import WatchedGroup
-from gateway.connections.planning.watched_receiver import WatchedReceiver
 from gateway.connections.ports import Clock
 from gateway.connections.requests.groups import Groups
-from gateway.protocol.names import workflow_of
 
 logger = logging.getLogger(__name__)
-
-MAX_WATCHED: Final = 256
-"""Receivers that are watched at a time."""
-WATCHED_S: Final = 10.0
-"""Time for which a receiver is watched that has caught up."""
-MAX_GROUPS: Final = 64
-MAX_MEMBERS: Final = 256
-"""Groups that are watched, and members of each."""
-
-MAX_LAGS: Final = 64
-"""Measurements of the lag of the loop that are kept for the next look: nobody may look any more."""
-
-STEP: Final = 16
-"""Receivers, groups and streams that are looked at between two chances for the loop: some hundred microseconds."""
 
 SHARE: Final = 0.01
 """Part of one core that looks may take: a long one is followed by a pause of so many times its length."""
@@ -105,21 +88,17 @@ class Planning:
         self._mode = settings.mode
         self._stopped = settings.mode is PlanMode.OFF
         self._workflows = workflows
-        self._groups = groups
         self._overload = overload
         self._stage = overload.stage
         self._clock = clock
         self._thread_time_s = thread_time_s
         self._plan = ConnectionManagementPlan()
         self._connections = Connections()
-        self._receivers: dict[Connection, WatchedReceiver] = {}
-        self._watched_groups: dict[str, WatchedGroup] = {}
-        self._lags_s: deque[float] = deque(maxlen=MAX_LAGS)
-        self._worked_s = self._looked_s = 0.0
+        self._facts = FactsReader(actuator, workflows, groups, clock, thread_time_s)
         self._look_again_s = 1.0
         self._spent_s = 0.0
         if not self._stopped:
-            overload.loop_lag.observers.append(self._observe_lag)
+            overload.loop_lag.observers.append(self._facts.observe_lag)
 
     @property
     def pause_s(self) -> float:
@@ -149,7 +128,7 @@ class Planning:
             return
         began_s = self._thread_time_s()
         try:
-            context = yield from self._read()
+            context = yield from self._facts.read(self._connections.settings)
             if not self._stopped:
                 yield from self._decide(context)
         except Exception:
@@ -173,7 +152,7 @@ class Planning:
             tried = [*made.quality, *[trial.measure for trial in connections.trials]]
             disturbed |= {measure.scope for measure in tried}
         gone = self._gone(connections)
-        adjustments = adjust(connections, Dynamics(context.now_s, self._costs(context), disturbed, gone))
+        adjustments = adjust(connections, Dynamics(context.now_s, self._facts.costs(context), disturbed, gone))
         self._connections = adjustments.connections
         self._look_again_s = adjustments.look_again_s
         for adjustment in adjustments.judged:
@@ -187,88 +166,6 @@ class Planning:
                 self.actuator.end_window(site.name)
         self.actuator.route(made.routes, self._connections.settings)
         yield from self.actuator.cover(list(self._workflows.streams))
-
-    def _observe_lag(self, lag_s: float) -> None:
-        self._lags_s.append(lag_s)
-
-    # Measuring.
-
-    def _read(self) -> Generator[None, None, Context]:
-        clock = self._clock
-        now_s, worked_s = clock.monotonic_s(), self._thread_time_s()
-        busy = min((worked_s - self._worked_s) / max(now_s - self._looked_s, 1e-3), 1.0) if self._looked_s else 0.0
-        self._looked_s, self._worked_s = now_s, worked_s
-        receivers = yield from self._read_receivers(now_s)
-        groups = yield from self._read_groups(now_s)
-        streams = yield from self._read_streams()
-        workflows = [
-            WorkflowFacts(name, workflow.recognition.pattern, workflow.recognition.confidence)
-            for name in {stream.workflow for stream in streams}
-            if (workflow := self._workflows.of(name)) is not None
-        ]
-        return Context(
-            now_s,
-            busy,
-            tuple(workflows),
-            tuple(streams),
-            tuple(receivers),
-            tuple(groups),
-            settings=self._connections.settings,
-        )
-
-    def _read_receivers(self, now_s: float) -> Generator[None, None, list[ReceiverFacts]]:
-        watched = self._receivers
-        for connection in self.actuator.lagging():
-            if connection not in watched and len(watched) < MAX_WATCHED and connection.format.answers_pings:
-                watched[connection] = WatchedReceiver(connection, now_s)
-        facts: list[ReceiverFacts] = []
-        for number, (connection, receiver) in enumerate(list(watched.items()), start=1):
-            if connection.closed or now_s - receiver.lagged_s > WATCHED_S:
-                del watched[connection]
-                continue
-            fact = receiver.look(now_s, self._clock.time_ns())
-            if fact is not None:
-                facts.append(fact)
-            if not number % STEP:
-                yield
-        return facts
-
-    def _read_groups(self, now_s: float) -> Generator[None, None, list[GroupFacts]]:
-        facts: list[GroupFacts] = []
-        watched: dict[str, WatchedGroup] = {}
-        for address in self._groups.addresses(MAX_GROUPS):
-            group = watched[address] = self._watched_groups.get(address) or WatchedGroup(address, now_s)
-            facts.append(group.look(self._groups.first_members_of(address, MAX_MEMBERS), now_s))
-            yield
-        self._watched_groups = watched
-        return facts
-
-    def _read_streams(self) -> Generator[None, None, list[StreamFacts]]:
-        facts: list[StreamFacts] = []
-        for number, (stream, rate) in enumerate(list(self._workflows.streams.items()), start=1):
-            if stream.ended is None and not stream.kind.acknowledged:
-                receivers = self.actuator.receivers_of(stream)
-                workflow = workflow_of(stream.name)
-                facts.append(
-                    StreamFacts(stream.name, workflow, stream.kind, rate.messages_per_s, rate.bytes_per_s, receivers)
-                )
-            if not number % STEP:
-                yield
-        return facts
-
-    def _costs(self, context: Context) -> dict[Site, float | None]:
-        """Return the cost of each site, of settings in force or not."""
-        costs: dict[Site, float | None] = {}
-        lag_s = sum(self._lags_s) / len(self._lags_s) if self._lags_s else None
-        self._lags_s.clear()
-        for name in {stream.workflow for stream in context.streams}:
-            site = Site(Knob.FLUSH_WINDOW, name)
-            costs[site] = None if lag_s is None else lag_s + context.setting(site)
-        for receiver in context.receivers:
-            costs[Site(Knob.PACING, receiver.client_id, receiver.peer)] = receiver.staleness_s
-        for group in context.groups:
-            costs[Site(Knob.ROUTING, group.address)] = group.wait_s if group.requests_per_s else None
-        return costs
 
     def _gone(self, connections: Connections) -> frozenset[Site]:
         """Return the sites of settings and trials that are not there any more."""

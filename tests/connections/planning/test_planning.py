@@ -11,7 +11,7 @@ from gateway.connections.overload.loop_lag import STANDING
 from gateway.connections.planning.adjust import Connections, SettingChange
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.ledger import Verdict
-from gateway.connections.planning.planning import MAX_LAGS, MAX_WATCHED, SHARE, Planning
+from gateway.connections.planning.planning import SHARE, Planning
 from gateway.connections.planning.settings import PlanMode, PlanSettings
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
@@ -117,17 +117,6 @@ def test_a_receiver_that_is_gone_is_forgotten() -> None:
     assert not snapshot.connections.costs
 
 
-def test_of_very_many_receivers_that_lag_some_are_watched() -> None:
-    scene = SlowScene()
-    for _ in range(MAX_WATCHED + 10):
-        scene.world.core.connect(scene.receiver.transport, scene.receiver.session.connection.format)
-    for session in scene.world.core.pool:
-        session.connection.fall_behind()
-    for _ in scene.planning.look():
-        pass
-    assert len(scene.planning._receivers) <= MAX_WATCHED
-
-
 def test_a_long_look_is_followed_by_a_long_pause() -> None:
     scene = SlowScene()
     for _ in scene.planning.look():
@@ -216,12 +205,3 @@ def test_the_window_of_a_workflow_that_is_gone_ends() -> None:
         pass
     assert not scene.planning.snapshot().connections.settings
     assert not scene.planning.actuator._windows
-
-
-@pytest.mark.parametrize("mode", [PlanMode.ADVISE, PlanMode.ON])
-def test_measurements_that_nobody_looks_at_are_bounded(mode: PlanMode) -> None:
-    scene = SlowScene(mode)
-    scene.planning.stop()
-    for _ in range(2 * MAX_LAGS):
-        scene.world.core.overload.loop_lag.observe(0.001)
-    assert len(scene.planning._lags_s) == MAX_LAGS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.connections.planning.watched_group import WatchedGroup
+from gateway.connections.planning.facts.watched_group import WatchedGroup
 from gateway.connections.requests.groups import Member
 from tests.connections.asking import ask, reply
 from tests.connections.memory import Peer, World

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.connections.planning.context import ReceiverFacts
-from gateway.connections.planning.watched_receiver import LONG_DELAY_S, WatchedReceiver
+from gateway.connections.planning.facts.watched_receiver import LONG_DELAY_S, WatchedReceiver
 from gateway.protocol.messages import Kind
 from tests.connections.memory import World
 

@@ -1,0 +1,153 @@
+"""Facts reader: reads the context of a plan, and the costs of its settings, from the parts of the gateway."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from typing import Final
+
+from gateway.connections.collaboration.workflows import Workflows
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.planning.actuator import Actuator
+from gateway.connections.planning.context import Context, GroupFacts, ReceiverFacts, StreamFacts, WorkflowFacts
+from gateway.connections.planning.facts.watched_group import WatchedGroup
+from gateway.connections.planning.facts.watched_receiver import WatchedReceiver
+from gateway.connections.planning.knob import Knob, Site
+from gateway.connections.ports import Clock
+from gateway.connections.requests.groups import Groups
+from gateway.protocol.names import workflow_of
+
+MAX_WATCHED: Final = 256
+"""Receivers that are watched at a time."""
+WATCHED_S: Final = 10.0
+"""Time for which a receiver is watched that has caught up."""
+MAX_GROUPS: Final = 64
+MAX_MEMBERS: Final = 256
+"""Groups that are watched, and members of each."""
+
+MAX_LAGS: Final = 64
+"""Measurements of the lag of the loop that are kept for the next look: nobody may look any more."""
+
+STEP: Final = 16
+"""Receivers, groups and streams that are looked at between two chances for the loop: some hundred microseconds."""
+
+
+class FactsReader:
+    """Measurements that last from one look to the next.
+
+    Args:
+        actuator: tells which connections lag, and the receivers of streams.
+        workflows: patterns, and rates of streams.
+        groups: members of groups.
+        clock: time.
+        thread_time_s: returns the time for which this thread has worked.
+    """
+
+    def __init__(
+        self,
+        actuator: Actuator,
+        workflows: Workflows,
+        groups: Groups,
+        clock: Clock,
+        thread_time_s: Callable[[], float],
+    ) -> None:
+        self._actuator = actuator
+        self._workflows = workflows
+        self._groups = groups
+        self._clock = clock
+        self._thread_time_s = thread_time_s
+        self._receivers: dict[Connection, WatchedReceiver] = {}
+        self._watched_groups: dict[str, WatchedGroup] = {}
+        self._lags_s: deque[float] = deque(maxlen=MAX_LAGS)
+        self._worked_s = self._looked_s = 0.0
+
+    def observe_lag(self, lag_s: float) -> None:
+        """Take a measurement of the lag of the loop."""
+        self._lags_s.append(lag_s)
+
+    def forget(self) -> None:
+        """Measure anew from now on."""
+        self._receivers = {}
+        self._watched_groups = {}
+        self._lags_s.clear()
+
+    def read(self, settings: Mapping[Site, float]) -> Generator[None, None, Context]:
+        """Return the facts of now. Yields now and then, for the loop.
+
+        Args:
+            settings: settings in force.
+        """
+        now_s, worked_s = self._clock.monotonic_s(), self._thread_time_s()
+        busy = min((worked_s - self._worked_s) / max(now_s - self._looked_s, 1e-3), 1.0) if self._looked_s else 0.0
+        self._looked_s, self._worked_s = now_s, worked_s
+        receivers = yield from self._read_receivers(now_s)
+        groups = yield from self._read_groups(now_s)
+        streams = yield from self._read_streams()
+        workflows = [
+            WorkflowFacts(name, workflow.recognition.pattern, workflow.recognition.confidence)
+            for name in {stream.workflow for stream in streams}
+            if (workflow := self._workflows.of(name)) is not None
+        ]
+        return Context(
+            now_s,
+            busy,
+            tuple(workflows),
+            tuple(streams),
+            tuple(receivers),
+            tuple(groups),
+            settings=settings,
+        )
+
+    def costs(self, context: Context) -> dict[Site, float | None]:
+        """Return the cost of each site, of settings in force or not, since the last call."""
+        costs: dict[Site, float | None] = {}
+        lag_s = sum(self._lags_s) / len(self._lags_s) if self._lags_s else None
+        self._lags_s.clear()
+        for name in {stream.workflow for stream in context.streams}:
+            site = Site(Knob.FLUSH_WINDOW, name)
+            costs[site] = None if lag_s is None else lag_s + context.setting(site)
+        for receiver in context.receivers:
+            costs[Site(Knob.PACING, receiver.client_id, receiver.peer)] = receiver.staleness_s
+        for group in context.groups:
+            costs[Site(Knob.ROUTING, group.address)] = group.wait_s if group.requests_per_s else None
+        return costs
+
+    def _read_receivers(self, now_s: float) -> Generator[None, None, list[ReceiverFacts]]:
+        watched = self._receivers
+        for connection in self._actuator.lagging():
+            if connection not in watched and len(watched) < MAX_WATCHED and connection.format.answers_pings:
+                watched[connection] = WatchedReceiver(connection, now_s)
+        facts: list[ReceiverFacts] = []
+        for number, (connection, receiver) in enumerate(list(watched.items()), start=1):
+            if connection.closed or now_s - receiver.lagged_s > WATCHED_S:
+                del watched[connection]
+                continue
+            fact = receiver.look(now_s, self._clock.time_ns())
+            if fact is not None:
+                facts.append(fact)
+            if not number % STEP:
+                yield
+        return facts
+
+    def _read_groups(self, now_s: float) -> Generator[None, None, list[GroupFacts]]:
+        facts: list[GroupFacts] = []
+        watched: dict[str, WatchedGroup] = {}
+        for address in self._groups.addresses(MAX_GROUPS):
+            group = watched[address] = self._watched_groups.get(address) or WatchedGroup(address, now_s)
+            facts.append(group.look(self._groups.first_members_of(address, MAX_MEMBERS), now_s))
+            yield
+        self._watched_groups = watched
+        return facts
+
+    def _read_streams(self) -> Generator[None, None, list[StreamFacts]]:
+        facts: list[StreamFacts] = []
+        for number, (stream, rate) in enumerate(list(self._workflows.streams.items()), start=1):
+            if stream.ended is None and not stream.kind.acknowledged:
+                receivers = self._actuator.receivers_of(stream)
+                workflow = workflow_of(stream.name)
+                facts.append(
+                    StreamFacts(stream.name, workflow, stream.kind, rate.messages_per_s, rate.bytes_per_s, receivers)
+                )
+            if not number % STEP:
+                yield
+        return facts
