@@ -46,11 +46,11 @@ class ReceiverFacts(NamedTuple):
     """Bytes of the states published to it."""
     goodput_bytes_per_s: float
     """Rate at which it takes bytes when many wait."""
-    queue_delay_s: float
+    excess_delay_s: float
     """Time that bytes wait on their way beyond the smallest round trip; smoothed."""
     staleness_s: float | None
-    """Queue delay, and half of the time between two versions: age of the states that it has, beyond what a link without
-    other traffic would make it; ``None``: it was not measured since the last look."""
+    """Excess delay, and half of the time between two versions: age of the states that it has, beyond what a link
+    without other traffic would make it; ``None``: it was not measured since the last look."""
     kept_up_s: float
     """Time since a version was last replaced by a newer one before it left."""
     bottleneck: Bottleneck

@@ -21,7 +21,7 @@ LONG_DELAY_S: Final = 1.0
 """Age from which a PING without an answer is a measurement: a shorter one may be answered in time."""
 
 SMOOTHING: Final = 0.3
-"""Weight of a new queue delay."""
+"""Weight of a new excess delay."""
 
 MAX_DELAY_S: Final = 60.0
 """Longest delay of an answer that is believed: its time comes from the client."""
@@ -47,8 +47,8 @@ class WatchedReceiver:
         "_bytes",
         "_conflated",
         "_conflated_s",
+        "_excess_delay_s",
         "_looked_s",
-        "_queue_delay_s",
         "_seen",
         "_shortest_s",
         "connection",
@@ -60,7 +60,7 @@ class WatchedReceiver:
         self.lagged_s = self._looked_s = self._conflated_s = now_s
         self._shortest_s = inf
         self._asked_ns = 0
-        self._queue_delay_s: float | None = None
+        self._excess_delay_s: float | None = None
         """Smoothed."""
         self._seen: dict[Source, tuple[int, int]] = {}
         """Published bytes and next offset of each state, at the last look."""
@@ -85,13 +85,13 @@ class WatchedReceiver:
         self._conflated, self._bytes = outbox.conflated, outbox.taken_bytes
         if conflated:
             self._conflated_s = now_s
-        link, known_s, staleness_s = connection.link, self._queue_delay_s, None
+        link, known_s, staleness_s = connection.link, self._excess_delay_s, None
         if delay_s is not None:
-            queue_delay_s = delay_s if isinf(self._shortest_s) else max(0.0, delay_s - self._shortest_s)
+            excess_delay_s = delay_s if isinf(self._shortest_s) else max(0.0, delay_s - self._shortest_s)
             interval_s = span_s * max(len(self._seen), 1) / max(versions - conflated, 1) if versions else 0.0
-            staleness_s = queue_delay_s + interval_s / 2
-            known_s = queue_delay_s if known_s is None else known_s + SMOOTHING * (queue_delay_s - known_s)
-        self._queue_delay_s = known_s
+            staleness_s = excess_delay_s + interval_s / 2
+            known_s = excess_delay_s if known_s is None else known_s + SMOOTHING * (excess_delay_s - known_s)
+        self._excess_delay_s = known_s
         if known_s is None:
             return None
         return ReceiverFacts(

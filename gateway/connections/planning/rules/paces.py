@@ -33,6 +33,6 @@ def _pace_reason(receiver: ReceiverFacts, *, paced: bool) -> str:
     carried = f"{demand / 1e3:.0f} kB/s of states are published to it, and {taker} {goodput / 1e3:.0f} kB/s"
     if paced:
         return carried if receiver.kept_up_s < KEPT_UP_S else ""
-    if not demand or receiver.queue_delay_s < LATE_S:
+    if not demand or receiver.excess_delay_s < LATE_S:
         return ""
-    return f"what is sent to it waits {receiver.queue_delay_s * 1e3:.0f} ms on its way; {carried}"
+    return f"what is sent to it waits {receiver.excess_delay_s * 1e3:.0f} ms on its way; {carried}"

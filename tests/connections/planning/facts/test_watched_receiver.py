@@ -1,4 +1,4 @@
-"""Watched receivers: demand, queue delay and age of states, from one look to the next."""
+"""Watched receivers: demand, excess delay and age of states, from one look to the next."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_nothing_is_known_before_an_answer() -> None:
     assert scene.look(0.5) is None
 
 
-def test_the_delay_of_an_answer_beyond_the_shortest_round_trip_is_a_queue() -> None:
+def test_the_delay_of_an_answer_beyond_the_shortest_round_trip_is_in_excess() -> None:
     scene = Scene()
     scene.connection.sample_round_trip(20_000_000)
     scene.look()
     facts = scene.look(1.0, answer_s=0.32)
     assert facts is not None
-    assert round(facts.queue_delay_s, 3) == 0.3
+    assert round(facts.excess_delay_s, 3) == 0.3
     assert facts.client_id == "viewer"
     assert facts.demand_bytes_per_s == 0
 
@@ -52,7 +52,7 @@ def test_a_ping_that_is_not_answered_for_long_is_a_delay_of_its_age() -> None:
     scene.look()
     facts = scene.look(LONG_DELAY_S + 1)
     assert facts is not None
-    assert facts.queue_delay_s > LONG_DELAY_S
+    assert facts.excess_delay_s > LONG_DELAY_S
 
 
 def test_demand_is_what_is_published_and_versions_that_are_conflated_do_not_count_as_fresh() -> None:

@@ -37,7 +37,7 @@ def test_a_slow_link_that_delays_states_calls_for_pacing() -> None:
 
 @pytest.mark.parametrize(
     "facts",
-    [{"queue_delay_s": 0.02}, {"demand_bytes_per_s": 0.0}],
+    [{"excess_delay_s": 0.02}, {"demand_bytes_per_s": 0.0}],
     ids=["no delay", "no states"],
 )
 def test_receivers_whose_states_come_fresh_are_not_paced(facts: dict[str, Any]) -> None:
@@ -45,6 +45,6 @@ def test_receivers_whose_states_come_fresh_are_not_paced(facts: dict[str, Any]) 
 
 
 def test_pacing_stays_until_the_link_has_carried_every_version_for_a_while() -> None:
-    paced = receiver(queue_delay_s=0.0)
+    paced = receiver(excess_delay_s=0.0)
     assert paces_of(paced, paced=True)
     assert not paces_of(paced._replace(kept_up_s=60.0), paced=True)
