@@ -265,7 +265,7 @@ def _presence(presence: PresenceStats) -> Iterator[Metric]:
     yield Gauge("frys_presence_scopes", "Workflows and streams that have members or watchers.", presence.scopes)
     members = Gauge("frys_presence_members", "Members of all scopes.", labels=["connection"])
     members.add_metric(["present"], presence.members - presence.away)
-    members.add_metric(["lost"], presence.away)
+    members.add_metric(["away"], presence.away)
     yield members
     yield Gauge("frys_presence_watchers", "Connections that watch members, one for each scope.", presence.watchers)
     yield Gauge("frys_presence_bytes", "Metadata and awareness of all members.", presence.held_bytes)

@@ -113,7 +113,7 @@ async def test_members_are_counted() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         samples = await scrape(client)
     members = {label: value for (name, label), value in samples.items() if name == "frys_presence_members"}
-    assert members == {"present": 1, "lost": 1}
+    assert members == {"present": 1, "away": 1}
     assert (samples["frys_presence_scopes", ""], samples["frys_presence_watchers", ""]) == (2, 1)
     assert (samples["frys_presence_joins_total", ""], samples["frys_presence_leaves_total", ""]) == (2, 0)
     assert samples["frys_presence_bytes", ""] == len('{"a":1}{}')
