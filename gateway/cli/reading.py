@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.cli.admin_reader import AdminReader
 from gateway.cli.exit_code import CommandFailed, ExitCode
 from gateway.cli.fields import Fields
 
+RANKED_DIGITS: Final = 2
+"""Digits of a number by which rows are sorted: one message more in a reading is no reason to change places."""
+
 ORDERS: Final = ("messages_per_s", "bytes_per_s")
 """Numbers by which streams and workflows are sorted."""
+
+Rank: TypeAlias = tuple[float, str]
+"""Place of a row: its number, and its name among rows of equal numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +61,22 @@ async def read_gateway(reader: AdminReader, order: str, rows: int) -> Reading:
         found = await read(path)
         return found.list(name) if found else None
 
-    def first_by(name: str, query: str) -> Awaitable[list[Fields] | None]:
-        return listed(f"/api/v1/{name}?{query}&limit={rows}", name)
+    async def first_by(name: str, query: str, rank_of: Callable[[Fields], Rank]) -> list[Fields] | None:
+        found = await listed(f"/api/v1/{name}?{query}&limit={rows}", name)
+        return None if found is None else sorted(found, key=rank_of)
+
+    def largest(number: str, name: str) -> Callable[[Fields], Rank]:
+        return lambda row: rank(row.number(number), row.text(name), -1)
+
+    def by_score(row: Fields) -> Rank:
+        return rank(row.fields("link").number("score"), row.text("client_id"))
 
     reading = Reading(
         summary=await read("/api/v1/summary"),
-        streams=await first_by("streams", f"sort={order}"),
-        behind=await first_by("connections", "sort=waiting_bytes"),
-        links=await first_by("connections", "sort=score"),
-        workflows=await first_by("workflows", f"sort={order}&edges=0"),
+        streams=await first_by("streams", f"sort={order}", largest(order, "name")),
+        behind=await first_by("connections", "sort=waiting_bytes", largest("waiting_bytes", "client_id")),
+        links=await first_by("connections", "sort=score", by_score),
+        workflows=await first_by("workflows", f"sort={order}&edges=0", largest(order, "name")),
         adjustments=await listed("/api/v1/plans", "adjustments"),
     )
     lists = (reading.streams, reading.behind, reading.workflows)
@@ -71,6 +84,17 @@ async def read_gateway(reader: AdminReader, order: str, rows: int) -> Reading:
         refusals.append(CommandFailed(ExitCode.REFUSED, f"{reader.url}: this is no admin port of a gateway"))
         raise refusals[0]
     return reading
+
+
+def rank(number: float | None, name: str, sign: int = 1) -> Rank:
+    """Return the place of a row among others: numbers that hardly differ make no order, names do.
+
+    Args:
+        number: number that the gateway has sorted by; ``None``: it is not known, and rows stay in their order.
+        name: name of the row.
+        sign: -1: the largest number comes first.
+    """
+    return (0.0, "") if number is None else (sign * float(f"{number:.{RANKED_DIGITS}g}"), name)
 
 
 def growth_per_s(now: Reading, before: Reading | None, count: Callable[[Fields], float]) -> float | None:

@@ -50,6 +50,38 @@ async def test_the_head_of_each_list_is_asked_for() -> None:
     assert (reading.behind, reading.workflows, reading.adjustments) == ([], None, None)
 
 
+def streams(**rates: float | None) -> dict[str, Any]:
+    rows = [{"name": name, "bytes_per_s": rate} for name, rate in rates.items()]
+    return {"streams": {"streams": rows}, "workflows": {"workflows": rows}}
+
+
+async def test_rows_of_about_the_same_number_keep_their_places_from_one_reading_to_the_next() -> None:
+    for rates in ({"c": 9.0, "b": 100.5, "a": 100.0, "d": 4.0}, {"c": 9.0, "a": 100.5, "b": 100.0, "d": 4.0}):
+        reading = await read(Server(streams(**rates)))
+        for rows in (reading.streams, reading.workflows):
+            assert rows is not None
+            assert [row.text("name") for row in rows] == ["a", "b", "c", "d"]
+
+
+async def test_receivers_and_links_that_are_alike_keep_their_places() -> None:
+    clients = [("c", 1_001_000, 0.301), ("a", 1_000_000, 0.302), ("b", 9_000_000, 0.9)]
+    connections = [
+        {"client_id": name, "waiting_bytes": waiting_bytes, "link": {"score": score}}
+        for name, waiting_bytes, score in clients
+    ]
+    reading = await read(Server({"connections": {"connections": connections}}))
+    assert reading.behind is not None
+    assert reading.links is not None
+    assert [row.text("client_id") for row in reading.behind] == ["b", "a", "c"]
+    assert [row.text("client_id") for row in reading.links] == ["a", "c", "b"]
+
+
+async def test_rows_whose_rates_are_not_known_yet_stay_as_the_gateway_has_sorted_them() -> None:
+    reading = await read(Server(streams(b=None, a=None)))
+    assert reading.streams is not None
+    assert [row.text("name") for row in reading.streams] == ["b", "a"]
+
+
 async def test_a_gateway_that_is_away_or_none() -> None:
     with pytest.raises(CommandFailed, match="summary is not there") as away:
         await read(Server({}, ExitCode.CANNOT_CONNECT))
