@@ -12,10 +12,13 @@ from typing import Final
 from gateway.connections.admission.admission import Admission, Reason, RetryAfter
 from gateway.connections.ports import Clock
 from gateway.server.library import NO_WEBSOCKET
-from gateway.server.request_head import MAX_HEAD_BYTES, RequestHead
+from gateway.server.request_head import CLIENT_TYPES, MAX_HEAD_BYTES, RequestHead
 
 _STATUS: Final = {Reason.ADDRESS: HTTPStatus.TOO_MANY_REQUESTS}
 """Status of the answer, where it is not 503."""
+
+QUOTED: Final = 40
+"""Characters of a wrong type of client that are told."""
 
 
 class Door:
@@ -69,6 +72,9 @@ class Door:
             return http_answer(status, f"the head exceeds {MAX_HEAD_BYTES} bytes\n")
         if head.is_of_other_method:
             return http_answer(HTTPStatus.METHOD_NOT_ALLOWED, NO_WEBSOCKET)
+        named = head.named_type
+        if named is not None and head.client_type is None:
+            return http_answer(HTTPStatus.BAD_REQUEST, _no_type(named))
         # The one that the socket counts for: a socket that has been closed meanwhile has none any more.
         counted = self._addresses.get(websocket)
         host = _host_of(address) if counted is None else counted
@@ -79,6 +85,11 @@ class Door:
             return None
         status = _STATUS.get(decision.reason, HTTPStatus.SERVICE_UNAVAILABLE)
         return http_answer(status, f"{decision.message}\n", decision.retry_after_s)
+
+
+def _no_type(named: str) -> str:
+    """Return the text for a client whose URL has a type that there is not, in ASCII."""
+    return f"client_type={named[:QUOTED]!a} is none of {', '.join(CLIENT_TYPES)}: name one of these, or leave it out\n"
 
 
 def _host_of(address: str) -> str:

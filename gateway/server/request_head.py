@@ -14,7 +14,8 @@ _END: Final = b"\r\n\r\n"
 
 _LINE_BYTES: Final = 512
 """Bytes of the beginning that are looked at: a longer URL names no type of client."""
-_CLIENT_TYPE: Final = re.compile(rb"GET [^ ?#]*\?(?:[^ #]*&)?client_type=([a-z_]{1,32})[ &#]")
+_CLIENT_TYPE: Final = re.compile(rb"GET [^ ?#]*\?(?:[^ #]*&)?client_type=([^ &#]*)[ &#]")
+CLIENT_TYPES: Final = tuple(client_type.value for client_type in ClientType)
 
 _OTHER_METHOD: Final = re.compile(rb"(?!GET )[A-Z]{3,7} ")
 """Beginning of an HTTP request that begins no WebSocket, as a WebSocket is asked for by GET."""
@@ -48,11 +49,14 @@ class RequestHead:
     @property
     def client_type(self) -> ClientType | None:
         """Type of client that the URL names, as in ``/?client_type=agent``; ``None``: it names none that there is."""
+        named = self.named_type
+        return ClientType(named) if named in CLIENT_TYPES else None
+
+    @property
+    def named_type(self) -> str | None:
+        """Value that the URL has for the type of the client, right or wrong; ``None``: it has none."""
         named = _CLIENT_TYPE.match(self._start)
-        try:
-            return None if named is None else ClientType(named[1].decode())
-        except ValueError:
-            return None
+        return None if named is None else named[1].decode("latin-1")
 
     def take(self, data: bytes) -> int:
         """Return how many of these bytes, which come next, belong to the head."""

@@ -114,6 +114,17 @@ async def test_floods_from_single_addresses_keep_nobody_else_out() -> None:
             writer.close()
 
 
+async def test_a_misspelt_type_is_refused_in_words_and_takes_no_place() -> None:
+    async with running(max_connections=1) as gateway, AsyncExitStack() as stack:
+        for wrong in ("agnet", "", "admin-panel"):
+            reader, _ = await stack.enter_async_context(handshake(gateway, wrong))
+            answer = (await read_all(reader)).decode()
+            assert answer.startswith("HTTP/1.1 400 ")
+            assert f"client_type={wrong!r} is none of " in answer
+        assert not gateway.core.admission.admitted
+        await stack.enter_async_context(connect(gateway.url, client_type="agent"))
+
+
 async def test_a_client_that_hello_finds_no_room_for_is_told_when_to_return() -> None:
     async with (
         running(agent=ClientBudget(connections=1), handshakes_per_s=0) as gateway,

@@ -46,7 +46,7 @@ def fields_of(answer: bytes | None) -> tuple[int, dict[str, str], str]:
 
 def test_a_client_comes_in_and_is_counted_by_the_type_that_it_claims() -> None:
     entrance, admission = door()
-    for target in (b"/", b"/?client_type=agent", b"/x?a=b&client_type=workflow&c", b"/?client_type=king"):
+    for target in (b"/", b"/?client_type=agent", b"/x?a=b&client_type=workflow&c", b"/?other=king"):
         assert entrance.refusal(object(), head(b"GET " + target + b" HTTP/1.1\r\n\r\n"), ADDRESS) is None
     assert admission.admitted == {None: 2, ClientType.AGENT: 1, ClientType.WORKFLOW: 1}
 
@@ -113,13 +113,30 @@ def test_without_a_bound_no_address_is_kept() -> None:
     assert not admission.counts_addresses
 
 
-@pytest.mark.parametrize(("text", "status"), [(b"POST / HTTP/1.1\r\n\r\n", 405), (b"GET / \r\n" + b"x" * 70_000, 431)])
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (b"POST / HTTP/1.1\r\n\r\n", 405),
+        (b"GET / \r\n" + b"x" * 70_000, 431),
+        (b"GET /?client_type=agnet HTTP/1.1\r\n\r\n", 400),
+    ],
+)
 def test_what_is_no_request_for_a_websocket_takes_no_handshake(text: bytes, status: int) -> None:
     entrance, admission = door()
     answer, fields, _ = fields_of(entrance.refusal(object(), head(text), ADDRESS))
     assert answer == status
     assert "Retry-After" not in fields
     assert not admission.admitted
+
+
+@pytest.mark.parametrize("value", [b"", b"king", b"admin-panel", b"\xff\xfe", b"a" * 400])
+def test_a_type_that_there_is_not_is_answered_with_those_there_are(value: bytes) -> None:
+    entrance, _ = door()
+    request = head(b"GET /?client_type=" + value + b" HTTP/1.1\r\n\r\n")
+    status, _, body = fields_of(entrance.refusal(object(), request, ADDRESS))
+    assert status == 400
+    assert len(body) < 200
+    assert all(client_type in body for client_type in ClientType)
 
 
 @given(st.binary(max_size=2000))

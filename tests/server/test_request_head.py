@@ -42,9 +42,6 @@ def test_a_head_without_an_end_grows_too_large() -> None:
         (b"/x/y?client_type=admin_panel&a=b", ClientType.ADMIN_PANEL),
         (b"/?a=b&client_type=workflow", ClientType.WORKFLOW),
         (b"/", None),
-        (b"/?client_type=", None),
-        (b"/?client_type=king", None),
-        (b"/?client_type=AGENT", None),
         (b"/?my_client_type=agent", None),
         (b"/client_type=agent", None),
         (b"/?" + b"a" * 500 + b"&client_type=agent", None),
@@ -58,3 +55,22 @@ def test_the_url_may_name_the_type_of_the_client(target: bytes, expected: Client
         head.take(data[at : at + step])
     assert head.complete
     assert head.client_type is expected
+    assert head.named_type == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (b"", ""),
+        (b"king", "king"),
+        (b"AGENT", "AGENT"),
+        (b"admin%5Fpanel", "admin%5Fpanel"),
+        (b"\xff", "\xff"),
+        (b"agent&client_type=agnet", "agnet"),
+    ],
+)
+@pytest.mark.parametrize("rest", [b" HTTP/1.1\r\n\r\n", b"&a=b HTTP/1.1\r\n\r\n", b"#f HTTP/1.1\r\n\r\n"])
+def test_a_type_that_there_is_not_is_told_from_none(value: bytes, named: str, rest: bytes) -> None:
+    head = RequestHead()
+    head.take(b"GET /?client_type=" + value + rest)
+    assert (head.client_type, head.named_type) == (None, named)
