@@ -139,14 +139,15 @@ class PeerError(FrysError):
     """Fault of the other side, or a fault of this side that the other one reports.
 
     Attributes:
-        code: the wire code, for which :func:`action_of` gives the action.
+        code: the wire code, for which :func:`action_of` gives the action; the number of one that this version does not
+            know.
         message: description of the fault, with the values that caused it.
         retry_after_s: seconds after which another attempt is welcome; ``None``: the other side did not say.
     """
 
     def __init__(self, code: Code | int, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
-        self.code = int(code)
+        self.code = code_of(code)
         self.message = message
         self.retry_after_s = retry_after_s
 
@@ -216,12 +217,12 @@ class ConnectionClosed(ConnectionFailed):
     """End of the connection, with a code that says not to reconnect.
 
     Attributes:
-        code: the WebSocket close code.
+        code: the WebSocket close code; the number of one that this version does not know.
     """
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"connection closed: {reason or 'no reason given'} ({name_of(code)}, code {code})")
-        self.code = code
+        self.code = code_of(code)
         self.reason = reason
 
 

@@ -4,6 +4,7 @@ import concurrent.futures
 import copy
 import importlib
 import inspect
+import json
 import multiprocessing
 import pickle
 import pkgutil
@@ -18,6 +19,7 @@ import pytest
 
 import gateway
 from gateway.cli.exit_code import ExitCode
+from gateway.client.session.handshake_refusal import SessionRefused
 from gateway.errors import (
     Action,
     Code,
@@ -86,6 +88,17 @@ def test_a_peer_error_carries_its_code_and_tells_it(kind: type[PeerError]) -> No
     error = kind(Code.UNKNOWN_CODEC, "codec 77 is unknown")
     assert (error.code, error.message, error.action) == (5206, "codec 77 is unknown", Action.DO_NOT_RECONNECT)
     assert str(error) == "codec 77 is unknown (UNKNOWN_CODEC, code 5206)"
+
+
+@pytest.mark.parametrize("number", [5203, Code.KIND_MISMATCH, 5299])
+@pytest.mark.parametrize("kind", [ProtocolViolation, RequestRefused, ConnectionClosed, SessionRefused])
+def test_the_code_of_an_error_is_one_of_the_enum_as_far_as_this_version_knows_it(
+    kind: type[PeerError | ConnectionClosed | SessionRefused], number: int
+) -> None:
+    code = pickled(kind(number, "why")).code  # type: ignore[attr-defined]
+    assert code is Code.KIND_MISMATCH if number == 5203 else type(code) is int
+    assert code == number
+    assert f"{code} {code!s} {json.dumps([code])}" == f"{number:d} {number:d} [{number:d}]"
 
 
 def test_a_closed_connection_tells_why() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 
-from gateway.errors import Code, ConnectionFailed
+from gateway.errors import Code, ConnectionFailed, code_of
 
 _CODES: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE.value: Code.TOO_MANY_CONNECTIONS,
@@ -21,13 +21,13 @@ class SessionRefused(ConnectionFailed):
     """The gateway refused a session for now.
 
     Attributes:
-        code: the close code; its range says when to try again.
+        code: the close code, or the number of one that this version does not know; its range says when to try again.
         retry_after_s: seconds after which the gateway wants another attempt; ``None``: it has not said.
     """
 
     def __init__(self, code: int, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
-        self.code = code
+        self.code = code_of(code)
         self.retry_after_s = retry_after_s
 
 
