@@ -28,7 +28,7 @@ INTERNAL: Final = {
     "RecordBatch": "ack_handle after copy_from of",
     "ReplyStream": "start",
     "Request": "ack_handle cancel copy_from hold patched_by session",
-    "Subscription": "acknowledge_previous as_batch fork leave next_batch source",
+    "Subscription": "acknowledge_previous as_batch fork next_batch source",
     "View": "apply canonical check check_all from_json misfit select to_json wire_dtype",
 }
 """Attributes that other modules of the project use and a program does not, by class."""

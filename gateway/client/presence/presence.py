@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import orjson
 
-from gateway.client.owner import OneProcess
+from gateway.client.opened import AsyncOpened
 from gateway.client.presence.change_queue import ChangeQueue
 from gateway.client.presence.presence_change import PresenceChange, PresenceMember
 from gateway.client.presence.roster_copy import RosterCopy
-from gateway.client.report import keeping
 from gateway.client.time_limit import TIMEOUT_S
 from gateway.errors import FrysError, UsageError
 from gateway.protocol.arguments import is_a, wrong
@@ -129,7 +127,7 @@ class PresenceChanges:
         return changes
 
 
-class Presence(OneProcess):
+class Presence(AsyncOpened):
     """Members of a workflow or a stream, and this client among them; made by ``client.presence``.
 
     ``async with`` opens and closes it. It outlives connections: after a reconnect the client joins again, and the
@@ -238,16 +236,6 @@ class Presence(OneProcess):
             raise UsageError(f"this client is no member of {self.scope}: give metadata, {{}} for none")
         if not self.core.over:
             self._control.show(self.core, _copied("state", state, MAX_AWARENESS_BYTES))
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with keeping(error):
-            await self.close()
 
 
 def copied_metadata(metadata: Json | None) -> Json | None:

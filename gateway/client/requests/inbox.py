@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Self
 
 from gateway.client.messages.message import Message, plain_message_of
 from gateway.client.messages.receive_buffer import ReceiveBuffer
-from gateway.client.owner import OneProcess
-from gateway.client.report import call_back, keeping
+from gateway.client.opened import AsyncOpened
+from gateway.client.report import call_back
 from gateway.client.sending.content import Headers
 from gateway.protocol.arguments import check_callback, check_text
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE
@@ -132,7 +131,7 @@ class InboxCore:
         return self.address == address or self.number == number
 
 
-class Inbox(OneProcess):
+class Inbox(AsyncOpened):
     """Requests to this client, or to a group of which it is a member; made by ``client.inbox``.
 
     ``async with`` opens and closes it.
@@ -192,16 +191,6 @@ class Inbox(OneProcess):
             pass
         request.hold(self._client)
         return request
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with keeping(error):
-            await self.close()
 
     def __aiter__(self) -> Self:
         return self

@@ -11,15 +11,14 @@ from gateway.client.messages.joined_batch import Waiting, joined_batch
 from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import Received
 from gateway.client.messages.record_batch import RecordBatch
-from gateway.client.owner import OneProcess
-from gateway.client.report import keeping
+from gateway.client.opened import AsyncOpened
 from gateway.client.subscribing.subscription_core import SubscriptionCore, SubscriptionStats
 from gateway.errors import InvalidArgument, UsageError
 from gateway.protocol.arguments import check_flag
 from gateway.protocol.messages import Counts
 
 
-class Subscription(OneProcess):
+class Subscription(AsyncOpened):
     """Messages of all streams that match a pattern. Made by ``client.subscribe``.
 
     ``async with`` subscribes on entry and unsubscribes on exit; iterating without it subscribes at the first step. One
@@ -98,21 +97,11 @@ class Subscription(OneProcess):
             if self._started:
                 await self._stop(self.core, keep)
 
-    async def leave(self, error: type[BaseException] | None) -> None:
+    async def _leave(self, error: type[BaseException] | None) -> None:
         """End ``async with``: acknowledge the last item unless an ``error`` was raised, and unsubscribe."""
         if error is None:
             self.acknowledge_previous()
         await self.close(keep=error is not None)
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with keeping(error):
-            await self.leave(kind)
 
     def __aiter__(self) -> Self:
         return self
@@ -216,14 +205,13 @@ class BatchIterator:
         self.subscription = subscription
 
     async def __aenter__(self) -> Self:
-        await self.subscription.start()
+        await self.subscription.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with keeping(error):
-            await self.subscription.leave(kind)
+        await self.subscription.__aexit__(kind, error, trace)
 
     def __aiter__(self) -> Self:
         return self

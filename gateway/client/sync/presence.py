@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from types import TracebackType
 from typing import Final, Self
 
-from gateway.client.owner import OneProcess
+from gateway.client.opened import Opened
 from gateway.client.presence import presence
 from gateway.client.presence.presence import Json
 from gateway.client.presence.presence_change import PresenceChange, PresenceMember
-from gateway.client.report import keeping
 from gateway.client.sync.blocking import blocking, closing
 from gateway.client.sync.loop_thread import LoopThread
 
@@ -42,7 +40,7 @@ class PresenceChanges:
         return list(iter(self._source.queue.take, None))
 
 
-class Presence(OneProcess):
+class Presence(Opened):
     """Members of a workflow or a stream; ``with`` opens and closes it.
 
     See :class:`gateway.client.presence.presence.Presence`.
@@ -80,16 +78,6 @@ class Presence(OneProcess):
     def set_awareness(self, state: Json | None) -> None:
         """Show short-lived state; see :meth:`gateway.client.presence.presence.Presence.set_awareness`."""
         self._thread.run(self._set_awareness(state))
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with keeping(error):
-            self.close()
 
     async def _members(self) -> dict[str, PresenceMember]:
         return self._source.members

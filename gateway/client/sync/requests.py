@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 from gateway.client.messages import message
 from gateway.client.messages.message import plain_message_of
+from gateway.client.opened import Opened
 from gateway.client.owner import OneProcess
 from gateway.client.report import call_back, keeping
 from gateway.client.requests import inbox, reply_stream
@@ -69,7 +70,7 @@ class Request(Message):
         return self._source.cancelled
 
 
-class Inbox(OneProcess):
+class Inbox(Opened):
     """Requests to this client or a group, to be iterated in a ``for`` loop; ``with`` opens and closes it."""
 
     def __init__(self, thread: LoopThread, source: inbox.Inbox) -> None:
@@ -79,16 +80,6 @@ class Inbox(OneProcess):
     start = blocking(inbox.Inbox.start)
 
     close = closing(inbox.Inbox.close)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with keeping(error):
-            self.close()
 
     def __iter__(self) -> Self:
         return self

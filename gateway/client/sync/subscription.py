@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 from typing import Final, Self
 
 from gateway.client.messages import message
 from gateway.client.messages.ack_handle import AnyAckHandle
 from gateway.client.messages.message_run import Received
-from gateway.client.owner import OneProcess
-from gateway.client.report import keeping
+from gateway.client.opened import Opened
 from gateway.client.subscribing import subscription
 from gateway.client.subscribing.subscription_core import SubscriptionStats
 from gateway.client.sync.blocking import blocking, closing
@@ -43,7 +41,7 @@ class FetchedItems(deque[Received]):
         return self.popleft()
 
 
-class Subscription(OneProcess):
+class Subscription(Opened):
     """A subscription to be iterated in a ``for`` loop; see
     :class:`gateway.client.subscribing.subscription.Subscription`.
 
@@ -80,17 +78,10 @@ class Subscription(OneProcess):
 
     close = closing(subscription.Subscription.close)
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with keeping(error):
-            if kind is None:
-                self._settle_in_hand()
-            self.close(keep=kind is not None)
+    def _leave(self, error: type[BaseException] | None) -> None:
+        if error is None:
+            self._settle_in_hand()
+        self.close(keep=error is not None)
 
     def __iter__(self) -> Self:
         return self
