@@ -175,6 +175,7 @@ def _planning(planning: PlanningStats) -> Iterator[Metric]:
     yield from (in_force, adjustments)
     yield Gauge("frys_plan_trials", "Settings whose effect is being measured.", planning.trials)
     yield Gauge("frys_plan_look_seconds", "Time that the last look of the plans took.", planning.look_s)
+    yield Counter("frys_plan_failures", "Looks of the plans that have failed.", planning.failures)
 
 
 def _overload(overload: OverloadSnapshot) -> Iterator[Metric]:

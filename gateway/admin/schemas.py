@@ -202,6 +202,8 @@ SCHEMAS: Final[Node] = {
     "Plans": object_of(
         mode={"type": "string", "enum": [mode.value for mode in PlanMode]},
         look_s=NUMBER | {"description": "Time that the last look took."},
+        failures=INTEGER | {"description": "Looks that have failed so far."},
+        rests_s=NUMBER | {"description": "Seconds until plans are made again behind a failure; 0: they are made."},
         plan=object_of(
             wanted={
                 "type": "array",

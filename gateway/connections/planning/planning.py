@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gateway.connections.collaboration.workflows import Workflows
 from gateway.connections.overload.overload import Overload
 from gateway.connections.planning.actuator import Actuator
-from gateway.connections.planning.adjust import Connections, Dynamics, SettingChange, adjust
+from gateway.connections.planning.adjust import LONG_S, Connections, Dynamics, SettingChange, adjust
 from gateway.connections.planning.context import Context
 from gateway.connections.planning.facts.facts_reader import FactsReader
 from gateway.connections.planning.knob import DEFAULTS, Knob, Site
 from gateway.connections.planning.ledger import Adjustment, Ledger, Verdict
 from gateway.connections.planning.plan import ConnectionManagementPlan, plan
+from gateway.connections.planning.rest import Rest
 from gateway.connections.planning.settings import PlanMode, PlanSettings
 from gateway.connections.ports import Clock
 from gateway.connections.requests.groups import Groups
@@ -40,6 +42,10 @@ class PlanningSnapshot(NamedTuple):
     """The last ones, the newest first."""
     spent_s: float
     """Time that the last look took."""
+    failures: int
+    """Looks that have failed."""
+    rests_s: float
+    """Time until plans go on behind a failure; 0: they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,8 @@ class PlanningStats:
     """Changes so far, by their outcome."""
     look_s: float
     """Time that the last look took."""
+    failures: int = 0
+    """Looks that have failed so far."""
 
 
 class Planning:
@@ -95,8 +103,9 @@ class Planning:
         self._plan = ConnectionManagementPlan()
         self._connections = Connections()
         self._facts = FactsReader(actuator, workflows, groups, clock, thread_time_s)
-        self._look_again_s = 1.0
+        self._look_again_s = LONG_S
         self._spent_s = 0.0
+        self._rest = Rest()
         if not self._stopped:
             overload.loop_lag.observers.append(self._facts.observe_lag)
 
@@ -109,13 +118,17 @@ class Planning:
         """Return the plans as they are now."""
         adjustments = tuple(reversed([*self.ledger]))
         now_s = self._clock.monotonic_s()
-        return PlanningSnapshot(self._mode, now_s, self._plan, self._connections, adjustments, self._spent_s)
+        rest, left_s = self._rest, self._rest.left_s(now_s)
+        return PlanningSnapshot(
+            self._mode, now_s, self._plan, self._connections, adjustments, self._spent_s, rest.failures, left_s
+        )
 
     def stats(self) -> PlanningStats:
         """Return the numbers of the plans."""
         settings = Counter([site.knob for site in self._connections.settings])
         by_knob = MappingProxyType({knob: settings[knob] for knob in Knob})
-        return PlanningStats(by_knob, len(self._connections.trials), self.ledger.counts, self._spent_s)
+        trials = len(self._connections.trials)
+        return PlanningStats(by_knob, trials, self.ledger.counts, self._spent_s, self._rest.failures)
 
     def stop(self) -> None:
         """Hold no message back from now on: the gateway stops."""
@@ -124,21 +137,48 @@ class Planning:
 
     def look(self) -> Iterator[None]:
         """Measure, plan and adjust; to be called every :attr:`pause_s`. Yields now and then, for the loop."""
-        if self._stopped:
+        if self._stopped or self._rest.left_s(self._clock.monotonic_s()):
             return
-        began_s = self._thread_time_s()
+        began_s, before = self._thread_time_s(), self._connections.settings
         try:
-            context = yield from self._facts.read(self._connections.settings)
+            context = yield from self._facts.read(before)
             if not self._stopped:
                 yield from self._decide(context)
-        except Exception:
-            # Deliveries must not depend on it: they go on as without plans.
-            logger.exception("plans have failed, and none is made any more: restart the gateway to have them again")
-            self.stop()
-            settings, self._connections = self._connections.settings, Connections()
-            for site in settings:
-                self.actuator.set(SettingChange(site, DEFAULTS[site.knob], "plans have failed"))
+        except Exception as failure:
+            # Deliveries must not depend on it: they go on as without plans, and plans as after a restart.
+            rest = self._rest = self._rest.after_failure(self._clock.monotonic_s())
+            if rest.is_first:
+                logger.exception("plans have failed: defaults are in force, no plan is made for %g s", rest.length_s)
+            else:
+                logger.warning("plans have failed again, none is made for %g s: %r", rest.length_s, failure)
+            self._begin_anew({*before, *self._connections.settings})
         self._spent_s = max(0.0, self._thread_time_s() - began_s)
+
+    def _begin_anew(self, sites: Collection[Site]) -> None:
+        """Put the defaults in force everywhere, and measure anew.
+
+        Args:
+            sites: sites of settings that are in force, or that were about to be ended.
+        """
+        self._plan = ConnectionManagementPlan()
+        self._connections = Connections(judged=self._connections.judged)
+        self._look_again_s = LONG_S
+        self._facts.forget()
+        refused = 0
+        ends: list[Callable[[], object]] = [self.actuator.end_windows, *[partial(self._end, site) for site in sites]]
+        for end in ends:
+            try:
+                end()
+            except Exception:
+                # The others are to end all the same, and thousands may fail alike.
+                if not refused:
+                    logger.exception("a setting of the plans could not be ended")
+                refused += 1
+        if refused > 1:
+            logger.error("%d settings of the plans could not be ended", refused)
+
+    def _end(self, site: Site) -> None:
+        self.actuator.set(SettingChange(site, DEFAULTS[site.knob], "plans have failed"))
 
     def _decide(self, context: Context) -> Iterator[None]:
         self._plan = made = plan(context)

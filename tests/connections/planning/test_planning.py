@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
 
 from gateway.connections.overload.loop_lag import STANDING
-from gateway.connections.planning.adjust import Connections, SettingChange
+from gateway.connections.planning.adjust import ConnectionAdjustments, Connections, SettingChange
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.ledger import Verdict
 from gateway.connections.planning.planning import SHARE, Planning
+from gateway.connections.planning.rest import FIRST_REST_S
 from gateway.connections.planning.settings import PlanMode, PlanSettings
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
@@ -131,20 +133,74 @@ def test_a_long_look_is_followed_by_a_long_pause() -> None:
     assert scene.planning.pause_s == 0.05 / SHARE
 
 
-def test_a_fault_ends_plans_and_nothing_else(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def look(scene: SlowScene) -> None:
+    for _ in scene.planning.look():
+        pass
+
+
+def test_a_failure_is_told_once_and_plans_go_on_behind_a_rest(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     scene = SlowScene()
-
-    def fail(context: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("gateway.connections.planning.planning.plan", fail)
-    with caplog.at_level(logging.ERROR):
+    with monkeypatch.context() as broken:
+        broken.setattr("gateway.connections.planning.planning.plan", lambda context: 1 // 0)
+        with caplog.at_level(logging.WARNING):
+            scene.step()
+        (record,) = caplog.records
+        assert "plans have failed" in record.getMessage()
+        assert record.exc_info
+        caplog.clear()
         scene.step()
-    assert "plans have failed" in caplog.text
-    caplog.clear()
-    scene.step()
-    assert not caplog.text
+        assert not caplog.records, "nothing is looked at meanwhile"
+        snapshot = scene.planning.snapshot()
+        assert snapshot.failures == scene.planning.stats().failures == 1
+        assert 0 < snapshot.rests_s < FIRST_REST_S
+        scene.world.clock.advance(FIRST_REST_S)
+        with caplog.at_level(logging.WARNING):
+            look(scene)
+        (record,) = caplog.records
+        assert not record.exc_info, "the traceback is in the log already"
+        assert scene.planning.snapshot().failures == 2
+        assert scene.planning.snapshot().rests_s == 2 * FIRST_REST_S
     assert scene.receiver.read().arrivals
+    scene.world.clock.advance(2 * FIRST_REST_S)
+    scene.run(60)
+    assert [site.name for site in scene.planning.snapshot().connections.settings] == ["viewer"]
+    assert scene.planning.snapshot().rests_s == 0
+
+
+def test_a_setting_that_cannot_be_put_in_force_leaves_none_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = SlowScene()
+    scene.run(60)
+    actuator = scene.planning.actuator
+    refused = [Site(Knob.ROUTING, "group:a"), Site(Knob.ROUTING, "group:b")]
+    settings = MappingProxyType(dict.fromkeys(refused, 1.0) | dict(scene.planning._connections.settings))
+    scopes = MappingProxyType({site: site.name for site in settings})
+    scene.planning._connections = replace(scene.planning._connections, settings=settings, scopes=scopes)
+    set_in_force = actuator.set
+    monkeypatch.setattr(actuator, "set", lambda change: 1 // 0 if change.site in refused else set_in_force(change))
+    monkeypatch.setattr("gateway.connections.planning.planning.plan", lambda context: 1 // 0)
+    with caplog.at_level(logging.WARNING):
+        look(scene)
+    assert [bool(record.exc_info) for record in caplog.records] == [True, True, False]
+    assert caplog.records[-1].getMessage() == "2 settings of the plans could not be ended"
+    assert not scene.planning.snapshot().connections.settings
+    assert scene.receiver.read().notices[-1].code == Code.VIEW_RESTORED
+
+
+def test_a_setting_that_was_about_to_end_ends_when_plans_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a setting is decided, and the look fails before it is put in force."""
+    scene = SlowScene()
+    scene.run(60)
+    monkeypatch.setattr(
+        "gateway.connections.planning.planning.adjust",
+        lambda connections, dynamics: ConnectionAdjustments((), (), Connections(), 1.0),
+    )
+    monkeypatch.setattr(scene.planning.actuator, "route", lambda routes, settings: 1 // 0)
+    look(scene)
+    assert scene.receiver.read().notices[-1].code == Code.VIEW_RESTORED
 
 
 def test_when_the_gateway_stops_no_message_waits_for_a_window() -> None:
@@ -187,8 +243,7 @@ def test_settings_end_when_plans_have_failed(monkeypatch: pytest.MonkeyPatch) ->
     scene.run(60)
     assert [site.name for site in scene.planning.snapshot().connections.settings] == ["viewer"]
     monkeypatch.setattr("gateway.connections.planning.planning.plan", lambda context: 1 // 0)
-    for _ in scene.planning.look():
-        pass
+    look(scene)
     assert not scene.planning.snapshot().connections.settings
     window = scene.connection.bulk_window
     assert window is not None
