@@ -71,6 +71,7 @@ def _plan(plan: ConnectionManagementPlan) -> dict[str, Any]:
 def _adjustment(adjustment: Adjustment, now_s: float) -> dict[str, Any]:
     return _at(adjustment.site) | {
         "number": adjustment.number,
+        "workflow": adjustment.scope,
         "before": adjustment.before,
         "value": adjustment.value,
         "reason": adjustment.reason,

@@ -189,6 +189,7 @@ SCHEMAS: Final[Node] = {
     "Adjustment": object_of(
         knob=KNOB,
         name=TEXT | {"description": "Workflow, `client_id` or group."},
+        workflow=TEXT | {"description": "Workflow, or group, whose deliveries it changed."},
         before=NUMBER,
         value=NUMBER,
         reason=TEXT | {"description": "Values that called for it, in words."},

@@ -88,7 +88,7 @@ class Actuator:
     def set(self, change: SettingChange) -> bool:
         """Put a setting in force; return whether it can be: its site may be gone."""
         site, value = change.site, change.value
-        logger.info("plans: %s is set to %g: %s", site, value, change.reason)
+        logger.debug("plans: %s is set to %g: %s", site, value, change.reason)
         match site.knob:
             case Knob.FLUSH_WINDOW:
                 self._set_window(site.name, value)

@@ -101,6 +101,8 @@ class SettingChange(NamedTuple):
     site: Site
     value: float
     reason: str
+    scope: str = ""
+    """Workflow whose deliveries it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,7 @@ class _Work:
                 trial.cost,
                 verdict,
                 words,
+                measure.scope,
             )
         )
 
@@ -222,7 +225,7 @@ class _Work:
         self._bars[site] = Bar(self._now_s + length_s, length_s)
 
     def _set(self, site: Site, value: float, scope: str, reason: str) -> None:
-        self._changes.append(SettingChange(site, value, reason))
+        self._changes.append(SettingChange(site, value, reason, scope))
         if value == DEFAULTS[site.knob]:
             self._settings.pop(site, None)
             self._scopes.pop(site, None)

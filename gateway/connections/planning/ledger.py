@@ -41,6 +41,8 @@ class Adjustment(NamedTuple):
     verdict: Verdict
     words: str
     """Effect, in words."""
+    scope: str = ""
+    """Workflow whose deliveries it changed."""
 
 
 class Ledger:

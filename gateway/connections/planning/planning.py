@@ -17,6 +17,7 @@ from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.adjust import LONG_S, Connections, Dynamics, SettingChange, adjust
 from gateway.connections.planning.context import Context
 from gateway.connections.planning.facts.facts_reader import FactsReader
+from gateway.connections.planning.journal import lines_of
 from gateway.connections.planning.knob import DEFAULTS, Knob, Site
 from gateway.connections.planning.ledger import Adjustment, Ledger, Verdict
 from gateway.connections.planning.plan import ConnectionManagementPlan, plan
@@ -197,8 +198,9 @@ class Planning:
         self._look_again_s = adjustments.look_again_s
         for adjustment in adjustments.judged:
             self.ledger.enter(adjustment)
-            level = logging.DEBUG if adjustment.verdict is Verdict.VOID else logging.INFO
-            logger.log(level, "plans: %s is %s: %s", adjustment.site, adjustment.verdict, adjustment.words)
+            logger.debug("plans: %s is %s: %s", adjustment.site, adjustment.verdict, adjustment.words)
+        for line in lines_of(adjustments.changes, adjustments.judged):
+            logger.log(line.level, "plans: %s", line.text)
         for change in adjustments.changes:
             self.actuator.set(change)
         for site in gone:

@@ -84,7 +84,7 @@ def test_a_setting_that_saves_is_kept() -> None:
     assert adjustment.words == "messages wait 100.0 ms instead of 800.0 ms"
     assert (adjustment.before, adjustment.value, adjustment.reason) == (0.0, 1.0, "a slow link")
     assert model.connections.settings == {PACE: 1.0}
-    assert model.changes == [SettingChange(PACE, 1.0, "a slow link")]
+    assert model.changes == [SettingChange(PACE, 1.0, "a slow link", "lab")]
 
 
 def test_a_change_waits_for_measurements_of_what_is_before_it() -> None:

@@ -203,6 +203,17 @@ def test_a_setting_that_was_about_to_end_ends_when_plans_fail(monkeypatch: pytes
     assert scene.receiver.read().notices[-1].code == Code.VIEW_RESTORED
 
 
+def test_the_log_has_a_line_a_workflow_and_those_of_single_receivers_for_whoever_debugs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = SlowScene()
+    with caplog.at_level(logging.DEBUG, "gateway.connections.planning"):
+        scene.run(60)
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert [line.split(";")[0] for line in told] == ["plans: pacing in wf: 1 set to 1", "plans: pacing in wf: 1 kept"]
+    assert "pacing of viewer is kept" in caplog.text
+
+
 def test_when_the_gateway_stops_no_message_waits_for_a_window() -> None:
     scene = SlowScene()
     core = scene.world.core
