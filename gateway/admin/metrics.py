@@ -282,6 +282,7 @@ def _heartbeat(heartbeat: HeartbeatStats) -> Iterator[Metric]:
     )
     timeouts.add_metric(["silent"], heartbeat.silent)
     timeouts.add_metric(["deaf"], heartbeat.deaf)
+    timeouts.add_metric(["vanished"], heartbeat.vanished)
     yield timeouts
 
 

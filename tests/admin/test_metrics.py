@@ -97,7 +97,7 @@ async def test_connections_that_are_given_up_are_counted() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         samples = await scrape(client)
     timeouts = {label: value for (name, label), value in samples.items() if name == "frys_heartbeat_timeouts_total"}
-    assert timeouts == {"silent": 1, "deaf": 0}
+    assert timeouts == {"silent": 1, "deaf": 0, "vanished": 0}
     assert samples["frys_pings_total", ""] == 1
 
 

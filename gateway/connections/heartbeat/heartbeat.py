@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from gateway.connections.heartbeat.deaf_watch import DeafWatch
@@ -17,6 +17,7 @@ from gateway.connections.heartbeat.outflow_watch import OutflowWatch
 from gateway.connections.heartbeat.pace import CALM, HeartbeatSettings, calm_after, less_calm, ping_interval_s
 from gateway.connections.heartbeat.stats import HeartbeatStats
 from gateway.connections.heartbeat.timer_wheel import TimerWheel
+from gateway.connections.heartbeat.vanish_watch import VanishWatch
 from gateway.connections.ports import Clock
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
@@ -64,6 +65,7 @@ class Heartbeat:
         lost: called with a session whose client is given up: its transport may wait long for an answer to the close.
 
     Attributes:
+        awaited: connections whose clients others wait for: they are asked as often as the settings allow.
         tick: number of ticks that have passed; none pass while the gateway is held up.
         tick_s: length of a tick, and time between two sweeps.
     """
@@ -93,11 +95,14 @@ class Heartbeat:
             for calm in CALM
         }
         """Most ticks between two pings of one connection, by type and calm."""
+        self.awaited: Collection[PeerId] = frozenset()
+        self._awaited_interval = max(1, round(min(interval_s, settings.min_ping_interval_s) / self.tick_s))
+        self._vanished = VanishWatch(round(PATIENCE * self._awaited_interval))
         self._deaf = DeafWatch(self._patience)
         self._outflow = OutflowWatch()
         self._wheel: TimerWheel[PeerId] = TimerWheel(WHEEL_TICKS)
         self.tick = 0
-        self._pings = self._silent = self._deaf_ones = 0
+        self._pings = self._silent = self._deaf_ones = self._vanished_ones = 0
         self._swept_s = clock.monotonic_s()
         self._swept_ns = self._woken_ns = clock.time_ns()
         """Times of the last sweep, and of the last one that came very late."""
@@ -110,7 +115,7 @@ class Heartbeat:
 
     def stats(self) -> HeartbeatStats:
         """Return the numbers of now."""
-        return HeartbeatStats(self._pings, self._silent, self._deaf_ones)
+        return HeartbeatStats(self._pings, self._silent, self._deaf_ones, self._vanished_ones)
 
     def add(self, session: Session) -> None:
         """Look at a new connection from now on."""
@@ -188,6 +193,7 @@ class Heartbeat:
             session.heard = False
             session.alive_tick = tick
             self._outflow.forget(session.peer.id)
+            self._vanished.forget(session.peer.id)
         elif _is_unheard(session) or (session.asked_ns and self._outflow.moves(session)):
             session.alive_tick = tick
         silent = tick - session.alive_tick
@@ -200,15 +206,27 @@ class Heartbeat:
             self._give_up(session, f"PINGs that were read have not been answered for {PATIENCE} heartbeat intervals")
             return
         interval = self._intervals[session.peer.client_type, session.calm]
+        awaited = session.peer.id in self.awaited
+        if awaited:
+            interval = min(interval, self._awaited_interval)
         next_look = min(self._longest_look, interval)
         if session.asked_ns:
             session.calm = less_calm(session.calm)
+            left = self._vanished.ticks_left(session, tick) if awaited else None
+            if left == 0:
+                self._vanished_ones += 1
+                self._give_up(session, "its system acknowledges nothing any more, and others wait for it")
+                return
+            if left is not None:
+                next_look = min(next_look, left)
         elif (
             silent >= self._ask_after
             or tick + next_look > session.asked_tick + interval
             or self._deaf.wants_ping(session)
         ):
             self._ask(session)
+            if awaited:
+                self._vanished.asked(session, tick)
         latest = min(next_look, self._patience - silent)
         self._wheel.add(session.peer.id, (latest + 1) // 2, latest)
 
@@ -229,6 +247,7 @@ class Heartbeat:
     def _forget(self, peer: PeerId) -> None:
         self._deaf.forget(peer)
         self._outflow.forget(peer)
+        self._vanished.forget(peer)
 
 
 def _is_unheard(session: Session) -> bool:

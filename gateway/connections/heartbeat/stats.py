@@ -15,3 +15,5 @@ class HeartbeatStats:
     """Connections that were closed because nothing was received."""
     deaf: int = 0
     """Connections that were closed because PINGs that were read have not been answered."""
+    vanished: int = 0
+    """Connections of awaited clients that were closed because their systems acknowledged nothing."""

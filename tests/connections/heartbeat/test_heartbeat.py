@@ -22,6 +22,7 @@ from gateway.connections.heartbeat.stats import HeartbeatStats
 from gateway.errors import Code
 from gateway.protocol.messages import ClientType, Hello
 from gateway.protocol.signals import Ping
+from tests.connections.heartbeat.test_vanish_watch import counted
 from tests.connections.memory import Peer, World
 
 INTERVALS = [(20.0, 10.0), (20.0, 0.5), (20.0, 100.0), (1.0, 1.0), (20.0, 7.0)]
@@ -528,3 +529,46 @@ def test_a_closed_connection_is_left_alone() -> None:
     hall.pass_time(60.0)
     assert peer.transport.closed == (Code.NORMAL, "done")
     assert not peer.transport.pings
+
+
+def test_clients_that_others_wait_for_are_asked_as_often_as_the_settings_allow() -> None:
+    hall = Hall()
+    awaited, other = hall.peer(answers=True), hall.peer(answers=True)
+    hall.heartbeat.awaited = {awaited.session.peer.id}
+    hall.pass_time(300.0)
+    assert hall.pings[awaited] >= 55
+    assert hall.pings[other] <= 10
+    hall.heartbeat.awaited = frozenset()
+    before = hall.pings[awaited]
+    hall.pass_time(300.0)
+    assert hall.pings[awaited] - before <= 10
+
+
+def test_an_awaited_client_whose_machine_is_gone_is_found_before_silence_shows_it() -> None:
+    hall = Hall()
+    awaited, other = hall.peer(answers=True), hall.peer(answers=True)
+    hall.heartbeat.awaited = {awaited.session.peer.id}
+    hall.pass_time(120.0)
+    hall.answering.clear()
+    for peer in (awaited, other):
+        counted(peer, 1000)
+    gone_s = hall.pass_time(100.0, lambda: awaited.close_code() is not None)
+    assert PATIENCE * 5.0 <= gone_s <= (PATIENCE + 1) * 5.0 + 1.0
+    assert hall.heartbeat.stats() == HeartbeatStats(hall.heartbeat.stats().pings, 0, 0, 1)
+    assert awaited.close_code() == Code.HEARTBEAT_TIMEOUT
+    assert other.close_code() is None
+    hall.pass_time(100.0, lambda: other.close_code() is not None)
+    assert hall.heartbeat.stats().silent == 1
+
+
+def test_an_awaited_client_that_computes_has_the_time_of_all_others() -> None:
+    """Its system acknowledges the pings that its program does not answer."""
+    hall = Hall()
+    awaited = hall.peer(answers=True)
+    hall.heartbeat.awaited = {awaited.session.peer.id}
+    hall.pass_time(120.0)
+    hall.answering.clear()
+    counted(awaited, 1000, 0)
+    silent_s = hall.pass_time(100.0, lambda: awaited.close_code() is not None)
+    assert silent_s >= PATIENCE * 20.0 - 5.0
+    assert hall.heartbeat.stats().vanished == 0
