@@ -233,7 +233,7 @@ REACHED_BY = {
     "bytes by which the newest versions of all states are larger decoded than as published, all of the gateway": (
         "streams/test_expansion.py:test_encoded_states_are_refused_past_the_bound_and_taken_plain"
     ),
-    "receivers and groups that plans watch, settings that they have": (
+    "receivers, groups and workflows that plans watch, settings that they have": (
         "connections/planning/facts/test_facts_reader.py:test_of_very_many_receivers_that_lag_some_are_watched"
     ),
     "adjustments of plans that are remembered": (

@@ -212,13 +212,13 @@ class Heartbeat:
         next_look = min(self._longest_look, interval)
         if session.asked_ns:
             session.calm = less_calm(session.calm)
-            left = self._vanished.ticks_left(session, tick) if awaited else None
-            if left == 0:
+            vanishes_in = self._vanished.ticks_left(session, tick) if awaited else None
+            if vanishes_in == 0:
                 self._vanished_ones += 1
                 self._give_up(session, "its system acknowledges nothing any more, and others wait for it")
                 return
-            if left is not None:
-                next_look = min(next_look, left)
+            if vanishes_in is not None:
+                next_look = min(next_look, vanishes_in)
         elif (
             silent >= self._ask_after
             or tick + next_look > session.asked_tick + interval

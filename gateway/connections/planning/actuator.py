@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.heartbeat.heartbeat import Heartbeat
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.planning.adjust import SettingChange
+from gateway.connections.planning.context import WorkflowFacts
 from gateway.connections.planning.flush_window import WindowedFlusher, flush_by
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.pacing import begin_pacing, end_pacing
@@ -36,6 +38,7 @@ class Actuator:
         pool: connections.
         fanouts: fan-outs of streams.
         groups: members of groups.
+        heartbeat: asks connections for signs of life.
         policy: chooses encodings.
         lag_changes: connections that have fallen behind or caught up.
         clock: ends windows.
@@ -49,6 +52,7 @@ class Actuator:
         pool: Pool,
         fanouts: FanoutRegistry,
         groups: Groups,
+        heartbeat: Heartbeat,
         policy: DeliveryPolicy,
         lag_changes: LagChanges[Connection],
         clock: Clock,
@@ -56,6 +60,7 @@ class Actuator:
         self._pool = pool
         self._fanouts = fanouts
         self.groups = groups
+        self._heartbeat = heartbeat
         self._policy = policy
         self._lag_changes = lag_changes
         self._clock = clock
@@ -97,6 +102,9 @@ class Actuator:
             case Knob.ROUTING:
                 if not value:
                     self.groups.weights.pop(site.name, None)
+            case Knob.HEARTBEAT:
+                if not value:
+                    self._heartbeat.awaited = frozenset()  # until the next look names those of other workflows
         return True
 
     def route(self, routes: Iterable[Route], settings: Iterable[Site]) -> None:
@@ -105,6 +113,16 @@ class Actuator:
         for route in routes:
             if route.address in led:
                 self.groups.weights[route.address] = {member.peer: member.weight for member in route.weights}
+
+    def ask_often(self, workflows: Iterable[WorkflowFacts], settings: Container[Site]) -> None:
+        """Have those clients asked often that others wait for, in workflows with the setting."""
+        sessions = [
+            self._pool.newest_of(client_id)
+            for workflow in workflows
+            if Site(Knob.HEARTBEAT, workflow.name) in settings
+            for client_id in workflow.awaited
+        ]
+        self._heartbeat.awaited = frozenset([session.peer.id for session in sessions if session is not None])
 
     def cover(self, streams: Iterable[Stream]) -> Iterator[None]:
         """Have delivery classes that are new flushed in the windows of their workflows. Yields now and then."""

@@ -1,6 +1,7 @@
 """Adjustments: which settings are changed now, and which changes are kept or rolled back by the costs behind them.
 
-A pure function of frozen values. A change is a *trial* first: the costs at its site are measured before it and
+A pure function of frozen values. Settings whose effect no cost shows stand as long as something calls for them, and a
+while longer. Any other change is a *trial* first: the costs at its site are measured before it and
 behind it. A setting is kept if it saves clearly, its end is kept unless it costs clearly. A setting that was rolled
 back is barred for a while, which doubles each time, so that nothing flaps.
 """
@@ -13,7 +14,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gateway.connections.planning.cost import NO_COST, Cost
-from gateway.connections.planning.knob import DEFAULTS, Knob, Measure, Site
+from gateway.connections.planning.knob import DEFAULTS, STANDING, Knob, Measure, Site
 from gateway.connections.planning.ledger import Adjustment, Verdict
 
 LEAST_BEFORE: Final = 8
@@ -42,6 +43,9 @@ MAX_TRIALS: Final = 64
 SHORT_S: Final = 0.25
 LONG_S: Final = 1.0
 """Time until the next look: while a change is tried or about to be, and otherwise."""
+
+STANDING_S: Final = 10.0
+"""Time for which a standing setting stays in force once nothing calls for it, so that nothing flaps."""
 
 ALONE: Final = frozenset({Knob.FLUSH_WINDOW})
 """Knobs whose cost is that of all clients: one of their trials at a time in the whole gateway."""
@@ -79,6 +83,8 @@ class Connections:
     """Costs with the settings in force."""
     trials: tuple[Trial, ...] = ()
     bars: Mapping[Site, Bar] = field(default_factory=lambda: MappingProxyType({}))
+    called_s: Mapping[Site, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Times at which standing settings were called for last."""
     judged: int = 0
     """Adjustments judged so far."""
 
@@ -125,6 +131,7 @@ def adjust(connections: Connections, dynamics: Dynamics) -> ConnectionAdjustment
     """
     work = _Work(connections, dynamics)
     work.judge()
+    work.stand()
     work.begin()
     return work.adjustments()
 
@@ -145,6 +152,7 @@ class _Work:
             # Remembered for as long again, so that the next one is longer.
             if self._now_s < bar.until_s + bar.length_s and site not in gone
         }
+        self._called_s = {site: called_s for site, called_s in connections.called_s.items() if site in self._settings}
         self._trials: list[Trial] = []
         self._changes: list[SettingChange] = []
         self._judged: list[Adjustment] = []
@@ -233,6 +241,23 @@ class _Work:
             self._settings[site] = value
             self._scopes[site] = scope
 
+    def stand(self) -> None:
+        """Put standing settings in force that are called for, and end those that have not been for a while."""
+        for measure in self._before.wanted:
+            if measure.site.knob in STANDING:
+                self._called_s[measure.site] = self._now_s
+                if self._settings.get(measure.site) != measure.value:
+                    self._stand(measure)
+        for site, called_s in list(self._called_s.items()):
+            if self._now_s - called_s >= STANDING_S:
+                del self._called_s[site]
+                self._stand(Measure(site, DEFAULTS[site.knob], self._scopes[site], "what called for it is over"))
+
+    def _stand(self, measure: Measure) -> None:
+        before = self._settings.get(measure.site, DEFAULTS[measure.site.knob])
+        self._set(measure.site, measure.value, measure.scope, measure.reason)
+        self._end(Trial(measure, before, self._now_s, NO_COST), Verdict.STANDING, measure.reason)
+
     def begin(self) -> None:
         """Begin the trials of settings that are wanted, and of the ends of those that are not."""
         for measure in self._candidates():
@@ -250,10 +275,12 @@ class _Work:
     def _candidates(self) -> Iterator[Measure]:
         wanted = {measure.site for measure in self._before.wanted}
         for measure in self._before.wanted:
+            if measure.site.knob in STANDING:
+                continue
             if self._settings.get(measure.site, DEFAULTS[measure.site.knob]) != measure.value:
                 yield measure
         for site in list(self._settings):
-            if site not in wanted:
+            if site not in wanted and site.knob not in STANDING:
                 default = DEFAULTS[site.knob]
                 yield Measure(site, default, self._scopes[site], "what called for it is over")
 
@@ -282,6 +309,7 @@ class _Work:
             costs=MappingProxyType(self._costs),
             trials=tuple(self._trials),
             bars=MappingProxyType(self._bars),
+            called_s=MappingProxyType(self._called_s),
             judged=self._before.judged + len(self._judged),
         )
         look_again_s = SHORT_S if self._trials or any(map(self._may_begin, self._candidates())) else LONG_S

@@ -19,6 +19,8 @@ class WorkflowFacts(NamedTuple):
     name: str
     pattern: GraphPattern
     confidence: float
+    awaited: tuple[str, ...] = ()
+    """Clients that others wait for."""
 
 
 class StreamFacts(NamedTuple):

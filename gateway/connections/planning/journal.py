@@ -36,6 +36,8 @@ def lines_of(changes: Iterable[SettingChange], judged: Iterable[Adjustment]) -> 
         outcomes = lines[change.site.knob, change.scope]
         outcomes[f"set to {change.value:g}"].append(_Told(change.site.name, change.reason))
     for adjustment in judged:
+        if adjustment.verdict is Verdict.STANDING:
+            continue  # told as a change
         outcomes = lines[adjustment.site.knob, adjustment.scope]
         outcomes[adjustment.verdict.replace("_", " ")].append(_Told(adjustment.site.name, adjustment.words))
     return [_line(knob, scope, outcomes) for (knob, scope), outcomes in lines.items()]

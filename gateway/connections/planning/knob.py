@@ -18,6 +18,16 @@ class Knob(enum.StrEnum):
     ROUTING = "routing"
     """1: requests to a group go to the member that is likely to answer first, by measured times; 0: by their number."""
 
+    HEARTBEAT = "heartbeat"
+    """1: clients of a workflow that others wait for are asked for signs of life as often as the settings allow, and
+    given up as soon as their systems acknowledge nothing; 0: by their type and link."""
+
+
+STANDING: Final = frozenset({Knob.HEARTBEAT})
+"""Knobs that are turned without a trial, because no cost shows their effect: as long as something calls for it."""
+
+OF_WORKFLOWS: Final = frozenset({Knob.FLUSH_WINDOW, Knob.HEARTBEAT})
+"""Knobs whose sites are workflows."""
 
 DEFAULTS: Final[Mapping[Knob, float]] = MappingProxyType(dict.fromkeys(Knob, 0.0))
 """Values without a plan."""
@@ -28,7 +38,7 @@ class Site(NamedTuple):
 
     knob: Knob
     name: str
-    """Workflow of the streams, ``client_id`` of the receiver, or address of the group."""
+    """Workflow of the streams or clients, ``client_id`` of the receiver, or address of the group."""
     peer: int = 0
     """Connection of the receiver; 0 for other knobs."""
 

@@ -22,6 +22,8 @@ class Verdict(enum.StrEnum):
     ROLLED_BACK = "rolled_back"
     VOID = "void"
     """The effect cannot be told: the site is gone, or something else changed meanwhile, again and again."""
+    STANDING = "standing"
+    """The setting is in force, or has ended, as it was called for: no cost shows its effect."""
 
 
 class Adjustment(NamedTuple):

@@ -9,6 +9,7 @@ from gateway.connections.overload.measures import SHED_FIRST, ShedGroup
 from gateway.connections.planning.context import Context
 from gateway.connections.planning.knob import Measure
 from gateway.connections.planning.rules.flush_windows import flush_windows
+from gateway.connections.planning.rules.heartbeats import heartbeats
 from gateway.connections.planning.rules.moves import Move, moves
 from gateway.connections.planning.rules.paces import paces
 from gateway.connections.planning.rules.routings import Route, routes, routings
@@ -38,5 +39,5 @@ def plan(context: Context) -> ConnectionManagementPlan:
     """Return the plan for what is known now."""
     adaptation = strategies(context)
     knobs = {strategy.workflow: strategy.knobs for strategy in adaptation}
-    measures = (*flush_windows(context, knobs), *paces(context), *routings(context))
+    measures = (*flush_windows(context, knobs), *paces(context), *routings(context), *heartbeats(context, knobs))
     return ConnectionManagementPlan(routes(context), tuple(moves(context)), PoolPlan(), measures, adaptation)

@@ -18,7 +18,7 @@ from gateway.connections.planning.adjust import LONG_S, Connections, Dynamics, S
 from gateway.connections.planning.context import Context
 from gateway.connections.planning.facts.facts_reader import FactsReader
 from gateway.connections.planning.journal import lines_of
-from gateway.connections.planning.knob import DEFAULTS, Knob, Site
+from gateway.connections.planning.knob import DEFAULTS, OF_WORKFLOWS, Knob, Site
 from gateway.connections.planning.ledger import Adjustment, Ledger, Verdict
 from gateway.connections.planning.plan import ConnectionManagementPlan, plan
 from gateway.connections.planning.rest import Rest
@@ -207,6 +207,7 @@ class Planning:
             if site.knob is Knob.FLUSH_WINDOW:
                 self.actuator.end_window(site.name)
         self.actuator.route(made.routes, self._connections.settings)
+        self.actuator.ask_often(context.workflows, self._connections.settings)
         yield from self.actuator.cover(list(self._workflows.streams))
 
     def _gone(self, connections: Connections) -> frozenset[Site]:
@@ -215,6 +216,6 @@ class Planning:
         return frozenset([site for site in sites if not self._has(site)])
 
     def _has(self, site: Site) -> bool:
-        if site.knob is Knob.FLUSH_WINDOW:
+        if site.knob in OF_WORKFLOWS:
             return self._workflows.of(site.name) is not None
         return self.actuator.has(site)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.planning.adjust import SettingChange
+from gateway.connections.planning.context import WorkflowFacts
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.rules.routings import MemberWeight, Route
 from gateway.errors import Code
@@ -110,3 +112,20 @@ def test_workflows_whose_encodings_have_changed_are_told_once() -> None:
     actuator = world.core.planning.actuator
     assert actuator.take_disturbed() == {"wf"}
     assert actuator.take_disturbed() == frozenset()
+
+
+def test_awaited_clients_are_asked_often_in_workflows_with_the_setting() -> None:
+    world = World()
+    core = world.core
+    camera, worker = world.peer("camera"), world.peer("worker")
+    facts = [
+        WorkflowFacts("wf", GraphPattern.PIPELINE, 0.9, ("camera", "gone")),
+        WorkflowFacts("other", GraphPattern.REQUEST_REPLY, 0.9, ("worker",)),
+    ]
+    actuator, often = core.planning.actuator, Site(Knob.HEARTBEAT, "wf")
+    actuator.ask_often(facts, {often})
+    assert core.heartbeat.awaited == {camera.session.peer.id}
+    actuator.ask_often(facts, {often, Site(Knob.HEARTBEAT, "other")})
+    assert core.heartbeat.awaited == {camera.session.peer.id, worker.session.peer.id}
+    assert actuator.set(SettingChange(often, 0.0, "plans have failed"))
+    assert not core.heartbeat.awaited

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from gateway.connections.planning.adjust import (
     FIRST_BAR_S,
     LEAST_BEFORE,
+    LONG_S,
     MAX_TRIALS,
+    STANDING_S,
     ConnectionAdjustments,
     Connections,
     Dynamics,
@@ -225,3 +227,52 @@ def test_on_steady_traffic_nothing_flaps(seed: int, noise: float, value: float) 
         model.connections = replace(model.connections, settings={PACE: 1.0}, scopes={PACE: "lab"})
     model.run(3600)
     assert len(model.changes) <= 14
+
+
+OFTEN = Measure(Site(Knob.HEARTBEAT, "lab"), 1.0, "lab", "others wait for replies of worker")
+
+
+def test_a_standing_setting_is_in_force_at_once_and_ends_a_while_behind_its_cause() -> None:
+    model = Model(lambda site, value: 0.1, [OFTEN])
+    made = model.step(measured=False)
+    assert made.changes == (SettingChange(OFTEN.site, 1.0, OFTEN.reason, "lab"),)
+    assert model.connections.settings == {OFTEN.site: 1.0}
+    assert not model.connections.trials
+    model.run(60)
+    assert [(each.verdict, each.words) for each in model.judged] == [(Verdict.STANDING, OFTEN.reason)]
+    model.want()
+    ends_s = model.now_s - LONG_S + STANDING_S
+    model.run(STANDING_S - 2 * LONG_S)
+    assert model.connections.settings == {OFTEN.site: 1.0}
+    model.run(4 * LONG_S)
+    assert model.connections.settings == {}
+    assert model.changes[-1] == SettingChange(OFTEN.site, 0.0, "what called for it is over", "lab")
+    assert ends_s <= model.judged[-1].judged_s <= ends_s + LONG_S
+    assert (model.judged[-1].before, model.judged[-1].value, model.judged[-1].number) == (1.0, 0.0, 2)
+
+
+def test_a_cause_that_comes_and_goes_changes_nothing() -> None:
+    model = Model(lambda site, value: 0.1, [OFTEN])
+    for _ in range(100):
+        model.want(OFTEN)
+        model.step(measured=False)
+        model.want()
+        model.run(STANDING_S / 2)
+    assert len(model.changes) == 1
+
+
+def test_a_standing_setting_is_beside_the_trials_of_its_workflow() -> None:
+    model = Model(lambda site, value: 0.1 if value else 0.8, [WANTED, OFTEN])
+    model.run(30)
+    assert model.connections.settings == {PACE: 1.0, OFTEN.site: 1.0}
+    assert {each.verdict for each in model.judged} == {Verdict.KEPT, Verdict.STANDING}
+
+
+def test_a_standing_setting_of_a_workflow_that_is_gone_is_forgotten() -> None:
+    model = Model(lambda site, value: 0.1, [OFTEN])
+    model.step(measured=False)
+    model.want()
+    model.step(gone=[OFTEN.site], measured=False)
+    assert model.connections.settings == model.connections.called_s == {}
+    model.run(2 * STANDING_S)
+    assert len(model.changes) == 1

@@ -271,3 +271,27 @@ def test_the_window_of_a_workflow_that_is_gone_ends() -> None:
         pass
     assert not scene.planning.snapshot().connections.settings
     assert not scene.planning.actuator._windows
+
+
+def test_stages_of_a_pipeline_are_asked_often_as_long_as_it_runs() -> None:
+    world = World()
+    core = world.core
+    camera, screen = world.publisher("wf/x"), world.subscriber("wf/x", "screen")
+    awaited = []
+    for second in range(60):
+        if second < 20:
+            camera.publish(0, bytes(8))
+            world.settle()
+        world.clock.advance(1.0)
+        core.workflows.begin_sweep()
+        world.settle()
+        for _ in core.planning.look():
+            world.settle()
+        awaited.append(set(core.heartbeat.awaited))
+        screen.read()
+    assert awaited[15] == {camera.session.peer.id}
+    assert not awaited[-1]
+    ended, begun = core.planning.snapshot().adjustments
+    assert (begun.site, begun.verdict, begun.value) == (Site(Knob.HEARTBEAT, "wf"), Verdict.STANDING, 1.0)
+    assert begun.reason.startswith("stages of a pipeline wait for ")
+    assert (ended.value, ended.words) == (0.0, "what called for it is over")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 from gateway.connections.collaboration.workflows import Workflows
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.context import Context, GroupFacts, ReceiverFacts, StreamFacts, WorkflowFacts
+from gateway.connections.planning.facts.awaited import awaited_in
 from gateway.connections.planning.facts.watched_group import WatchedGroup
 from gateway.connections.planning.facts.watched_receiver import WatchedReceiver
 from gateway.connections.planning.knob import Knob, Site
@@ -25,11 +27,14 @@ MAX_GROUPS: Final = 64
 MAX_MEMBERS: Final = 256
 """Groups that are watched, and members of each."""
 
+MAX_WORKFLOWS: Final = 256
+"""Workflows in which clients are found that others wait for."""
+
 MAX_LAGS: Final = 64
 """Measurements of the lag of the loop that are kept for the next look: nobody may look any more."""
 
 STEP: Final = 16
-"""Receivers, groups and streams that are looked at between two chances for the loop: some hundred microseconds."""
+"""Receivers, workflows and streams that are looked at between two chances for the loop: some hundred microseconds."""
 
 
 class FactsReader:
@@ -83,11 +88,7 @@ class FactsReader:
         receivers = yield from self._read_receivers(now_s)
         groups = yield from self._read_groups(now_s)
         streams = yield from self._read_streams()
-        workflows = [
-            WorkflowFacts(name, workflow.recognition.pattern, workflow.recognition.confidence)
-            for name in {stream.workflow for stream in streams}
-            if (workflow := self._workflows.of(name)) is not None
-        ]
+        workflows = yield from self._read_workflows({stream.workflow for stream in streams})
         return Context(
             now_s,
             busy,
@@ -111,6 +112,20 @@ class FactsReader:
         for group in context.groups:
             costs[Site(Knob.ROUTING, group.address)] = group.wait_s if group.requests_per_s else None
         return costs
+
+    def _read_workflows(self, busy: Iterable[str]) -> Generator[None, None, list[WorkflowFacts]]:
+        """Read workflows whose streams have messages, and some whose clients ask each other."""
+        first = [each.name for each in islice(self._workflows, MAX_WORKFLOWS) if each.graph.edges]
+        facts: list[WorkflowFacts] = []
+        for number, name in enumerate(dict.fromkeys([*first, *busy]), start=1):
+            workflow = self._workflows.of(name)
+            if workflow is not None:
+                pattern, confidence = workflow.recognition.pattern, workflow.recognition.confidence
+                awaited = awaited_in(workflow.graph, pattern) if number <= len(first) else ()
+                facts.append(WorkflowFacts(name, pattern, confidence, awaited))
+            if not number % STEP:
+                yield
+        return facts
 
     def _read_receivers(self, now_s: float) -> Generator[None, None, list[ReceiverFacts]]:
         watched = self._receivers

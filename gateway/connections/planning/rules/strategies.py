@@ -14,8 +14,8 @@ CLEAR: Final = 0.6
 TRIED: Final = {
     GraphPattern.BROADCAST: (Knob.FLUSH_WINDOW, Knob.PACING),
     GraphPattern.FAN_IN: (Knob.PACING, Knob.ROUTING),
-    GraphPattern.PIPELINE: (Knob.PACING,),
-    GraphPattern.REQUEST_REPLY: (Knob.PACING, Knob.ROUTING),
+    GraphPattern.PIPELINE: (Knob.PACING, Knob.HEARTBEAT),
+    GraphPattern.REQUEST_REPLY: (Knob.PACING, Knob.ROUTING, Knob.HEARTBEAT),
     GraphPattern.MESH: (Knob.FLUSH_WINDOW, Knob.PACING),
     GraphPattern.IDLE: (Knob.PACING, Knob.ROUTING),
 }
