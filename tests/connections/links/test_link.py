@@ -211,8 +211,9 @@ counts = st.builds(
 @given(st.lists(st.tuples(counts, st.floats(0, 1e6)), max_size=20))
 def test_values_stay_within_their_bounds_whatever_the_counters_do(samples: list[tuple[LinkCounts, float]]) -> None:
     link = Link(0.0)
-    sums = NO_COUNTS
-    for sample, now_s in samples:
+    sums, now_s = NO_COUNTS, 0.0
+    for sample, span_s in samples:
+        now_s += span_s
         sums = sample._replace(
             sent=sums.sent + sample.sent,
             conflated=sums.conflated + sample.conflated,
