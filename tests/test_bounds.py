@@ -84,6 +84,9 @@ REACHED_BY = {
     "chunks, messages above 64 KiB that have waited, and messages above 256 KiB together, that the peer has not read": (
         "connections/outbound/test_bulk_window.py:test_the_window_stays_within_its_bounds"
     ),
+    "streams in which the program of a client is behind, as it reports": (
+        "connections/links/test_program_positions.py:test_those_named_last_are_kept"
+    ),
     "links of connections that lag, have lagged of late, or have reported": (
         "connections/links/test_links.py:test_of_very_many_so_many_are_sampled_in_a_sweep_and_each_has_its_turn"
     ),

@@ -15,7 +15,7 @@ from gateway.admin.steps import largest, taken
 from gateway.admin.stream_rates import Rates, StreamRates
 from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.core import Core
-from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, queued_bytes_of
+from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, most_behind, queued_bytes_of
 from gateway.connections.sessions.session import Session
 from gateway.connections.snapshots import (
     ConnectionSnapshot,
@@ -50,6 +50,7 @@ STREAM_ORDERS: Final[dict[str, Callable[[Stream], float]]] = {
 CONNECTION_ORDERS: Final[dict[str, Callable[[Session], float]]] = {
     "waiting_bytes": lambda session: queued_bytes_of(session.connection),
     "score": lambda session: -link_quality(session.connection).score,
+    "behind": lambda session: most_behind(session.connection),
 }
 """Numbers by which connections are sorted: of scores of links the lowest come first."""
 WORKFLOW_ORDERS: Final[dict[str, Callable[[Workflow], float]]] = {
@@ -226,6 +227,7 @@ def _link(link: LinkSnapshot) -> dict[str, Any]:
     """Return the measured values of a link beside its score."""
     fields = _fields(link.quality) | _fields(link)
     del fields["quality"]
+    fields["behind"] = [position._asdict() for position in link.behind]
     return fields | {"tcp": None if link.tcp is None else link.tcp._asdict()}
 
 

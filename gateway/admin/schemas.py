@@ -145,6 +145,17 @@ SCHEMAS: Final[Node] = {
         decode_s_per_byte=MEASURED | {"description": "As the client has reported; null: it has not."},
         unread_s=MEASURED | {"description": "Age of the oldest message that its program has not taken."},
         unread_bytes=INTEGER,
+        streams_behind=INTEGER
+        | {"description": "Streams in which its program is behind, as its client has named them."},
+        behind={
+            "type": "array",
+            "items": object_of(
+                stream=TEXT,
+                offset=INTEGER | {"description": "Its program has taken every message before it."},
+                behind=INTEGER | {"description": "Messages, or versions of a state, from there to the last received."},
+            ),
+            "description": "Up to 8 of these streams, that in which its program is furthest behind first.",
+        },
         tcp={
             "type": ["object", "null"],
             "properties": dict.fromkeys(TcpInfo._fields, NUMBER) | {"application_limited": {"type": "boolean"}},

@@ -212,6 +212,11 @@ def _receivers(row: Fields) -> str:
     return _count(sum(number for number in numbers if number is not None))
 
 
+def _most_behind(row: Fields) -> float | None:
+    """Return the messages that a program is behind in one stream; ``None``: its client does not tell, or it is not."""
+    return max([each.number("behind") or 0.0 for each in row.fields("link").list("behind")], default=None)
+
+
 def _seconds(number: float | None) -> str:
     return UNKNOWN if number is None else text.duration(number)
 
@@ -250,6 +255,7 @@ _LINKS: Final = (
     Column("score", lambda row: _fraction(row.fields("link").number("score"))),
     Column("round trip", lambda row: _seconds(row.fields("link").number("rtt_s"))),
     Column("bytes/s", lambda row: _size(row.fields("link").number("goodput_bytes_per_s"))),
+    Column("behind", lambda row: _count(_most_behind(row))),
     Column("delay", lambda row: _seconds(row.fields("link").number("queue_delay_s"))),
 )
 _WORKFLOWS: Final = (

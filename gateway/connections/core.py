@@ -30,7 +30,7 @@ from gateway.connections.links.links import SAMPLE_S, Links
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, SubscribedStreams
 from gateway.connections.outbound.formats import Format
-from gateway.connections.outbound.link_reading import read_counts
+from gateway.connections.outbound.link_reading import next_offset_of, read_counts
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.overload.overload import SWEEP_INTERVAL_S, Overload
 from gateway.connections.overload.relief import Relief
@@ -191,7 +191,7 @@ class Core:
             limits, self._partial_uploads, self.gate, transfers, self.merger, self.streams.expansion
         )
         self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._uploads, clock)
-        self.links: Links[Connection] = Links(self.lag_changes, read_counts, clock)
+        self.links: Links[Connection] = Links(self.lag_changes, read_counts, next_offset_of, clock)
         self.workflows = Workflows(self.pool, self.streams, self.hub, self._requests.groups, clock, self.slices)
         kept = settings.delivery.outbox_limit_bytes, settings.history_total_bytes
         relief = Relief(*kept, self.streams.budget, views.pace, self.admission, self.pool, self.slices)

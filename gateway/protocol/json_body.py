@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeVar
@@ -174,9 +175,11 @@ class JsonBody:
             raise self._wrong(name, "an object", value)
         return JsonBody(f"{self._what}.{name}", value)
 
-    def objects(self, name: str) -> tuple[JsonBody, ...]:
-        """Return a list of objects."""
+    def objects(self, name: str, most: int = sys.maxsize) -> tuple[JsonBody, ...]:
+        """Return a list of at most so many objects."""
         values = self._list(name)
+        if len(values) > most:
+            raise self._refused(name, f"must have at most {most} entries, met {len(values)}")
         for value in values:
             if not isinstance(value, dict):
                 raise self._wrong(name, "a list of objects", value)

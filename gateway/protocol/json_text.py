@@ -21,8 +21,8 @@ from gateway.protocol.json_size import check_body_size
 from gateway.protocol.message_text import write_envelope
 from gateway.protocol.messages import SessionMessage
 from gateway.protocol.session_body import fields_of, read_session
-from gateway.protocol.signals import Cancel, Credit, Ping, Pong, ReceiverReport
-from gateway.protocol.wire import JSON_OPCODES, Buffer, Opcode
+from gateway.protocol.signals import Cancel, Credit, Ping, Pong, ProgramPosition, ReceiverReport
+from gateway.protocol.wire import JSON_OPCODES, MAX_POSITIONS, Buffer, Opcode
 
 # Fields that a client may leave out of the payload; the ``id`` of the text message stands for them.
 _ID_STANDS_FOR: Final = {
@@ -171,7 +171,16 @@ def _read_pong(body: JsonBody) -> Pong:
 def _read_report(body: JsonBody) -> ReceiverReport:
     payload = JsonBody("report", body.mapping_or_none("payload") or {})
     names = ("decoded_bytes", "decode_ns", "unread_bytes", "unread_ns")
-    return ReceiverReport(*[payload.integer_or_none(name) or 0 for name in names])
+    decoded_bytes, decode_ns, unread_bytes, unread_ns = [payload.integer_or_none(name) or 0 for name in names]
+    positions = (
+        tuple(map(_read_position, payload.objects("positions", MAX_POSITIONS))) if "positions" in payload else ()
+    )
+    return ReceiverReport(decoded_bytes, decode_ns, unread_bytes, unread_ns, positions)
+
+
+def _read_position(position: JsonBody) -> ProgramPosition:
+    stream, behind = position.integer("stream", U32_MAX), position.integer("behind", U32_MAX)
+    return ProgramPosition(stream, behind, position.integer("offset"))
 
 
 def _read_cancel(body: JsonBody) -> Cancel:

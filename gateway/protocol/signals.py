@@ -1,8 +1,8 @@
 """Signals: the small binary frames ACK, GAP, END, ABORT, PING, PONG and those of delivery (spec sections 6.3 to 9).
 
 Each is one struct of :mod:`gateway.protocol.wire`: the frame start, then the fields of the class in their order. Only
-ACK, END and PING have flags and therefore a ``parse`` and ``write`` of their own. No signal needs padding: the length
-of each is a multiple of 8.
+ACK, END and PING, which have flags, and REPORT, which may have a list behind its fields, have a ``parse`` and ``write``
+of their own. No signal needs padding: the length of each is a multiple of 8.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from struct import Struct
-from typing import ClassVar, Self, TypeVar, dataclass_transform
+from typing import ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
+from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.durability import Durability
 from gateway.protocol.frames import Frame, check_table
 from gateway.protocol.wire import (
@@ -28,11 +29,14 @@ from gateway.protocol.wire import (
     END_FRAME,
     FRAME_START,
     IN_PROGRESS_FRAME,
+    MAX_POSITIONS,
     PING_FRAME,
     PING_REPORT,
     PONG_FRAME,
     RANGE_FRAME,
+    REPORT_COUNT,
     REPORT_FRAME,
+    REPORT_POSITION,
     RESUME_FRAME,
     Buffer,
     Opcode,
@@ -41,11 +45,11 @@ from gateway.protocol.wire import (
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A value that is one frame of fixed length."""
+    """A value that is one frame of fixed length, but for the list of REPORT."""
 
     opcode: ClassVar[Opcode]
     table_bytes: ClassVar[int]
-    """Length of the frame in this version."""
+    """Length of the frame in this version, without a list."""
     _fields: ClassVar[Struct]
     """The fields, with the frame start skipped."""
 
@@ -214,9 +218,23 @@ class Conflated(Signal):
     """Number of these messages since the last such frame."""
 
 
-@_signal(Opcode.REPORT, REPORT_FRAME)
+class ProgramPosition(NamedTuple):
+    """Position of the receiver's program in one stream (spec section 7.10)."""
+
+    stream: int
+    """Number of the stream on the connection."""
+    behind: int
+    """Offsets from ``offset`` up to the last message that the receiver has got; 0: the program has taken all."""
+    offset: int
+    """The program has taken every message before it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiverReport(Signal):
     """Cost of what the receiver has got, and messages that wait for its program (spec section 7.10)."""
+
+    opcode = Opcode.REPORT
+    table_bytes = REPORT_FRAME.size
 
     decoded_bytes: int
     """Bytes of payloads, decoded, that the receiver has decoded since its last report."""
@@ -226,6 +244,43 @@ class ReceiverReport(Signal):
     """Received bytes that the program has not taken yet."""
     unread_ns: int
     """Age of the oldest message among them; 0 if there is none."""
+    positions: tuple[ProgramPosition, ...] = ()
+    """Streams in which the program is behind, or has caught up, as far as that has changed."""
+
+    @classmethod
+    def parse(cls, message: Buffer, frame: Frame) -> ReceiverReport:
+        """Read a REPORT, also of a client that knows no positions.
+
+        Raises:
+            ProtocolViolation: ``MALFORMED_FRAME``, the frame is shorter than its table or its positions, or has more
+                than :data:`~gateway.protocol.wire.MAX_POSITIONS`.
+        """
+        check_table(frame, cls.table_bytes)
+        _, _, _, _, decoded_bytes, decode_ns, unread_bytes, unread_ns = REPORT_FRAME.unpack_from(message, frame.start)
+        positions = _positions_of(message, frame)
+        return cls(decoded_bytes, decode_ns, unread_bytes, unread_ns, positions)
+
+    def write(self) -> bytes:
+        """Return the complete frame: 40 bytes, and with positions 8 and 16 for each more."""
+        parts = [REPORT_POSITION.pack(*position) for position in self.positions]
+        if parts:
+            parts.insert(0, REPORT_COUNT.pack(len(parts)))
+        sums = self.decoded_bytes, self.decode_ns, self.unread_bytes, self.unread_ns
+        frame_bytes = REPORT_FRAME.size + sum(map(len, parts))
+        return b"".join([REPORT_FRAME.pack(frame_bytes, Opcode.REPORT, 0, 0, *sums), *parts])
+
+
+def _positions_of(message: Buffer, frame: Frame) -> tuple[ProgramPosition, ...]:
+    """Return the positions behind the fields of a REPORT; their number is checked before anything is made of them."""
+    at = frame.start + REPORT_FRAME.size + REPORT_COUNT.size
+    if frame.end < at:
+        return ()
+    (count,) = REPORT_COUNT.unpack_from(message, at - REPORT_COUNT.size)
+    end = at + count * REPORT_POSITION.size
+    if count > MAX_POSITIONS or end > frame.end:
+        problem = f"REPORT of {frame.end - frame.start} bytes names {count} positions"
+        raise ProtocolViolation(Code.MALFORMED_FRAME, f"{problem}: at most {MAX_POSITIONS}, of 16 bytes each")
+    return tuple(map(ProgramPosition._make, REPORT_POSITION.iter_unpack(memoryview(message)[at:end])))
 
 
 @_signal(Opcode.ABORT, ABORT_FRAME)

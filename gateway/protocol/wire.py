@@ -141,6 +141,12 @@ CONFLATED_FRAME: Final = struct.Struct("<IBBHI4xQ")
 REPORT_FRAME: Final = struct.Struct("<IBBHQQQQ")
 """frame start, decoded_bytes, decode_ns, unread_bytes, unread_ns (spec section 7.10)."""
 
+REPORT_COUNT: Final = struct.Struct("<I4x")
+"""positions, four reserved bytes: what stands behind the fields of REPORT (spec section 7.10)."""
+
+REPORT_POSITION: Final = struct.Struct("<IIQ")
+"""stream, behind, offset: one position in REPORT (spec section 7.10)."""
+
 CREDIT_FRAME: Final = struct.Struct("<IBBHIIQ")
 """frame start, subscription, messages, bytes (spec section 7.5)."""
 
@@ -165,7 +171,7 @@ NO_TENSOR: Final = 0
 ALIGNMENT: Final = 8
 """Frames, blocks and tensors start on multiples of this (spec section 2)."""
 
-# Limits that are part of the protocol (spec sections 5, 6, 13); limits.py has the configurable ones.
+# Limits that are part of the protocol (spec sections 5, 6, 7.10, 13); limits.py has the configurable ones.
 MAX_NDIM: Final = 32
 MAX_NAME_BYTES: Final = 255
 MAX_TENSORS: Final = 255
@@ -174,6 +180,10 @@ MIN_CHUNK_BYTES: Final = 4096
 MAX_CHUNK_BYTES: Final = 4 * 1024 * 1024
 CHUNK_BYTES_MULTIPLE: Final = 64
 MAX_STEPS: Final = 4
+MAX_POSITIONS: Final = 64
+"""Positions in one REPORT (spec section 7.10)."""
+KNOWN_POSITIONS: Final = 256
+"""Positions that both sides of a connection know: those that were named last (spec section 7.10)."""
 PRODUCER_KEPT_S: Final = 600.0
 """Time for which the sequences of a producer are remembered after its connection is gone (spec section 4.6)."""
 

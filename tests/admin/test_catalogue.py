@@ -19,6 +19,7 @@ from gateway.connections.core import Core
 from gateway.connections.snapshots import STEP, StreamSnapshot, stream_snapshot
 from gateway.errors import Code
 from gateway.protocol.messages import EndReason, Kind
+from gateway.protocol.signals import ProgramPosition, ReceiverReport
 from gateway.streams.stream import Stream
 from tests.admin.files import CHUNK_BYTES, failure_of, publish
 from tests.connections.memory import World
@@ -217,6 +218,28 @@ async def test_the_worst_links_come_first() -> None:
             peer.session.connection.sample_round_trip(milliseconds * 1_000_000)
     async with client_of(world) as client:
         assert await names(client, "connections", sort="score") == ["further", "far", "near"]
+
+
+async def test_the_connections_whose_programs_are_furthest_behind_come_first() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", "wf/b")
+    programs = {name: world.subscriber("wf/*", name) for name in ("reads", "slow", "stuck")}
+    for alias in (0, 1):
+        for _ in range(50):
+            publisher.publish(alias, b"1")
+    world.settle()
+    for name, named in (("slow", {"wf/a": 3, "wf/b": 9}), ("stuck", {"wf/b": 40})):
+        numbers = {stream: programs[name].read().stream_id(stream) for stream in named}
+        positions = [ProgramPosition(numbers[stream], behind, 50 - behind) for stream, behind in named.items()]
+        programs[name].send(ReceiverReport(0, 0, 4096, 1_000_000, tuple(positions)).write())
+    async with client_of(world) as client:
+        assert await names(client, "connections", sort="behind", limit=2) == ["stuck", "slow"]
+        found = (await client.get("/api/v1/connections?sort=behind&limit=2")).json()["connections"]
+    assert [connection["link"]["streams_behind"] for connection in found] == [1, 2]
+    assert found[1]["link"]["behind"] == [
+        {"stream": "wf/b", "offset": 41, "behind": 9},
+        {"stream": "wf/a", "offset": 47, "behind": 3},
+    ]
 
 
 async def test_the_busiest_workflows_without_their_edges() -> None:

@@ -60,7 +60,14 @@ def connection(number: int, **fields: Any) -> Fields:
     return Fields({"client_id": f"dashboard-{number}", "client_type": "admin_panel", "conflated": 12_345} | fields)
 
 
-LINK = {"score": 0.4321, "rtt_s": 0.0123, "goodput_bytes_per_s": 250_000, "queue_delay_s": None, "bottleneck": "link"}
+LINK: dict[str, Any] = {
+    "score": 0.4321,
+    "rtt_s": 0.0123,
+    "goodput_bytes_per_s": 250_000,
+    "queue_delay_s": None,
+    "bottleneck": "link",
+    "behind": [{"stream": "wf-42/loss", "offset": 7, "behind": 1234}, {"stream": "wf-42/log", "behind": 5}, 7],
+}
 
 
 def adjustment(number: int) -> Fields:
@@ -102,7 +109,7 @@ def test_a_terminal_of_80_by_24_is_full_and_readable() -> None:
     assert lines[3].rstrip() == "behind 3  waiting 1.5 MB  pending 17  absent 2  greeting 1"
     heads = ["stream", "receiver that is behind", "worst link", "workflow", "adjustment"]
     assert [head for line in lines for head in heads if line.startswith(f"{head}  ")] == heads
-    assert any(re.match("dashboard-0 .* 0.432 +12.30 ms +250.0 kB +-$", line) for line in lines)
+    assert any(re.match("dashboard-0 .* 0.432 +12.30 ms +250.0 kB +1,234 +-$", line) for line in lines)
     assert any(re.match("pacing wf-42/0 .* 0 +0.05 +kept +12.50 s$", line) for line in lines)
     assert lines[5].split()[1:] == ["collaboration", "1,234", "5.6", "MB", "13", "3"]
     assert lines[-1] == "q quits"

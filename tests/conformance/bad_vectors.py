@@ -184,6 +184,27 @@ BAD: Final = (
     bad("done-short", "7.4", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x20, bytes(16))),
     bad("conflated-short", "7.9", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x25, bytes(8))),
     bad("report-short", "7.10", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x2C, bytes(24))),
+    bad(
+        "report-positions-short",
+        "7.10",
+        "Two positions, and one that is not there",
+        Code.MALFORMED_FRAME,
+        frame(0x2C, bytes(32) + struct.pack("<II", 3, 0) + struct.pack("<IIQ", 7, 3, 15) * 2),
+    ),
+    bad(
+        "report-many-positions",
+        "7.10",
+        "One position more than a REPORT may have",
+        Code.MALFORMED_FRAME,
+        frame(0x2C, bytes(32) + struct.pack("<II", 65, 0) + struct.pack("<IIQ", 7, 3, 15) * 65),
+    ),
+    bad(
+        "report-count",
+        "7.10",
+        "More positions than any memory has room for",
+        Code.MALFORMED_FRAME,
+        frame(0x2C, bytes(32) + struct.pack("<II", 2**32 - 1, 0)),
+    ),
     bad("in-progress-short", "7.8", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x24, bytes(16))),
     bad(
         "two-deltas",

@@ -733,6 +733,24 @@ DELIVERY: Final = (
         "8 MiB were decoded in 125 ms, and 1 MiB is unread for 2 s",
         frame(0x2C, struct.pack("<QQQQ", 8 << 20, 125_000_000, 1 << 20, 2_000_000_000)),
     ),
+    Definition(
+        "report-positions",
+        "7.10",
+        "The program has yet to take the messages 15 to 17 of stream 7, and has caught up in stream 9",
+        frame(
+            0x2C, struct.pack("<QQQQII", 0, 0, 4096, 150_000_000, 2, 0) + struct.pack("<IIQIIQ", 7, 3, 15, 9, 0, 512)
+        ),
+    ),
+    Definition(
+        "report-most-positions",
+        "7.10",
+        "As many positions as fit, with the largest numbers there are",
+        frame(
+            0x2C,
+            struct.pack("<QQQQII", *[2**64 - 1] * 4, 64, 0)
+            + b"".join(struct.pack("<IIQ", 2**32 - 1 - number, 2**32 - 1, 2**64 - 1) for number in range(64)),
+        ),
+    ),
 )
 
 GOOD: Final = (*SESSION, *MESSAGES, *LARGE, *SIGNALS, *(_dtype(*row) for row in DTYPES), *CHAINS, *DELIVERY)

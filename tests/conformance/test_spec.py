@@ -325,6 +325,13 @@ def test_layouts_in_prose() -> None:
     assert (wire.PING_FRAME.format, wire.PONG_FRAME.format) == ("<IBBHq", "<IBBHqqq")
     assert "the batch block (`u32 count`, `u32` zero)" in SECTIONS["5"]
     assert wire.BATCH_BLOCK.format == "<II"
+    listed = "Positions: `u32 count` (at most 64), `u32` zero, then for each `u32 stream`, `u32 behind`, `u64 offset`"
+    assert listed in SECTIONS["7.10"]
+    assert (wire.REPORT_COUNT.format, wire.REPORT_POSITION.format) == ("<I4x", "<IIQ")
+    assert wire.MAX_POSITIONS == 64
+    assert f"{wire.KNOWN_POSITIONS} of them at most" in SECTIONS["7.10"]
+    most_bytes = wire.REPORT_FRAME.size + wire.REPORT_COUNT.size + wire.MAX_POSITIONS * wire.REPORT_POSITION.size
+    assert f"REPORT has at most {most_bytes} bytes" in SECTIONS["7.10"]
     header = wire.DATA_HEADER.format
     assert header.endswith(wire.DATA_ROUTE.format[1:] + "q")
     assert struct.calcsize(header) - struct.calcsize(wire.DATA_ROUTE.format + "q") == wire.ROUTE_AT

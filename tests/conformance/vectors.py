@@ -36,6 +36,7 @@ from gateway.protocol.signals import (
     InProgress,
     Ping,
     Pong,
+    ProgramPosition,
     ReceiverReport,
     Replay,
     Resume,
@@ -179,7 +180,10 @@ def _describe_signal(signal: Signal) -> Description:
     about: Description = {}
     for field in fields(signal):
         value = getattr(signal, field.name)
-        if value != field.default:
+        if field.name == "positions":
+            if value:
+                about["positions"] = [longs_as_text(position._asdict()) for position in value]
+        elif value != field.default:
             about[field.name] = (
                 value if isinstance(value, str | bool) else longs_as_text({field.name: value})[field.name]
             )
@@ -300,10 +304,17 @@ def _signal_of(cls: type[Signal], frame: Description) -> Signal:
     for field in fields(cls):
         if field.name in frame:
             value = frame[field.name]
+            if field.name == "positions":
+                values[field.name] = tuple([_position_of(position) for position in value])
+                continue
             values[field.name] = Durability(value) if field.name == "durability" else value
             if field.name != "durability" and not isinstance(value, bool):
                 values[field.name] = int(value)
     return cls(**values)
+
+
+def _position_of(about: Description) -> ProgramPosition:
+    return ProgramPosition(**{name: int(value) for name, value in about.items()})
 
 
 def _write_data(opcode: Opcode, frame: Description) -> list[Buffer]:

@@ -40,7 +40,7 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.meta import write_meta
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong, ReceiverReport, Replay
+from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong, ProgramPosition, ReceiverReport, Replay
 from gateway.protocol.wire import FRAME_START, Buffer, Opcode
 from gateway.streams.run import Run
 from tests.connections.asking import ask, asker_of, cancel, data_frame, member, nothing_is_left, reply
@@ -205,18 +205,35 @@ def test_a_pong_tells_how_long_the_way_to_the_client_is() -> None:
 def test_reports_of_binary_and_of_json_clients_are_the_same() -> None:
     world = World()
     binary, text = world.peer(), TextPeer(world)
-    report = ReceiverReport(1000, 50_000, 4096, 1_000_000_000)
-    binary.send(report.write())
+    author = world.publisher("wf/a")
+    for payload in (b"a", b"b", b"c"):
+        author.publish(0, payload)
+    world.settle()
+    binary.subscribe("wf/a")
     text.send('{"message_type":"hello","client_type":"agent","payload":{"versions":[1]}}')
+    text.send('{"message_type":"subscribe","id":1,"payload":{"pattern":"wf/a"}}')
+    world.settle()
+    stream = next(iter(binary.session.connection.accounts.ids))
+    report = ReceiverReport(1000, 50_000, 4096, 1_000_000_000, (ProgramPosition(stream, 2, 1),))
+    binary.send(report.write())
     text.send(
         '{"message_type":"report","payload":'
-        '{"decoded_bytes":1000,"decode_ns":50000,"unread_bytes":4096,"unread_ns":1000000000}}'
+        '{"decoded_bytes":1000,"decode_ns":50000,"unread_bytes":4096,"unread_ns":1000000000,'
+        f'"positions":[{{"stream":{stream},"behind":2,"offset":1}}]}}}}'
     )
     one, other = (peer.session.connection.link for peer in (binary, text))
     assert one is not None
     assert other is not None
     assert one.decode_s_per_byte == other.decode_s_per_byte == pytest.approx(5e-8)
     assert (one.unread_bytes, one.unread_s) == (other.unread_bytes, other.unread_s) == (4096, 1.0)
+    assert list(one.positions or ()) == list(other.positions or ()) == list(report.positions)
+
+
+def test_a_report_with_more_positions_than_it_has_closes_the_connection() -> None:
+    peer = World().peer()
+    whole = ReceiverReport(0, 0, 1, 1, (ProgramPosition(1, 1, 1),)).write()
+    peer.send(whole[:40] + (2**32 - 1).to_bytes(4, "little") + whole[44:])
+    assert peer.close_code() == Code.MALFORMED_FRAME
 
 
 def test_credit_lets_more_through_and_done_removes_what_is_processed() -> None:

@@ -19,13 +19,14 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.meta import write_meta
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import Abort, Cancel, End, Ping, Pong
+from gateway.protocol.signals import Abort, Cancel, End, Ping, Pong, ProgramPosition, ReceiverReport
 from gateway.protocol.tensors import spec_of
 from gateway.protocol.transfers import ChunkPlan, write_chunk
 from gateway.protocol.wire import FLAG_ACK, Opcode, padded
 from tests.connections.frames import message_frame
 
 U64 = st.sampled_from([0, 1, 2, 3, 2**32 - 1, 2**63, 2**64 - 1])
+U32 = st.sampled_from([0, 1, 2, 3, 2**32 - 1])
 SMALL = st.integers(0, 3)
 META = write_meta([spec_of(np.zeros(8, np.uint8), "a")], None)
 LARGE = bytes(10_000)
@@ -53,7 +54,7 @@ def session(message: SessionMessage) -> bytes:
 def valid_frames(draw: st.DrawFn) -> bytes:
     """One frame that a client may send, with numbers that may or may not fit."""
     alias, number = draw(SMALL), draw(SMALL)
-    match draw(st.integers(0, 13)):
+    match draw(st.integers(0, 14)):
         case 0:
             name = draw(
                 st.sampled_from(["wf/a", "wf/b", "agent:fuzz", "agent:other", "group:g", "", "x", "wf/" + "a" * 300])
@@ -109,6 +110,9 @@ def valid_frames(draw: st.DrawFn) -> bytes:
             )
         case 12:
             return draw(st.sampled_from([Ping(5).write(), Pong(5, 6, 7).write(), Cancel(0, number).write()]))
+        case 13:
+            positions = draw(st.lists(st.builds(ProgramPosition, SMALL, U32, U64), max_size=66))
+            return ReceiverReport(draw(U64), draw(U64), draw(U64), draw(U64), tuple(positions)).write()
         case _:
             body = draw(st.binary(max_size=40))
             frame = (8 + len(body)).to_bytes(4, "little") + draw(st.binary(min_size=4, max_size=4)) + body

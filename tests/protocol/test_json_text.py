@@ -54,8 +54,8 @@ from gateway.protocol.messages import (
     Welcome,
 )
 from gateway.protocol.presence import Attend, Attending, Awareness, Members, PresentMember, Watching
-from gateway.protocol.signals import Cancel, Credit, Ping, Pong, ReceiverReport
-from gateway.protocol.wire import JSON_OPCODES, Opcode
+from gateway.protocol.signals import Cancel, Credit, Ping, Pong, ProgramPosition, ReceiverReport
+from gateway.protocol.wire import JSON_OPCODES, MAX_POSITIONS, Opcode
 
 SPEC = (Path(__file__).parents[2] / "spec" / "protocol.md").read_text()
 SECTION = SPEC.partition("## 14. The JSON subprotocol")[2].partition("## 15.")[0]
@@ -292,6 +292,22 @@ def test_a_report_has_the_fields_that_it_names() -> None:
     for wrong in (-1, 1.5, "many"):
         with pytest.raises(BodyRefused, match="decode_ns"):
             parse_text(orjson.dumps(text | {"payload": {"decode_ns": wrong}}))
+
+
+def test_a_report_has_positions_of_the_program() -> None:
+    def report(positions: object) -> bytes:
+        return orjson.dumps({"message_type": "report", "payload": {"unread_bytes": 7, "positions": positions}})
+
+    position = {"stream": 7, "behind": 3, "offset": 15}
+    assert parse_text(report([position])) == ReceiverReport(0, 0, 7, 0, (ProgramPosition(7, 3, 15),))
+    assert parse_text(report([])) == parse_text(report(None)) == ReceiverReport(0, 0, 7, 0)
+    assert parse_text(report([position] * MAX_POSITIONS)) == ReceiverReport(
+        0, 0, 7, 0, (ProgramPosition(7, 3, 15),) * MAX_POSITIONS
+    )
+    many: list[object] = [[position] * (MAX_POSITIONS + 1), [7], {}, [{"stream": 7}], [position | {"behind": 2**32}]]
+    for wrong in many:
+        with pytest.raises(BodyRefused, match="positions"):
+            parse_text(report(wrong))
 
 
 def test_credit_is_read_from_its_payload() -> None:

@@ -21,11 +21,13 @@ from gateway.protocol.signals import (
     InProgress,
     Ping,
     Pong,
+    ProgramPosition,
+    ReceiverReport,
     Replay,
     Resume,
     Signal,
 )
-from gateway.protocol.wire import Opcode
+from gateway.protocol.wire import MAX_POSITIONS, REPORT_COUNT, REPORT_POSITION, Opcode
 
 U32 = st.integers(0, 2**32 - 1)
 U64 = st.integers(0, 2**64 - 1)
@@ -45,6 +47,14 @@ SIGNALS: st.SearchStrategy[Signal] = st.one_of(
     st.builds(Conflated, U32, U64),
     st.builds(Credit, U32, U32, U64),
     st.builds(Cancel, U32, U64),
+    st.builds(
+        ReceiverReport,
+        U64,
+        U64,
+        U64,
+        U64,
+        st.lists(st.builds(ProgramPosition, U32, U32, U64), max_size=MAX_POSITIONS).map(tuple),
+    ),
 )
 
 EXAMPLES = [
@@ -61,6 +71,10 @@ EXAMPLES = [
     pytest.param(InProgress(7, 1, 2), Opcode.IN_PROGRESS, 32, id="in-progress"),
     pytest.param(Credit(1, 2, 3), Opcode.CREDIT, 24, id="credit"),
     pytest.param(Cancel(17, 99), Opcode.CANCEL, 24, id="cancel"),
+    pytest.param(ReceiverReport(1, 2, 3, 4), Opcode.REPORT, 40, id="report"),
+    pytest.param(
+        ReceiverReport(1, 2, 3, 4, (ProgramPosition(7, 3, 15),)), Opcode.REPORT, 64, id="report with a position"
+    ),
 ]
 
 
@@ -87,6 +101,19 @@ def test_shorter_than_its_table(signal: Signal, opcode: Opcode, size: int) -> No
 def test_longer_than_its_table(signal: Signal, opcode: Opcode, size: int) -> None:
     longer = Frame(opcode, 0, 0, 0, size + 8)
     assert type(signal).parse(signal.write() + bytes(8), longer) == signal
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, MAX_POSITIONS + 2))
+def test_positions_of_a_report_are_there_or_it_is_refused(claimed: int, there: int) -> None:
+    body = REPORT_COUNT.pack(claimed) + bytes(REPORT_POSITION.size * there)
+    message = ReceiverReport(1, 2, 3, 4).write() + body
+    frame = Frame(Opcode.REPORT, 0, 0, 0, len(message))
+    if claimed <= min(there, MAX_POSITIONS):
+        assert ReceiverReport.parse(message, frame).positions == (ProgramPosition(0, 0, 0),) * claimed
+    else:
+        with pytest.raises(ProtocolViolation, match=f"names {claimed} positions") as caught:
+            ReceiverReport.parse(message, frame)
+        assert caught.value.code == Code.MALFORMED_FRAME
 
 
 def test_code_that_this_version_does_not_know() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Final, Generic, Protocol, Self, TypeVar
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
@@ -32,6 +33,14 @@ class BufferedItem(Protocol):
     @property
     def kind(self) -> Kind | None:
         """Delivery contract of the stream."""
+
+    @property
+    def epoch(self) -> int:
+        """Incarnation of the stream."""
+
+    @property
+    def offset(self) -> int:
+        """Offset of the first message."""
 
     @property
     def ack_handle(self) -> object | None:
@@ -108,8 +117,9 @@ class ReceiveBuffer(Generic[T]):
         self._conflate = conflate
         self._items: deque[T | None] = deque()
         """Items in the order in which they are read; ``None`` is the place of the newest version of a stream."""
-        self._places: deque[tuple[str, int]] = deque()
-        """Streams of these places, in their order, and times of arrival of the first version that waited there."""
+        self._places: deque[tuple[str, int, int]] = deque()
+        """Streams of these places, in their order, with the time of arrival of the first version that waited there, and
+        its offset."""
         self._newest: dict[str, T] = {}
         """Versions that wait at the place of their stream."""
         self._pressing = False
@@ -130,6 +140,25 @@ class ReceiveBuffer(Generic[T]):
             return None
         item = self._items[0]
         return self._places[0][1] if item is None else item.received_ns
+
+    def waiting(self, limit: int) -> tuple[dict[str, tuple[int, int]], bool]:
+        """Return the epoch and the offset of the first message that waits of each stream, and whether these are all.
+
+        Messages that the program answers are left out. Versions of a ``state`` stream that were replaced count: the
+        first of them has waited.
+
+        Args:
+            limit: items that are looked at; those behind them are not.
+        """
+        found: dict[str, tuple[int, int]] = {}
+        places = iter(self._places)
+        for item in islice(self._items, limit):
+            if item is None:
+                stream, _, offset = next(places)
+                found.setdefault(stream, (self._newest[stream].epoch, offset))
+            elif item.ack_handle is None and item.stream not in found:
+                found[item.stream] = item.epoch, item.offset
+        return found, len(self._items) <= limit
 
     # Filling.
 
@@ -277,11 +306,12 @@ class ReceiveBuffer(Generic[T]):
         if older is None and not self._conflate and self.bytes < self._bound:
             self._items.append(item)
         else:
+            first = item.offset
             if older is not None or item.count != 1:
                 item = self._conflate_with(older, item)
             if older is None:
                 self._items.append(None)
-                self._places.append((stream, item.received_ns))
+                self._places.append((stream, item.received_ns, first))
             self._newest[stream] = item
         self.bytes += item.nbytes + ITEM_OVERHEAD_BYTES
 

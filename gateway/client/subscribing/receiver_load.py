@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gateway.client.decoding.decode_meter import DecodeMeter
 from gateway.client.session.session import Session
 from gateway.client.subscribing.subscription_core import SubscriptionCore
+from gateway.client.subscribing.told_positions import ToldPositions
 from gateway.protocol.signals import ReceiverReport
 
 
@@ -19,11 +20,13 @@ class ReceiverLoad:
     Attributes:
         subscriptions: the same.
         meter: decode time; shared with the decoding of each session.
+        positions: streams in which the program is behind.
     """
 
     def __init__(self, subscriptions: Mapping[SubscriptionCore, int]) -> None:
         self.subscriptions = subscriptions
         self.meter = DecodeMeter()
+        self.positions = ToldPositions()
         self._told = (0, 0)
         self._told_unread = False
 
@@ -56,5 +59,10 @@ class ReceiverLoad:
         unread_bytes, unread_ns = self.unread(session.now_ns())
         if sums != self._told or unread_bytes or self._told_unread:
             decoded_bytes, decode_ns = sums[0] - self._told[0], sums[1] - self._told[1]
-            session.send((ReceiverReport(decoded_bytes, decode_ns, unread_bytes, unread_ns).write(),))
+            if unread_bytes:
+                positions = self.positions.changed(list(self.subscriptions))
+            else:
+                positions = ()
+                self.positions.forget()
+            session.send((ReceiverReport(decoded_bytes, decode_ns, unread_bytes, unread_ns, positions).write(),))
         self._told, self._told_unread = sums, bool(unread_bytes)

@@ -271,6 +271,16 @@ class SubscriptionPosition:
         stream = self._streams.get(name)
         return stream.id if stream is not None and stream.settled else None
 
+    def end_of(self, name: str, epoch: int) -> tuple[int, int] | None:
+        """Return the number of a stream on this connection, and the offset behind all that was received of the stream.
+
+        ``None`` before this connection announces the stream, and if it is an earlier one of the name.
+        """
+        stream = self._streams.get(name)
+        if stream is None or not stream.settled or stream.id is None or stream.next is None or stream.epoch != epoch:
+            return None
+        return stream.id, stream.next
+
     def record_conflated(self, name: str, count: int) -> None:
         """Record messages that this client conflated, as the gateway is told."""
         self._streams[name].conflated_by_client(count)

@@ -182,6 +182,7 @@ class Subscriptions:
         self._past_sinks += self._sinks.values()
         self._sinks.clear()
         self._ack_numbers.clear()
+        self.load.positions.forget()
 
     def close(self, error: FrysError | None) -> None:
         """End all iterators since the client is closed, with ``error`` if the application did not close it."""

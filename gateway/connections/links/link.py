@@ -9,6 +9,7 @@ import math
 from typing import Final, NamedTuple
 
 from gateway.connections.links.bottleneck import BUSY_SHARE, UNREAD_S, Bottleneck, bottleneck_of
+from gateway.connections.links.program_positions import NextOffset, ProgramPositions
 from gateway.connections.socket_counts import TcpInfo
 from gateway.protocol.signals import ReceiverReport
 
@@ -72,6 +73,7 @@ class Link:
         unread_bytes: bytes that its program has not taken, as it has reported last.
         unread_s: age of the oldest of these messages.
         reported_s: time of its last report; ``None`` before the first.
+        positions: streams in which its program is behind; ``None``: it has named none.
         caught_up_s: time since which the connection has not been seen to lag.
     """
 
@@ -86,6 +88,7 @@ class Link:
         "caught_up_s",
         "decode_s_per_byte",
         "goodput_bytes_per_s",
+        "positions",
         "queue_delay_s",
         "reported_s",
         "unread_bytes",
@@ -101,6 +104,7 @@ class Link:
         self.unread_bytes = 0
         self.unread_s = 0.0
         self.reported_s: float | None = None
+        self.positions: ProgramPositions | None = None
         self.caught_up_s = now_s
         self._bottleneck = Bottleneck.NONE
         self._counts: LinkCounts | None = None
@@ -110,6 +114,11 @@ class Link:
     def bottleneck(self) -> Bottleneck:
         """Bottleneck of the last span; the reader, if its program says that messages wait there."""
         return Bottleneck.READER if self.unread_s >= UNREAD_S else self._bottleneck
+
+    @property
+    def counted_bottleneck(self) -> Bottleneck:
+        """Bottleneck of the last span by counters alone, whatever its program says."""
+        return self._bottleneck
 
     @property
     def tcp(self) -> TcpInfo | None:
@@ -130,8 +139,14 @@ class Link:
         """Return whether the connection has kept up for so long that nothing is to be measured any more."""
         return now_s - self.caught_up_s >= SETTLED_S
 
-    def report(self, report: ReceiverReport, now_s: float) -> None:
-        """Take a report of the receiver into account; values that cannot be are bounded, or left out."""
+    def report(self, report: ReceiverReport, now_s: float, next_offset: NextOffset) -> None:
+        """Take a report of the receiver into account; values that cannot be are bounded, or left out.
+
+        Args:
+            report: the report.
+            now_s: time of its arrival.
+            next_offset: of the streams of the connection.
+        """
         span_s = DECODE_S if self.reported_s is None else now_s - self.reported_s
         self.reported_s = now_s
         self.unread_bytes = min(report.unread_bytes, MAX_UNREAD_BYTES)
@@ -140,6 +155,11 @@ class Link:
             sample = min(report.decode_ns / 1e9 / report.decoded_bytes, MAX_DECODE_S_PER_BYTE)
             known = self.decode_s_per_byte
             self.decode_s_per_byte = sample if known is None else smoothed(known, sample, max(0.0, span_s), DECODE_S)
+        if not report.unread_bytes:
+            self.positions = None
+        elif self.positions is not None or report.positions:
+            self.positions = self.positions or ProgramPositions()
+            self.positions.take(report.positions, next_offset)
 
     def sample(self, counts: LinkCounts, now_s: float) -> None:
         """Take the counters of the connection into account.

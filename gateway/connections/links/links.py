@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.connections.lagging.lag_changes import LagChanges
@@ -40,6 +41,7 @@ class Links(Generic[C]):
     Args:
         lag_changes: knows the connections that lag.
         read: reads the counters of one.
+        next_offset: of a stream that a connection receives, by its number; ``None``: it receives none such.
         clock: the time of a sample.
     """
 
@@ -47,10 +49,12 @@ class Links(Generic[C]):
         self,
         lag_changes: LagChanges[C],
         read: Callable[[C], LinkCounts],
+        next_offset: Callable[[C, int], int | None],
         clock: Clock,
     ) -> None:
         self._lag_changes = lag_changes
         self._read = read
+        self._next_offset = next_offset
         self._clock = clock
         # The first of a dict is found behind all that were first before.
         self._sampled: OrderedDict[C, None] = OrderedDict()
@@ -65,7 +69,7 @@ class Links(Generic[C]):
         now_s = self._clock.monotonic_s()
         if connection.link is None:
             connection.link = Link(now_s)
-        connection.link.report(report, now_s)
+        connection.link.report(report, now_s, partial(self._next_offset, connection))
 
     def sweep(self) -> Generator[None, None, None]:
         """Sample the connections that lag or have lagged; to be called every :data:`SAMPLE_S`. Yields now and then."""

@@ -237,7 +237,12 @@ class DeliveryAccounts:
 
     def name_of(self, stream: int) -> str | None:
         """Return the name of a stream, or of the stream of a view, by its id; ``None`` if it has no account."""
-        return next((source.name for source, _ in self._accounts.get(stream, {}).values()), None)
+        source = self.source_of(stream)
+        return None if source is None else source.name
+
+    def source_of(self, stream: int) -> Stream | None:
+        """Return a stream, or a view of one, by its id; ``None`` if it has no account."""
+        return next((source for source, _ in self._accounts.get(stream, {}).values()), None)
 
     def _count(self, more: int) -> None:
         self.count += more

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.links.link import LinkCounts
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.socket_counts import TcpInfo
 from gateway.protocol.link_quality import LinkQuality
+
+LISTED_POSITIONS: Final = 8
+"""Streams in which a program is furthest behind that a snapshot names."""
+
+
+class NamedPosition(NamedTuple):
+    """Stream in which the program of a receiver is behind."""
+
+    stream: str
+    """Name of the stream, or of that of a view."""
+    offset: int
+    """The program has taken every message before it."""
+    behind: int
+    """Messages, or versions of a state, from there up to the last one that its client has got."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +40,10 @@ class LinkSnapshot:
     """Smallest round trip of the last minutes; ``None``: none was measured."""
     unread_bytes: int
     """Bytes that the receiver's program has not taken, as it has reported last."""
+    streams_behind: int
+    """Streams in which its program is behind, as far as they were named."""
+    behind: tuple[NamedPosition, ...]
+    """The first of these, that in which the program is furthest behind first."""
     tcp: TcpInfo | None
     """Counters of the operating system, if the connection has lagged of late."""
 
@@ -38,6 +57,8 @@ def link_snapshot(connection: Connection) -> LinkSnapshot:
         bottleneck=Bottleneck.NONE if link is None else link.bottleneck,
         smallest_rtt_s=None if round_trip is None else round_trip.smallest_s,
         unread_bytes=0 if link is None else link.unread_bytes,
+        streams_behind=0 if link is None or link.positions is None else len(link.positions),
+        behind=_furthest_positions(connection),
         tcp=None if link is None else link.tcp,
     )
 
@@ -64,6 +85,27 @@ def link_quality(connection: Connection) -> LinkQuality:
         decode_s_per_byte=link.decode_s_per_byte,
         unread_s=link.unread_s,
     )
+
+
+def most_behind(connection: Connection) -> int:
+    """Return the messages that the receiver's program is behind in one stream, as it has reported last."""
+    link = connection.link
+    return 0 if link is None or link.positions is None else link.positions.most_behind
+
+
+def next_offset_of(connection: Connection, stream: int) -> int | None:
+    """Return the next offset of a stream that a connection receives, by its number; ``None``: it receives none such."""
+    source = connection.accounts.source_of(stream)
+    return None if source is None else source.next_offset
+
+
+def _furthest_positions(connection: Connection) -> tuple[NamedPosition, ...]:
+    """Return the streams in which the receiver's program is furthest behind; those that it has left are not named."""
+    if connection.link is None or connection.link.positions is None:
+        return ()
+    name_of, furthest = connection.accounts.name_of, connection.link.positions.furthest(LISTED_POSITIONS)
+    named = [(name_of(position.stream), position) for position in furthest]
+    return tuple([NamedPosition(name, offset, behind) for name, (_, behind, offset) in named if name is not None])
 
 
 def queued_bytes_of(connection: Connection) -> int:

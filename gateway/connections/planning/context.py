@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.links.bottleneck import Bottleneck
+from gateway.connections.outbound.link_reading import NamedPosition
 from gateway.connections.planning.knob import DEFAULTS, Site
 from gateway.protocol.messages import ClientType, Kind
 
@@ -56,6 +57,9 @@ class ReceiverFacts(NamedTuple):
     kept_up_s: float
     """Time since a version was last replaced by a newer one before it left."""
     bottleneck: Bottleneck
+    """Part that keeps its states waiting."""
+    program: NamedPosition | None = None
+    """State in which its program is furthest behind; ``None``: in none, as far as its client tells."""
 
 
 class MemberFacts(NamedTuple):

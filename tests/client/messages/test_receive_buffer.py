@@ -25,6 +25,7 @@ class Item:
     count: int = 1
     patch: bool = False
     ack_handle: object | None = None
+    epoch: int = 5
 
     @property
     def received_ns(self) -> int:
@@ -76,6 +77,24 @@ def test_of_a_state_the_program_is_behind_since_the_first_version_that_it_has_no
         buffer.put(Item("s", Kind.STATE, offset))
         since.append(buffer.oldest_ns)
     assert since == [1000, 1100, 1007]
+
+
+@pytest.mark.parametrize("conflate", [True, False])
+def test_the_first_message_of_each_stream_that_waits(*, conflate: bool) -> None:
+    buffer = unbounded(conflate=conflate)
+    assert buffer.waiting(10) == ({}, True)
+    for offset in range(3):
+        buffer.put(Item("states", Kind.STATE, offset, epoch=offset))
+        buffer.put(Item("events", Kind.EVENT, 10 + offset))
+        buffer.put(Item("jobs", Kind.COLLABORATION, 20 + offset, ack_handle="owed"))
+        buffer.put(Item("seen", Kind.COLLABORATION, 30 + offset))
+    newest = 2 if conflate else 0
+    assert buffer.waiting(100) == ({"states": (newest, 0), "events": (5, 10), "seen": (5, 30)}, True)
+    buffer.take()
+    buffer.put(Item("states", Kind.STATE, 7))
+    first = (5, 7) if conflate else (1, 1)
+    assert buffer.waiting(100) == ({"events": (5, 10), "seen": (5, 30), "states": first}, True)
+    assert buffer.waiting(1) == ({"events": (5, 10)}, False)
 
 
 def test_below_the_bound_everything_is_kept_in_order() -> None:

@@ -7,7 +7,7 @@ import pytest
 from gateway.client import Client, connect
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import Kind, StreamInfo
-from gateway.protocol.signals import ReceiverReport
+from gateway.protocol.signals import ProgramPosition, ReceiverReport
 from gateway.protocol.wire import Opcode
 from tests.client.frames import message
 from tests.client.scripted_gateway import Peer, ScriptedGateway
@@ -46,6 +46,7 @@ async def test_unread_messages_are_reported_until_the_program_has_taken_them(scr
             beat(client)
         first, second = await reported(peer), await reported(peer)
         assert first.unread_bytes == second.unread_bytes == messages.stats.buffered_bytes > 0
+        assert (first.positions, second.positions) == ((ProgramPosition(1, 4, 0),), ())
         assert 0 < first.unread_ns < second.unread_ns
         assert (client.link.unread_s or 0) > 0
         for _ in range(4):
@@ -60,7 +61,28 @@ async def test_unread_messages_are_reported_until_the_program_has_taken_them(scr
         peer.send(message(5, 5, stream=1))
         await until(lambda: messages.stats.received == 6)
         beat(client)
-        assert (await reported(peer)).unread_bytes > 0
+        report = await reported(peer)
+        assert report.unread_bytes > 0
+        assert report.positions == (ProgramPosition(1, 1, 5),)
+
+
+async def test_positions_are_told_anew_on_a_new_connection(scripted: ScriptedGateway) -> None:
+    async with connect(scripted.url) as client, client.subscribe("wf/*") as messages:
+        peer = await scripted.accept()
+        peer.send(StreamInfo(1, "wf/a", Kind.EVENT, 5, 0))
+        for offset in range(4):  # together they would be taken together
+            peer.send(message(offset, offset, stream=1))
+        await until(lambda: messages.stats.received == 4)
+        beat(client)
+        assert (await reported(peer)).positions == (ProgramPosition(1, 4, 0),)
+        peer.drop()
+        peer = await scripted.accept()
+        await peer.next(Opcode.SUBSCRIBE)
+        await anext(messages)
+        peer.send(StreamInfo(3, "wf/a", Kind.EVENT, 5, 4, since=4), message(4, 4, stream=3))
+        await until(lambda: messages.stats.received == 5)
+        beat(client)
+        assert (await reported(peer)).positions == (ProgramPosition(3, 4, 1),)
 
 
 async def test_decode_time_is_reported_once(scripted: ScriptedGateway) -> None:

@@ -305,3 +305,15 @@ def test_no_position_is_forgotten_before_all_streams_that_exist_are_announced(an
         position.join(None if answer == "no number" else 2)
         position.announce(info(2, stream=names[0]))
     assert ask_again(position) == names
+
+
+def test_the_end_of_what_was_received_is_known_of_the_stream_that_the_connection_announced() -> None:
+    joined = Joined()
+    assert joined.position.end_of("wf/x", 1) is None
+    joined.position.announce(info(3))
+    assert joined.position.end_of("wf/x", 1) == (7, 3)
+    joined.come(3, count=2)
+    assert joined.position.end_of("wf/x", 1) == (7, 5)
+    assert joined.position.end_of("wf/x", 2) is None
+    joined.position.leave()
+    assert joined.position.end_of("wf/x", 1) is None

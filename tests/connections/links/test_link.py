@@ -23,7 +23,7 @@ from gateway.connections.links.link import (
     Link,
     LinkCounts,
 )
-from gateway.protocol.signals import ReceiverReport
+from gateway.protocol.signals import ProgramPosition, ReceiverReport
 from tests.connections.links.test_bottleneck import info
 
 MEGABIT: Final = 125_000
@@ -158,9 +158,18 @@ def test_a_program_that_is_behind_is_the_bottleneck_whatever_its_socket_says() -
     link = Link(0.0)
     seen = []
     for now_s, unread_ns in enumerate((round(UNREAD_S * 1e9), 0)):
-        link.report(ReceiverReport(0, 0, 5_000, unread_ns), float(now_s))
+        link.report(ReceiverReport(0, 0, 5_000, unread_ns), float(now_s), lambda stream: None)
         seen.append(link.bottleneck)
     assert seen == [Bottleneck.READER, Bottleneck.NONE]
+
+
+def test_positions_stay_until_everything_is_read() -> None:
+    link = Link(0.0)
+    position, seen = ProgramPosition(2, 3, 15), []
+    for unread_bytes, named in ((0, (position,)), (9, ()), (9, (position,)), (5, ()), (0, ())):
+        link.report(ReceiverReport(0, 0, unread_bytes, 0, named), 1.0, {2: 100}.get)
+        seen.append(None if link.positions is None else list(link.positions))
+    assert seen == [None, None, [position], [position], None]
 
 
 def test_it_is_settled_some_time_after_it_has_caught_up() -> None:
@@ -175,7 +184,7 @@ def test_decode_time_is_smoothed_over_reports() -> None:
     link = Link(0.0)
     seen = []
     for now_s, decode_ns in ((0.0, 0), (20.0, 10_000_000), (40.0, 20_000_000)):
-        link.report(ReceiverReport(1_000_000 if decode_ns else 0, decode_ns, 0, 0), now_s)
+        link.report(ReceiverReport(1_000_000 if decode_ns else 0, decode_ns, 0, 0), now_s, lambda stream: None)
         seen.append(link.decode_s_per_byte)
     kept = math.exp(-20.0 / DECODE_S)
     assert seen == [None, pytest.approx(1e-8), pytest.approx(kept * 1e-8 + (1 - kept) * 2e-8)]
@@ -184,13 +193,18 @@ def test_decode_time_is_smoothed_over_reports() -> None:
 u64 = st.integers(0, 2**64 - 1)
 
 
-@given(st.lists(st.builds(ReceiverReport, u64, u64, u64, u64), min_size=1))
+OFFSETS = {1: 2**64 - 1, 2: 100}
+positions = st.lists(st.builds(ProgramPosition, st.integers(0, 3), st.integers(0, 2**32 - 1), u64)).map(tuple)
+
+
+@given(st.lists(st.builds(ReceiverReport, u64, u64, u64, u64, positions), min_size=1))
 def test_nonsense_in_reports_is_bounded(reports: list[ReceiverReport]) -> None:
     link = Link(0.0)
     for now_s, report in enumerate(reports):
-        link.report(report, float(now_s))
+        link.report(report, float(now_s), OFFSETS.get)
     assert 0 <= link.unread_s <= MAX_DELAY_S
     assert 0 <= link.unread_bytes <= MAX_UNREAD_BYTES
+    assert all(position.stream in OFFSETS for position in link.positions or ())
     assert link.decode_s_per_byte is None or 0 <= link.decode_s_per_byte <= MAX_DECODE_S_PER_BYTE
 
 

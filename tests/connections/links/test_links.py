@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.links.link import SETTLED_S, Link, LinkCounts
 from gateway.connections.links.links import MOST_SAMPLED, SAMPLE_S, STEP, Links
-from gateway.protocol.signals import ReceiverReport
+from gateway.protocol.signals import ProgramPosition, ReceiverReport
 from tests.connections.memory import ManualClock
 
 
 @dataclass(eq=False)
 class Line:
-    """A connection, as far as it is measured."""
+    """A connection, as far as it is measured.
+
+    Attributes:
+        offsets: next offsets of the streams that it receives, by number.
+    """
 
     link: Link | None = None
     lagging: bool = False
     closed: bool = False
+    offsets: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -34,7 +39,9 @@ class Scene:
     read: list[Line] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.links: Links[Line] = Links(self.lag_changes, self._read, self.clock)
+        self.links: Links[Line] = Links(
+            self.lag_changes, self._read, lambda line, stream: line.offsets.get(stream), self.clock
+        )
 
     def _read(self, line: Line) -> LinkCounts:
         self.read.append(line)
@@ -88,6 +95,14 @@ def test_what_a_receiver_has_reported_stays() -> None:
         scene.sweep()
     assert line.link is not None
     assert line.link.unread_bytes == 7
+
+
+def test_positions_are_bounded_by_the_streams_of_their_connection() -> None:
+    scene = Scene([Line(offsets={7: 20}), Line(offsets={7: 17})])
+    for line in scene.lines:
+        scene.links.report(line, ReceiverReport(0, 0, 7, 0, (ProgramPosition(7, 5, 15), ProgramPosition(8, 1, 1))))
+    behind = [list(line.link.positions or ()) for line in scene.lines if line.link is not None]
+    assert behind == [[ProgramPosition(7, 5, 15)], [ProgramPosition(7, 2, 15)]]
 
 
 def test_a_closed_one_is_dropped() -> None:

@@ -7,11 +7,19 @@ import pytest
 from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.links.links import SAMPLE_S
 from gateway.connections.outbound.bulk_window import FIRST_WINDOW_BYTES, BulkWindow
-from gateway.connections.outbound.link_reading import link_quality, link_snapshot, queued_bytes_of, read_counts
+from gateway.connections.outbound.link_reading import (
+    LISTED_POSITIONS,
+    NamedPosition,
+    link_quality,
+    link_snapshot,
+    most_behind,
+    queued_bytes_of,
+    read_counts,
+)
 from gateway.connections.socket_counts import SocketCounts
 from gateway.protocol.link_quality import LinkQuality
 from gateway.protocol.messages import Kind
-from gateway.protocol.signals import Pong, ReceiverReport
+from gateway.protocol.signals import Pong, ProgramPosition, ReceiverReport
 from tests.connections.links.test_bottleneck import info
 from tests.connections.memory import World
 
@@ -110,3 +118,44 @@ def test_reports_of_the_receiver_are_part_of_it() -> None:
     assert snapshot.quality.decode_s_per_byte == pytest.approx(5e-8)
     assert (snapshot.quality.unread_s, snapshot.unread_bytes) == (2.0, 4096)
     assert snapshot.bottleneck is Bottleneck.READER
+
+
+def test_streams_in_which_a_program_is_behind_are_named_as_long_as_it_receives_them() -> None:
+    world = World()
+    count = LISTED_POSITIONS + 2
+    peer = world.subscriber("wf/*")
+    connection = peer.session.connection
+    for number in range(count):
+        author = world.publisher(f"wf/{number}")
+        for _ in range(count):
+            author.publish(0, b"line")
+    world.settle()
+    numbers = {connection.accounts.name_of(number): number for number in connection.accounts.ids}
+    named = [ProgramPosition(numbers[f"wf/{number}"], number + 1, count - number - 1) for number in range(count)]
+    peer.send(ReceiverReport(0, 0, 4096, 1000, tuple(named)).write())
+    snapshot = link_snapshot(connection)
+    assert (snapshot.streams_behind, most_behind(connection)) == (count, count)
+    assert snapshot.behind == tuple(
+        [NamedPosition(f"wf/{number}", count - number - 1, number + 1) for number in reversed(range(2, count))]
+    )
+    peer.unsubscribe(1)
+    world.settle()
+    assert link_snapshot(connection).behind == ()
+    peer.send(ReceiverReport(0, 0, 4096, 1000, (ProgramPosition(numbers["wf/0"], 0, 9),)).write())
+    assert (link_snapshot(connection).streams_behind, most_behind(connection)) == (0, 0)
+
+
+def test_a_position_in_a_view_has_the_name_of_its_stream() -> None:
+    world = World()
+    author = world.publisher("wf/pose", kind=Kind.STATE)
+    peer = world.peer()
+    peer.subscribe("wf/pose", view={"max_rate_hz": 1000.0})
+    world.settle()
+    for _ in range(3):
+        author.publish(0, bytes(8))
+        world.settle()
+        world.clock.advance(1.0)
+        world.settle()
+    (view,) = peer.session.connection.accounts.ids
+    peer.send(ReceiverReport(0, 0, 4096, 1000, (ProgramPosition(view, 2, 1),)).write())
+    assert link_snapshot(peer.session.connection).behind == (NamedPosition("wf/pose", 1, 2),)

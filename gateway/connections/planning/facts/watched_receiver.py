@@ -7,6 +7,7 @@ from typing import Final
 
 from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.link_reading import NamedPosition
 from gateway.connections.planning.context import ReceiverFacts
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import workflow_of
@@ -104,7 +105,7 @@ class WatchedReceiver:
             known_s,
             staleness_s,
             now_s - self._conflated_s,
-            Bottleneck.UNKNOWN if link is None else link.bottleneck,
+            *self._bottleneck_of_states(),
         )
 
     def _take_delay(self, now_ns: int) -> float | None:
@@ -124,6 +125,24 @@ class WatchedReceiver:
         self._asked_ns = now_ns
         connection.send(Ping(now_ns))
         return delay_s
+
+    def _bottleneck_of_states(self) -> tuple[Bottleneck, NamedPosition | None]:
+        """Return the part that keeps its states waiting, and the state in which its program is furthest behind.
+
+        A program that leaves only other streams unread keeps no state waiting.
+        """
+        link, source_of = self.connection.link, self.connection.accounts.source_of
+        if link is None or link.positions is None:
+            return Bottleneck.UNKNOWN if link is None else link.bottleneck, None
+        found = [(position, source_of(position.stream)) for position in link.positions]
+        states = [
+            NamedPosition(source.name, position.offset, position.behind)
+            for position, source in found
+            if source is not None and source.kind is Kind.STATE
+        ]
+        if not states:
+            return link.counted_bottleneck, None
+        return link.bottleneck, max(states, key=lambda state: state.behind)
 
     def _take_states(self) -> tuple[int, int, str]:
         """Return the versions and bytes published to it since the last look, and the workflow with most of them."""

@@ -29,7 +29,11 @@ def paces(context: Context) -> list[Measure]:
 def _pace_reason(receiver: ReceiverFacts, *, paced: bool) -> str:
     """Return why a receiver is to be paced; empty: it is not."""
     demand, goodput = receiver.demand_bytes_per_s, receiver.goodput_bytes_per_s
-    taker = "its program reads" if receiver.bottleneck is Bottleneck.READER else "its link carries"
+    taker = "its link carries"
+    if receiver.bottleneck is Bottleneck.READER:
+        state = receiver.program
+        where = "" if state is None else f", {state.behind} versions behind in {state.stream},"
+        taker = f"its program{where} reads"
     carried = f"{demand / 1e3:.0f} kB/s of states are published to it, and {taker} {goodput / 1e3:.0f} kB/s"
     if paced:
         return carried if receiver.kept_up_s < KEPT_UP_S else ""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from gateway.connections.links.bottleneck import Bottleneck
+from gateway.connections.outbound.link_reading import NamedPosition
 from gateway.connections.planning.context import ReceiverFacts
 from gateway.connections.planning.facts.watched_receiver import LONG_DELAY_S, WatchedReceiver
 from gateway.protocol.messages import Kind
+from gateway.protocol.signals import ProgramPosition, ReceiverReport
 from tests.connections.memory import World
 
 
@@ -84,3 +87,27 @@ def test_looks_at_a_receiver_that_has_caught_up_are_told_apart() -> None:
     scene.world.settle()
     scene.look()
     assert scene.watched.lagged_s == began_s
+
+
+def test_a_program_keeps_states_waiting_if_it_is_behind_in_one() -> None:
+    scene = Scene()
+    author = scene.world.publisher("wf/log", kind=Kind.EVENT)
+    scene.receiver.subscribe("wf/log")
+    for _ in range(9):
+        scene.publisher.publish(0, bytes(100))
+        author.publish(0, bytes(100))
+        scene.world.settle()
+    state, log = (scene.receiver.read().stream_id(name) for name in ("wf/x", "wf/log"))
+
+    def seen(unread_bytes: int, *positions: ProgramPosition) -> tuple[Bottleneck, NamedPosition | None]:
+        scene.receiver.send(ReceiverReport(0, 0, unread_bytes, 2_000_000_000, positions).write())
+        facts = scene.look(1.0, answer_s=0.0)
+        assert facts is not None
+        return facts.bottleneck, facts.program
+
+    scene.look()
+    # A client that names no positions.
+    assert seen(900) == (Bottleneck.READER, None)
+    # A program that leaves a log unread, and takes the states.
+    assert seen(900, ProgramPosition(log, 9, 0)) == (Bottleneck.NONE, None)
+    assert seen(900, ProgramPosition(state, 4, 5)) == (Bottleneck.READER, NamedPosition("wf/x", 5, 4))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.connections.links.bottleneck import Bottleneck
+from gateway.connections.outbound.link_reading import NamedPosition
 from gateway.connections.planning.context import Context, ReceiverFacts
 from gateway.connections.planning.knob import Knob, Measure, Site
 from gateway.connections.planning.rules.paces import paces
@@ -33,6 +34,22 @@ def test_a_slow_link_that_delays_states_calls_for_pacing() -> None:
         "what is sent to it waits 800 ms on its way; 600 kB/s of states are published to it,"
         " and its link carries 250 kB/s"
     )
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"bottleneck": Bottleneck.READER}, "and its program reads 250 kB/s"),
+        (
+            {"bottleneck": Bottleneck.READER, "program": NamedPosition("lab/x", 7, 120)},
+            "and its program, 120 versions behind in lab/x, reads 250 kB/s",
+        ),
+        ({"program": NamedPosition("lab/x", 7, 1)}, "and its link carries 250 kB/s"),
+    ],
+)
+def test_the_reason_names_the_state_in_which_a_slow_program_is_behind(facts: dict[str, Any], words: str) -> None:
+    (measure,) = paces_of(receiver(**facts))
+    assert measure.reason.endswith(words)
 
 
 @pytest.mark.parametrize(
