@@ -163,15 +163,12 @@ class Client(StreamControl, PresenceCalls):
             timeout_s: longest time without progress, waiting for a connection included. None: no limit.
             region: of a ``state``: ``value`` replaces this part of it, a key such as ``np.s_[0:64, :]`` of integers,
                 slices and ``...``. Negative and open bounds are counted in the keyframe that this client published last
-                to the stream, or else in its schema; without either, give them. ``value`` has the shape of the
-                part, and the state's dtype.
+                to the stream, or else in its schema. ``value`` has the shape of the part, and the state's dtype.
             tensor: with ``region``, the name of the tensor of the state.
             schema: dtypes and shapes of the state, ``{"dtype": "float32", "shape": [64, None]}`` or ``{"tensors":
-                {name: ...}}``, None for a dimension of any size. Once declared, it holds for the publishes of all
-                clients.
+                {name: ...}}``, None for a dimension of any size. Once declared, it holds for all clients.
             expires_in_s: of streams of kind ``collaboration`` and ``control``: a receiver that the message could not be
-                given within this time does not get it any more, and ``on_notice`` is called. None: the message waits
-                without limit.
+                given within this time does not get it any more, and ``on_notice`` is called. None: it waits.
 
         Returns:
             Position of the message in its stream, and cost and quality of its transmission.
@@ -234,6 +231,7 @@ class Client(StreamControl, PresenceCalls):
         *,
         since: Start | None = None,
         view: View | None = None,
+        lower_view: View | None = None,
         buffer_bytes: int = BUFFER_BYTES,
         conflate: bool = True,
         auto_ack: bool = True,
@@ -258,6 +256,7 @@ class Client(StreamControl, PresenceCalls):
                 from now on. Reconnecting keeps the position.
             view: wanted part of each ``state`` or ``event`` message: ``View(slice=np.s_[::4, ::4], max_rate_hz=10)``. A
                 message that the view does not fit is reported to ``on_error``, once until one fits again.
+            lower_view: view that may come while the connection cannot take ``view``, or all; ``on_notice`` is told.
             buffer_bytes: bytes that may wait for the application; then only ``state`` streams are read further.
             conflate: only the newest version of each ``state`` waits. False: all do, until ``buffer_bytes`` wait.
             auto_ack: a message of kind ``collaboration`` or ``control`` is processed when the program asks for the
@@ -280,6 +279,7 @@ class Client(StreamControl, PresenceCalls):
         options = SubscriptionOptions(
             since=since,
             view=view,
+            lower_view=lower_view,
             buffer_bytes=buffer_bytes,
             conflate=conflate,
             auto_ack=auto_ack,

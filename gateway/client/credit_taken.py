@@ -33,9 +33,11 @@ class CreditTaken:
 
     def stream_received(self, handle: Handler, message: memoryview, frame: Frame) -> None:
         """Handle STREAM, from which on the messages of a stream take the credit of the subscriptions that it is for."""
-        handle(message, frame)
         info = parse_session(frame.opcode, body_of(message, frame))
         assert isinstance(info, StreamInfo)
+        if info.lowered is not None:
+            self._give_way(info)
+        handle(message, frame)
         if info.id is None or info.alias is not None:
             return
         if info.ended is not None:
@@ -56,6 +58,16 @@ class CreditTaken:
             return  # the gateway could not count it either
         for subscription in receiving:
             subscription.take_credit(nbytes)
+
+    def _give_way(self, info: StreamInfo) -> None:
+        """Take credit by one view of a stream no more, in the place of which another one comes."""
+        for core, number in self._subscriptions.items():
+            before = core.view_ids.get(info.stream) if number == info.subscription else None
+            receiving = None if before is None else self._receiving.get(before)
+            if before is not None and receiving is not None:
+                receiving.discard(core)
+                if not receiving:
+                    del self._receiving[before]
 
 
 def _is_for(info: StreamInfo, subscription: SubscriptionCore, number: int) -> bool:

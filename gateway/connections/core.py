@@ -197,7 +197,7 @@ class Core:
         relief = Relief(*kept, self.streams.budget, views.pace, self.admission, self.pool, self.slices)
         self.overload = Overload(settings.overload, memory, self.lag_changes, self._other_bytes, relief, clock)
         groups = self._requests.groups
-        actuator = Actuator(self.pool, self.hub.fanouts, groups, self.heartbeat, policy, self.lag_changes, clock)
+        actuator = Actuator(self.pool, self.hub, groups, self.heartbeat, policy, self.lag_changes, self.slices, clock)
         self.planning = Planning(settings.planning, actuator, self.workflows, groups, self.overload, clock)
         self._subscriptions = SubscribeHandler(
             limits,

@@ -141,6 +141,9 @@ class SubscribeHandler:
         if len(session.subscriptions) + len(session.views) >= self._limits.max_subscriptions:
             raise _too_many("max_subscriptions", self._limits.max_subscriptions)
         view = None if request.view is None else View.from_json(request.view)
+        lower = None if request.lower is None else View.from_json(request.lower)
+        if lower is not None:
+            view = view or View()
         if is_address(request.pattern):
             if view is not None:
                 raise RequestRefused(Code.INVALID_VIEW, f"view {view} of the inbox {request.pattern}: it has no views")
@@ -157,8 +160,9 @@ class SubscribeHandler:
         if not session.grant.may_subscribe(request.pattern):
             raise session.forbidden(f"subscribe to {request.pattern}")
         self._check_workflow(session, request.pattern)
-        if view is not None:
-            self._hub.views.check(session, pattern, view)
+        for each in (view, lower):
+            if each is not None:
+                self._hub.views.check(session, pattern, each)
         observe = session.peer.observes if request.observe is None else request.observe
         if not (observe or session.grant.may_acknowledge(request.pattern)):
             raise session.forbidden(f"acknowledge {request.pattern}: subscribe with observe true")
@@ -174,7 +178,7 @@ class SubscribeHandler:
         else:
             if credit is not None:
                 session.add_credit(request.subscription, credit)
-            wanted = ViewSubscription(pattern, view)
+            wanted = ViewSubscription(pattern, view, lower)
             self._hub.views.subscribe(session, request.subscription, wanted, options, answer)
         self._enter_workflow(session, request.pattern)
 

@@ -172,6 +172,8 @@ class StreamInfo:
     """True if ``subscription`` observes the acknowledged stream, whose messages it gets by this ``id``."""
     ended: str | None = None
     """Reason for which the stream has ended, one of :class:`EndReason` or another; None: it has not."""
+    lowered: bool | None = None
+    """Whether ``subscription`` gets its lower view by this ``id``; None: it has named none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,8 @@ class Subscribe:
     """True takes the messages of acknowledged streams without owing an answer; None leaves that to the server."""
     more: bool | None = None
     """True: the rest of ``since``, ``resume`` and ``account`` follows in further SUBSCRIBEs of the same request."""
+    lower: Mapping[str, Any] | None = None
+    """View that may be sent while the connection cannot take ``view``, as in the JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +348,8 @@ class Notice:
     code: int
     reason: str
     client_id: str | None = None
+    subscription: int | None = None
+    """Subscription whose view has changed."""
 
 
 @dataclass(frozen=True, slots=True)

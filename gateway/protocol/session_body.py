@@ -207,6 +207,7 @@ def _read_stream(body: JsonBody) -> StreamInfo:
         recovered=body.boolean_or_none("recovered"),
         observed=body.boolean_or_none("observed"),
         ended=body.text_or_none("ended"),
+        lowered=body.boolean_or_none("lowered"),
     )
 
 
@@ -261,6 +262,7 @@ def _read_subscribe(body: JsonBody) -> Subscribe:
         account=_read_counts(body, "account"),
         observe=body.boolean_or_none("observe"),
         more=body.boolean_or_none("more"),
+        lower=body.mapping_or_none("lower"),
     )
 
 
@@ -326,6 +328,7 @@ def _read_notice(body: JsonBody) -> Notice:
         code=body.integer("code", U32_MAX),
         reason=body.text("reason"),
         client_id=body.text_or_none("client_id"),
+        subscription=body.integer_or_none("subscription", U32_MAX),
     )
 
 

@@ -466,6 +466,26 @@ DELIVERY: Final = (
         ),
     ),
     Definition(
+        "subscribe-lower",
+        "4.5",
+        "Everything, or every fourth row and column as bytes while the connection cannot take that",
+        text(
+            0x07,
+            '{"request":7,"subscription":6,"pattern":"wf-42/field","lower":{"slice":[[null,null,4],[null,null,4]],'
+            '"dtype":"uint8"}}',
+        ),
+    ),
+    Definition(
+        "stream-lowered",
+        "4.5",
+        "From now on the subscription gets the stream by its lower view",
+        text(
+            0x06,
+            '{"id":10,"stream":"wf-42/field","kind":"state","epoch":1770000000000,"offset":12,"durability":"memory",'
+            '"subscription":6,"since":12,"lowered":true}',
+        ),
+    ),
+    Definition(
         "subscribe-observe",
         "4.10",
         "Everything, without acknowledging any of it",
@@ -497,6 +517,16 @@ DELIVERY: Final = (
         "7.6",
         "Another client has the same client_id",
         text(0x0E, '{"code":5225,"reason":"client_id worker is used by another client as well","client_id":"worker"}'),
+    ),
+    Definition(
+        "notice-lowered",
+        "7.6",
+        "A subscription gets its lower view",
+        text(
+            0x0E,
+            '{"code":5226,"reason":"wf-42/field comes by the lower view [::4, ::4] uint8: its link carries less",'
+            '"subscription":6}',
+        ),
     ),
     Definition("account-asked", "7.7", "The question", text(0x0F, '{"request":9,"subscription":1}')),
     Definition(

@@ -273,12 +273,14 @@ class Peer:
         view: View | Mapping[str, object] | None = None,
         credits: Credits | None = None,
         observe: bool | None = None,
+        lower: View | None = None,
     ) -> int:
         """Subscribe; the number of the subscription."""
         self.last_request += 1
         number = self.last_request if subscription is None else subscription
         fields = view.to_json() if isinstance(view, View) else view
-        self.say(Subscribe(self.last_request, number, pattern, since, fields, credits, observe=observe))
+        less = None if lower is None else lower.to_json()
+        self.say(Subscribe(self.last_request, number, pattern, since, fields, credits, observe=observe, lower=less))
         return number
 
     def unsubscribe(self, subscription: int, *, keep: bool | None = None) -> None:

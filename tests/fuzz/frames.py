@@ -62,7 +62,8 @@ def valid_frames(draw: st.DrawFn) -> bytes:
             return session(Open(alias, name, draw(st.none() | st.sampled_from(Kind))))
         case 1:
             pattern = draw(st.sampled_from(["wf/*", "**", "wf/a", "agent:fuzz", "agent:other", "group:g", "*", "a//b"]))
-            return session(Subscribe(number, draw(SMALL), pattern, view=draw(st.none() | VIEWS)))
+            views = st.none() | VIEWS
+            return session(Subscribe(number, draw(SMALL), pattern, view=draw(views), lower=draw(views)))
         case 2:
             return session(Unsubscribe(number, draw(SMALL)))
         case 3:

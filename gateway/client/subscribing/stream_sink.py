@@ -48,6 +48,32 @@ class EndingSinks:
             del self._by_stream[sink.stream]
 
 
+def take_place(
+    sinks: dict[int, StreamSink], sink: StreamSink, info: StreamInfo, wanting: list[tuple[int, SubscriptionCore]]
+) -> None:
+    """Have a view come to a subscription that has named two in the place of the other, behind all messages of that one.
+
+    Args:
+        sinks: of the session, by id; that of a view which no subscription gets any more is taken out.
+        sink: of the view.
+        info: STREAM, which names the subscription.
+        wanting: subscriptions that get the view, by number.
+    """
+    if info.lowered is None or info.id is None:
+        return
+    for number, core in wanting:
+        if number != info.subscription:
+            continue
+        before_id, core.view_ids[info.stream] = core.view_ids.get(info.stream, info.id), info.id
+        before = sinks.get(before_id)
+        if before is None or before is sink or before.stream != sink.stream or not before.numbers:
+            continue
+        before.numbers.discard(number)
+        if not before.numbers:
+            del sinks[before_id]
+        before.give_way(sink, weakref.ref(core))
+
+
 class StreamSink:
     """Stream of the present session, and its subscriptions."""
 
@@ -82,6 +108,16 @@ class StreamSink:
     def remove(self, reference: Reference) -> None:
         """Give a subscription no more messages."""
         self.subscriptions = tuple([other for other in self.subscriptions if other is not reference])
+
+    def give_way(self, other: StreamSink, reference: Reference) -> None:
+        """Have another view of the stream come to a subscription from now on, behind all messages of this one."""
+        slot = other.order.reserve()
+
+        def over() -> None:
+            self.remove(reference)
+            slot.fill(lambda: None)
+
+        self.order.add_ready(over)
 
     def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
         """Make a decoded message once and give it to all subscriptions."""

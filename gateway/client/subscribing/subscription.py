@@ -67,6 +67,11 @@ class Subscription(AsyncOpened):
         """
         return self.core.position.counts
 
+    @property
+    def lowered(self) -> frozenset[str]:
+        """Streams that come by ``lower_view`` now, since the connection cannot take them as they were asked for."""
+        return self.core.position.lowered
+
     async def start(self) -> None:
         """Subscribe, unless the subscription is started. ``async with`` and iterating call this method themselves.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import NoneType
-from typing import Final
+from typing import Any, Final
 
 from gateway.client.decoding.delta_bases import DeltaBaseMissing
 from gateway.client.messages.ack_handle import AckHandle, AckScope, JoinedAckHandle
@@ -62,6 +62,7 @@ class SubscriptionOptions:
 
     since: Start | None = None
     view: View | None = None
+    lower_view: View | None = None
     buffer_bytes: int
     conflate: bool = True
     auto_ack: bool = True
@@ -108,7 +109,9 @@ class SubscriptionCore:
 
     Attributes:
         pattern: see above.
-        view: part of each message that is wanted.
+        view: part of each message that is wanted; all of it if it is not named and ``lower_view`` is.
+        lower_view: part that may come while the connection cannot take ``view``.
+        view_ids: numbers on the present connection of the views by which streams come, either of them.
         observes: see above.
         position: offsets and accounts of its streams.
         buffer: messages that wait for the program.
@@ -129,10 +132,13 @@ class SubscriptionCore:
         self.pattern = compile_pattern(pattern)
         if is_address(self.pattern.text):
             raise wrong("pattern", pattern, "requests to an address are taken by client.inbox(), also group=...")
-        check_type("view", options.view, (View, NoneType), "it must be a View, or None")
+        for name in ("view", "lower_view"):
+            check_type(name, getattr(options, name), (View, NoneType), "it must be a View, or None")
         for name in ("on_error", "on_gap", "on_ended", "progress"):
             check_callback(name, getattr(options, name))
-        self.view = options.view
+        self.lower_view = options.lower_view
+        self.view = View() if options.view is None and self.lower_view is not None else options.view
+        self.view_ids: dict[str, int] = {}
         self.observes = observes
         self.position = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap, options.on_ended)
         conflate = check_flag("conflate", options.conflate)
@@ -146,6 +152,12 @@ class SubscriptionCore:
         self._client = client
         self._on_error = report if options.on_error is None else options.on_error
         self._failed = 0
+
+    @property
+    def view_fields(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Both views as SUBSCRIBE names them."""
+        view, lower = [None if each is None else each.to_json() for each in (self.view, self.lower_view)]
+        return view, lower
 
     @property
     def stats(self) -> SubscriptionStats:

@@ -71,9 +71,10 @@ class StreamPosition(StreamAccount):
         asked: whether SUBSCRIBE has named the position, and no STREAM has answered on this connection.
         awaited: offset of a state that could not be decoded and was requested again.
         id: the stream's number on this connection, once the gateway has named it.
+        lowered: whether its messages come by the lower view that the subscription has named.
     """
 
-    __slots__ = ("asked", "awaited", "failed", "id", "overflowed", "repeated", "settled")
+    __slots__ = ("asked", "awaited", "failed", "id", "lowered", "overflowed", "repeated", "settled")
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
@@ -81,6 +82,7 @@ class StreamPosition(StreamAccount):
         self.asked = False
         self.awaited: int | None = None
         self.id: int | None = None
+        self.lowered = False
         self.overflowed = 0
         self.failed = 0
         self.repeated = 0
@@ -91,6 +93,12 @@ class StreamPosition(StreamAccount):
             return super().messages(epoch, first, count)
         self.delivered += count
         return FOLLOWING
+
+    def rise(self) -> None:
+        """Want a version that has come by the lower view once more: the next connection begins with the other view."""
+        if self.lowered and self.is_state and self.next:
+            self.next -= 1
+        self.lowered = False
 
     def add(self, other: StreamPosition) -> None:
         """Add the counts of another stream."""
@@ -149,6 +157,11 @@ class SubscriptionPosition:
         """Account of each stream."""
         return {name: stream.counts for name, stream in self._streams.items()}
 
+    @property
+    def lowered(self) -> frozenset[str]:
+        """Streams that come by the lower view now."""
+        return frozenset([name for name, stream in self._streams.items() if stream.lowered and stream.settled])
+
     # Asking.
 
     def ask(self) -> Iterator[StreamPart] | None:
@@ -176,6 +189,7 @@ class SubscriptionPosition:
         self.joined = False
         for stream in self._streams.values():
             stream.settled = stream.asked = False
+            stream.rise()
         self._ended_before.update(self._ended)
         self._ended.clear()
         while len(self._ended_before) > MAX_ENDED:
@@ -211,14 +225,17 @@ class SubscriptionPosition:
         if stream is None:
             stream = self._streams[info.stream] = StreamPosition(kind)
         elif stream.settled and stream.epoch == info.epoch:
+            if info.lowered is not None and info.since is not None and stream.id not in (None, info.id):
+                stream.start(info.epoch, stream.next, info.since)  # another view takes the place of the one before
+                stream.awaited, stream.lowered = None, info.lowered
             stream.id = info.id
-            return  # it answers another subscription
+            return  # or it answers another subscription
         self._ended.pop(info.stream, None)
         self._ended_before.pop(info.stream, None)
         answered, stream.asked = stream.asked and stream.epoch == info.epoch, False
         stream.id = info.id
         stream.kind = kind
-        stream.settled = True
+        stream.settled, stream.lowered = True, bool(info.lowered)
         if info.since is not None and info.epoch is not None:
             lost = stream.start(info.epoch, self._wanted(stream, info.stream, info.epoch), info.since)
             if lost:

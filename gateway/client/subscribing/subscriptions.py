@@ -25,7 +25,7 @@ from gateway.client.subscribing.duplicate_filter import DuplicateFilters
 from gateway.client.subscribing.receiver_load import ReceiverLoad
 from gateway.client.subscribing.resubscription import parts_of
 from gateway.client.subscribing.state_sink import StateSink, region_of
-from gateway.client.subscribing.stream_sink import EndingSinks, Reference, StreamSink
+from gateway.client.subscribing.stream_sink import EndingSinks, Reference, StreamSink, take_place
 from gateway.client.subscribing.subscription import Subscription
 from gateway.client.subscribing.subscription_core import SubscriptionCore
 from gateway.client.subscribing.subscription_index import SubscriptionIndex
@@ -214,6 +214,7 @@ class Subscriptions:
             if sink.numbers is not None and info.subscription is not None:
                 sink.numbers.add(info.subscription)
             wanting = self._index.wanting(sink)
+            take_place(self._sinks, sink, info, wanting)
             if isinstance(sink, AcknowledgedSink):
                 for _, subscription in wanting:
                     sink.add(weakref.ref(subscription))
@@ -294,14 +295,13 @@ class Subscriptions:
 
     async def _ask(self, session: Session, subscription: SubscriptionCore, number: int) -> None:
         pattern, position, scope = subscription.pattern.text, subscription.position, subscription.ack_scope
-        view = None if subscription.view is None else subscription.view.to_json()
+        view, lower = subscription.view_fields
         scope.begin(session, number)
         resume = self.partial_transfers.offer(subscription.pattern.matches) if view is None else None
-        streams = position.ask()
+        streams, observes, since = position.ask(), subscription.observes, position.since
 
         def request(request: int) -> Asked:
-            observes = subscription.observes
-            asked = Subscribe(request, number, pattern, position.since, view, scope.window, resume, None, observes)
+            asked = Subscribe(request, number, pattern, since, view, scope.window, resume, None, observes, None, lower)
             return asked if streams is None else parts_of(asked, streams, session.request_bytes)
 
         # Joined before the next frame: streams may be announced in the same WebSocket message.

@@ -74,6 +74,11 @@ class Subscription(Opened):
         """Account by stream; see :attr:`gateway.client.subscribing.subscription.Subscription.account`."""
         return self._source.account
 
+    @property
+    def lowered(self) -> frozenset[str]:
+        """Streams by ``lower_view``; see :attr:`gateway.client.subscribing.subscription.Subscription.lowered`."""
+        return self._source.lowered
+
     start = blocking(subscription.Subscription.start)
 
     close = closing(subscription.Subscription.close)

@@ -46,6 +46,25 @@ def start_of(stream: Stream, since: Since | None, delivered: int) -> StartPositi
     return StartPosition(max(first, wanted), wanted >= first or since == BEGINNING, newest=False)
 
 
+def start_of_other_view(stream: Stream, following: int, delivered: int, *, again: bool) -> StartPosition | None:
+    """Return the start position of a receiver that changes to another view of a stream.
+
+    Args:
+        stream: the stream, or a view of it.
+        following: offset behind the last message that the receiver was sent by the view before.
+        delivered: offset behind the last message of the other view that its present receivers have got.
+        again: whether the last version of a state is sent again, since the view before has shown less of it.
+
+    Returns:
+        ``None``: history lacks messages that it was not sent.
+    """
+    if stream.kind is not Kind.STATE:
+        lacks = following < min(stream.first_offset, delivered)
+        return None if lacks else StartPosition(following, None, newest=False)
+    first = max(0, following - 1) if again else following
+    return StartPosition(max(first, delivered - 1), None, newest=delivered > first)
+
+
 def _wanted(stream: Stream, since: Since | None) -> int | None:
     """Return the first wanted offset; ``None`` if the receiver named none, or one of another incarnation."""
     match since:

@@ -237,7 +237,7 @@ class Hub:
         session.credits.pop(subscription, None)
         view = session.views.get(subscription)
         if view is not None:
-            size = self.views.held(session, subscription)
+            size = len(self.views.held(session, subscription))
             self._departures.begin(session, subscription, self.views.leaving(session, subscription), size, answer)
             return
         self._new.note(session)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.hub.announcer import NewStreams, sessions_of
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.joins import READERS_AT_ONCE, Joins, Subscribing
@@ -18,20 +19,18 @@ from gateway.connections.sessions.session import Session, ViewSubscription
 from gateway.connections.slices import Slices
 from gateway.connections.viewing.context import ViewContext
 from gateway.connections.viewing.derivation import Derivation
+from gateway.connections.viewing.view_fit import VIEWABLE, as_declared, check_kind, size_of, title_of, view_now
 from gateway.connections.viewing.view_memory import VIEW_BYTES, ViewMemory
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern
 from gateway.protocol.pattern_index import PatternIndex
-from gateway.protocol.tensors import TensorSpec, payload_layout
 from gateway.protocol.views import View
 from gateway.streams.derived import DerivedStream
 from gateway.streams.history import Entry
 from gateway.streams.state import specs_of
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
-
-_VIEWABLE = frozenset({Kind.STATE, Kind.EVENT})
 
 
 class Views:
@@ -68,7 +67,7 @@ class Views:
         """Views that a subscription receives, by session and the client's number."""
         self._past = ViewCounts()
         """Counters of views that nobody receives any more."""
-        self._past_deliveries = dict.fromkeys(_VIEWABLE, 0)
+        self._past_deliveries = dict.fromkeys(VIEWABLE, 0)
         """Messages delivered by views that nobody receives any more."""
         self._count = 0
 
@@ -103,7 +102,7 @@ class Views:
         """
         if pattern.is_literal:
             for stream in self._streams.matching(pattern):
-                self._check_stream(session, stream, _as_declared(view, stream))
+                self._check_stream(session, stream, as_declared(view, stream))
                 self._check_newest(stream, view)
 
     def subscribe(
@@ -153,15 +152,19 @@ class Views:
     def _leaving(self, session: Session, subscription: int) -> Iterator[None]:
         held = self._held.get((session, subscription), {})
         while held:
-            derivation, _ = held.popitem()
-            self._leave(derivation, session, subscription)
+            derivation = next(reversed(held))
+            self.leave(derivation, session, subscription)
             session.connection.accounts.close_one(derivation.source.id, subscription)
             yield
         self._held.pop((session, subscription), None)
 
-    def held(self, session: Session, subscription: int) -> int:
-        """Return the number of views that a subscription receives."""
-        return len(self._held.get((session, subscription), ()))
+    def held(self, session: Session, subscription: int) -> Collection[Derivation]:
+        """Return the views that a subscription receives."""
+        return self._held.get((session, subscription), {}).keys()
+
+    def newest_of(self, stream: Stream) -> Entry | None:
+        """Return the newest version of a stream that has been delivered; ``None`` if there is none."""
+        return self._fanouts.pubsub_of(stream).newest if stream.kind in VIEWABLE else None
 
     def opened(self, stream: Stream, *, at_once: bool) -> None:
         """Announce the views of a new stream to the sessions that wait for it.
@@ -195,8 +198,7 @@ class Views:
                     continue  # gone meanwhile
                 announced = derivation.source in session.connection.memberships
                 for number in list(numbers):
-                    self._held[session, number].pop(derivation, None)
-                    self._leave(derivation, session, number)
+                    self.leave(derivation, session, number)
                 if announced:
                     end(session.connection, derivation.source)
                 yield
@@ -233,19 +235,19 @@ class Views:
         if stream.kind is not Kind.EVENT:
             return [Join(session, subscriptions, stream, options, self._join, shared=False)]
         try:
-            fanout = self._hold(session, subscription, wanted.view, stream).fanout
+            fanout = self.hold(session, subscription, self._view_for(session, subscription, stream), stream).fanout
         except RequestRefused:  # told in its turn
             return [Join(session, subscriptions, stream, options, self._join, shared=False)]
         start = fanout.start(session.connection, options.since)
         return [Join(session, subscriptions, stream, options, self._join, fanout, start, shared=False)]
 
-    def _hold(self, session: Session, subscription: int, view: View, stream: Stream) -> Derivation:
+    def hold(self, session: Session, subscription: int, view: View, stream: Stream) -> Derivation:
         """Return the view of a stream, which a subscription receives from now on; of several calls the first counts.
 
         Raises:
             RequestRefused: ``INVALID_VIEW``; ``LIMIT_EXCEEDED``, there are too many views, or they are too large.
         """
-        view = _as_declared(view, stream)
+        view = as_declared(view, stream)
         derivation = self._derivation(stream, view)
         if derivation is not None and subscription in derivation.receivers.get(session, ()):
             return derivation
@@ -267,7 +269,7 @@ class Views:
             return
         connection = session.connection
         try:
-            derivation = self._hold(session, subscription, wanted.view, stream)
+            derivation = self.hold(session, subscription, self._view_for(session, subscription, stream), stream)
         except RequestRefused as refusal:
             session.refuse(refusal, subscription=subscription, stream=stream.name)
             return
@@ -275,14 +277,36 @@ class Views:
         start = fanout.start(connection, options.since)
         if join.start is not None:
             start = join.start
-        source = derivation.source
+        self.announce(session, subscription, derivation, options, start)
+        derivation.join(connection, start, unkept)
+
+    def announce(
+        self,
+        session: Session,
+        subscription: int,
+        derivation: Derivation,
+        options: SubscribeOptions,
+        start: StartPosition,
+    ) -> None:
+        """Tell a client from which offset on a subscription gets a view, which it is to join next."""
+        source, wanted = derivation.source, session.views[subscription]
         session.open_account(source, subscription, options, start.offset)
         # The schema is that of the stream: the view shows something else.
-        info = replace(stream.info(), id=source.id, schema=None, subscription=subscription)
-        connection.send(replace(info, since=start.offset, recovered=start.recovered))
+        info = replace(source.parent.info(), id=source.id, schema=None, subscription=subscription)
+        lowered = None if wanted.lower is None else source.view != as_declared(wanted.view, source.parent)
+        info = replace(info, since=start.offset, recovered=start.recovered, lowered=lowered)
+        session.connection.send(info)
         if derivation.misfit is not None:
-            session.refuse(derivation.misfit, subscription=subscription, stream=stream.name)
-        derivation.join(connection, start, unkept)
+            session.refuse(derivation.misfit, subscription=subscription, stream=source.name)
+
+    def _view_for(self, session: Session, subscription: int, stream: Stream) -> View:
+        """Return the view by which a subscription is to get a stream: the one by which it is getting it already."""
+        wanted = session.views[subscription]
+        held = () if wanted.lower is None else self._of_streams.get(stream, {}).items()
+        for view, derivation in held:
+            if subscription in derivation.receivers.get(session, ()):
+                return view
+        return view_now(wanted, stream, self.newest_of(stream))
 
     def _derive(self, stream: Stream, view: View) -> Derivation:
         parent = self._fanouts.pubsub_of(stream)
@@ -290,13 +314,15 @@ class Views:
         derivation = Derivation(source, self._fanouts.new_pubsub(source), self._context, self._admit)
         self._of_streams.setdefault(stream, {})[view] = derivation
         self._count += 1
-        self._resize(derivation, VIEW_BYTES + _newest_bytes(view, parent.newest))
+        self._resize(derivation, VIEW_BYTES + size_of(view, parent.newest))
         parent.taps[derivation.take] = None
         if parent.newest is not None:
             derivation.take_newest(parent.newest)
         return derivation
 
-    def _leave(self, derivation: Derivation, session: Session, subscription: int) -> None:
+    def leave(self, derivation: Derivation, session: Session, subscription: int) -> None:
+        """Send a subscription no more messages of a view; one that nobody else receives is computed no more."""
+        self._held.get((session, subscription), {}).pop(derivation, None)
         numbers = derivation.receivers[session]
         numbers.remove(subscription)
         if not numbers:
@@ -341,8 +367,7 @@ class Views:
             problem = f"{name} has grown to {size} bytes, and the other views of the connection hold all that they may"
             for number in sorted(numbers):
                 session.refuse(RequestRefused(Code.LIMIT_EXCEEDED, problem), subscription=number, stream=source.name)
-                self._held[session, number].pop(derivation, None)
-                self._leave(derivation, session, number)
+                self.leave(derivation, session, number)
             session.connection.accounts.end(source.id)
 
     def _resize(self, derivation: Derivation, held_bytes: int) -> None:
@@ -354,11 +379,8 @@ class Views:
 
     def _check_stream(self, session: Session, stream: Stream, view: View) -> None:
         """Check that there can be this view of a stream at all, regardless of its messages."""
-        name = f"view {view} of {stream.name}, a stream of kind {stream.kind.value}"
-        if stream.kind not in _VIEWABLE:
-            raise RequestRefused(Code.INVALID_VIEW, f"{name}: its messages are delivered complete or not at all")
-        if view.max_rate_hz is not None and stream.kind is not Kind.STATE:
-            raise RequestRefused(Code.INVALID_VIEW, f"{name}: a rate leaves out messages, which only a state allows")
+        check_kind(view, stream)
+        name = title_of(view, stream)
         limit = self._context.limits.max_views
         derivation = self._derivation(stream, view)
         if self._count >= limit and derivation is None:
@@ -371,30 +393,6 @@ class Views:
             self.memory.check(session, name, new=derivation is None)
 
     def _check_newest(self, stream: Stream, view: View) -> None:
-        newest = self._fanouts.pubsub_of(stream).newest
+        newest = self.newest_of(stream)
         if newest is not None:
             view.check_all(specs_of(newest))
-
-
-def _newest_bytes(view: View, newest: Entry | None) -> int:
-    """Return the size of a view of the newest version of a stream; 0 if there is none, or the view does not fit it."""
-    if newest is None:
-        return 0
-    try:
-        return payload_layout(view.check_all(specs_of(newest)))[1]
-    except RequestRefused:
-        return 0
-
-
-def _as_declared(view: View, stream: Stream) -> View:
-    """Return the view; of equal ones always the same, if the stream is declared to hold one tensor of one shape."""
-    if stream.schema is None or len(stream.schema.tensors) != 1:
-        return view
-    (tensor,) = stream.schema.tensors
-    shape = tuple([size for size in tensor.shape if size is not None])
-    if len(shape) < len(tensor.shape):
-        return view
-    try:
-        return view.canonical(TensorSpec(tensor.name, tensor.dtype, shape))
-    except RequestRefused:
-        return view  # it will not fit the messages either

@@ -34,6 +34,8 @@ NO_OPTIONS = SubscribeOptions()
 
 MAX_ENDED: Final = 1024
 """Streams that have ended whose counts a subscription remembers."""
+MAX_SUCCESSORS: Final = 64
+"""Views of a connection that are remembered after others have taken their place."""
 MAX_ALL_KEPT: Final = 1_000_000
 """Counts of streams without an account that all connections together remember, some 200 bytes each."""
 
@@ -90,6 +92,7 @@ class DeliveryAccounts:
         "_carried",
         "_ended",
         "_kept",
+        "_successors",
         "_untold",
         "booked",
         "client_conflated",
@@ -116,6 +119,8 @@ class DeliveryAccounts:
         """Number of both kinds of counts. Past the bounds of all of them further ones are forgotten."""
         self._untold: dict[int, tuple[int, ...]] = NO_ENTRIES
         """Subscriptions that are to be told the ends that wait in the outbox, by the ids of the streams."""
+        self._successors: dict[int, int] = NO_ENTRIES
+        """Ids of views that took the place of others, by the ids of these: reports about them may be under way."""
 
     def carry(self, subscription: int, counts: Mapping[str, Counts]) -> None:
         """Begin a subscription with its counts on earlier connections, also of streams that are yet to come.
@@ -167,6 +172,25 @@ class DeliveryAccounts:
         self._count(-(accounts.pop(subscription, None) is not None))
         if not accounts:
             self._accounts.pop(stream, None)
+
+    def carry_on(self, stream: int, subscription: int, other: int) -> None:
+        """Close the account of a view for a subscription that gets another one of the stream, which goes on from it.
+
+        Args:
+            stream: id of the view.
+            subscription: the client's number.
+            other: id of the other view, whose account is opened next.
+        """
+        source, account = self._accounts[stream][subscription]
+        self.close_one(stream, subscription)
+        self._successors.pop(other, None)
+        if stream not in self._accounts:
+            self._successors = with_entry(self._successors, stream, other)
+            if len(self._successors) > MAX_SUCCESSORS:
+                del self._successors[next(iter(self._successors))]
+        carried = with_entry(self._carried.get(subscription, NO_ENTRIES), source.name, account.counts)
+        self._carried = with_entry(self._carried, subscription, carried)
+        self._keep(1)
 
     def end(self, stream: int, *, waits: bool = False) -> None:
         """Close the accounts of a stream that has ended. The next stream of its name goes on from their counts.
@@ -337,7 +361,10 @@ class DeliveryAccounts:
 
     def conflated_by_client(self, conflated: Conflated) -> None:
         """Count messages that the client's library has conflated; of a stream without an account, none."""
-        accounts = self._accounts.get(conflated.stream, {})
+        stream = conflated.stream
+        while stream in self._successors:  # the report was under way
+            stream = self._successors[stream]
+        accounts = self._accounts.get(stream, {})
         for _, account in accounts.values():
             account.conflated_by_client(conflated.count)
         if accounts:

@@ -8,8 +8,9 @@ from typing import Final
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.heartbeat.heartbeat import Heartbeat
-from gateway.connections.hub.fanout_registry import FanoutRegistry
+from gateway.connections.hub.hub import Hub
 from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.lowering import Lowering
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.planning.adjust import SettingChange
 from gateway.connections.planning.context import WorkflowFacts
@@ -20,6 +21,7 @@ from gateway.connections.planning.rules.routings import Route
 from gateway.connections.ports import Clock, DeliveryPolicy
 from gateway.connections.requests.groups import Groups
 from gateway.connections.sessions.pool import Pool
+from gateway.connections.slices import Slices
 from gateway.errors import Code
 from gateway.protocol.messages import Notice
 from gateway.protocol.names import workflow_of
@@ -36,33 +38,37 @@ class Actuator:
 
     Args:
         pool: connections.
-        fanouts: fan-outs of streams.
+        hub: fan-outs of streams, and views.
         groups: members of groups.
         heartbeat: asks connections for signs of life.
         policy: chooses encodings.
         lag_changes: connections that have fallen behind or caught up.
+        slices: takes the steps of connections that receive very many streams.
         clock: ends windows.
 
     Attributes:
         groups: the same.
+        lowering: subscriptions that may get a lower view.
     """
 
     def __init__(
         self,
         pool: Pool,
-        fanouts: FanoutRegistry,
+        hub: Hub,
         groups: Groups,
         heartbeat: Heartbeat,
         policy: DeliveryPolicy,
         lag_changes: LagChanges[Connection],
+        slices: Slices,
         clock: Clock,
     ) -> None:
         self._pool = pool
-        self._fanouts = fanouts
+        self._fanouts = hub.fanouts
         self.groups = groups
         self._heartbeat = heartbeat
         self._policy = policy
         self._lag_changes = lag_changes
+        self.lowering = Lowering(hub.views, slices)
         self._clock = clock
         self._windows: dict[str, WindowedFlusher] = {}
         """Flushers of the workflows that have a window."""
@@ -73,6 +79,9 @@ class Actuator:
         """Return whether a receiver or a group is there."""
         if site.knob is Knob.PACING:
             return self._pool.get(site.peer) is not None
+        if site.knob is Knob.VIEW:
+            session = self._pool.get(site.peer)
+            return session is not None and self.lowering.may(session)
         return bool(self.groups.first_members_of(site.name, 1))
 
     def lagging(self) -> list[Connection]:
@@ -99,6 +108,9 @@ class Actuator:
                 self._set_window(site.name, value)
             case Knob.PACING:
                 return self._set_pacing(site, change, paced=bool(value))
+            case Knob.VIEW:
+                session = self._pool.get(site.peer)
+                return session is not None and self.lowering.set(session, change.reason, lowered=bool(value))
             case Knob.ROUTING:
                 if not value:
                     self.groups.weights.pop(site.name, None)
@@ -125,7 +137,8 @@ class Actuator:
         self._heartbeat.awaited = frozenset([session.peer.id for session in sessions if session is not None])
 
     def cover(self, streams: Iterable[Stream]) -> Iterator[None]:
-        """Have delivery classes that are new flushed in the windows of their workflows. Yields now and then."""
+        """Have delivery classes that are new flushed in the windows of their workflows, and new streams of lowered
+        subscriptions come by their lower views. Yields now and then."""
         covered = [stream for each in self._windowed.values() for stream in each]
         for number, stream in enumerate(dict.fromkeys([*streams, *covered]), start=1):
             workflow = workflow_of(stream.name)
@@ -136,6 +149,9 @@ class Actuator:
                     windowed[stream] = None
                 else:
                     windowed.pop(stream, None)  # ended
+            if not number % FLUSHED_TOGETHER:
+                yield
+        for number, _ in enumerate(self.lowering.go_on(), start=1):
             if not number % FLUSHED_TOGETHER:
                 yield
 

@@ -15,6 +15,8 @@ class Knob(enum.StrEnum):
     """Seconds for which delivery classes of a workflow's streams collect small messages; 0: until the end of a turn."""
     PACING = "pacing"
     """1: versions of states leave for a receiver only as it reads those before; 0: as fast as its socket takes them."""
+    VIEW = "view"
+    """1: a receiver gets the lower views that it has named, in place of those that it asked for; 0: the latter."""
     ROUTING = "routing"
     """1: requests to a group go to the member that is likely to answer first, by measured times; 0: by their number."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.connections.fanout.fanout import ChunkSink, Fanout
 from gateway.connections.outbound.connection import Connection
@@ -145,11 +145,16 @@ class Upload:
     """Bytes of the chunks that have been received."""
 
 
-class ViewSubscription(NamedTuple):
+@dataclass(slots=True, eq=False)
+class ViewSubscription:
     """A subscription with a view, of all streams that match."""
 
     pattern: Pattern
     view: View
+    lower: View | None = None
+    """View that may be sent instead while the connection cannot take that one; ``None``: none may."""
+    lowered: bool = False
+    """Whether it is."""
 
 
 @dataclass(slots=True, eq=False)

@@ -95,7 +95,7 @@ MEMBERS: Final[dict[str, Members]] = {
         "wait_cancelled": lambda request: request.wait_cancelled(0.0),
     },
     "Subscription": {
-        **read("account", "stats"),
+        **read("account", "lowered", "stats"),
         "start": lambda messages: messages.start(),
         "batches": lambda messages: messages.batches(),
         "close": lambda messages: messages.close(),

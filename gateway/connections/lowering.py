@@ -1,0 +1,125 @@
+"""Lowering: subscriptions get the lower view that they have named, while their connections cannot take the other one.
+
+A stream changes from one view to the other between two messages: what the client has been sent of the one goes on
+with the next offset of the other, and counts in the same account (spec section 4.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.connections.fanout.start_position import start_of_other_view
+from gateway.connections.hub.views import Views
+from gateway.connections.outbound.delivery_accounts import SubscribeOptions
+from gateway.connections.sessions.session import Session
+from gateway.connections.slices import Slices, step_of
+from gateway.connections.viewing.derivation import Derivation
+from gateway.connections.viewing.view_fit import as_declared, view_now
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.messages import Kind, Notice
+
+MOVED_AT_ONCE: Final = 64
+"""Streams of a connection up to which all change in one step: about two milliseconds."""
+
+
+class Lowering:
+    """Subscriptions of all connections that may get a lower view.
+
+    Args:
+        views: views of streams.
+        slices: takes the steps of connections that receive very many streams.
+    """
+
+    def __init__(self, views: Views, slices: Slices) -> None:
+        self._views = views
+        self._slices = slices
+        self._lowered: dict[Session, None] = {}
+        """Sessions whose subscriptions get their lower views."""
+
+    def __len__(self) -> int:
+        return len(self._lowered)
+
+    def __contains__(self, session: Session) -> bool:
+        """Return whether the subscriptions of a session get their lower views."""
+        return session in self._lowered
+
+    @staticmethod
+    def may(session: Session) -> bool:
+        """Return whether a client has named a lower view for any of its subscriptions."""
+        return any(wanted.lower is not None for wanted in session.views.values())
+
+    def set(self, session: Session, reason: str, *, lowered: bool) -> bool:
+        """Give the subscriptions of a session their lower views, or the others again, and tell the client why.
+
+        Returns:
+            False for a client that is gone, or has named no lower view.
+        """
+        if session.connection.closed or session.lost or not self.may(session):
+            self._lowered.pop(session, None)
+            return False
+        changed = []
+        for number, wanted in session.views.items():
+            if wanted.lower is None or wanted.lowered is lowered:
+                continue
+            wanted.lowered = lowered
+            changed.append(number)
+            view = f"by the lower view {wanted.lower}" if lowered else f"by the view {wanted.view} again"
+            code = Code.VIEW_LOWERED if lowered else Code.VIEW_RESTORED
+            words = f"{wanted.pattern.text} comes {view}: {reason}"
+            session.connection.send(Notice(None, None, None, code, words, subscription=number))
+        if lowered:
+            self._lowered[session] = None
+        else:
+            self._lowered.pop(session, None)
+        work = self._moving(session, changed)
+        if sum([len(self._views.held(session, number)) for number in changed]) <= MOVED_AT_ONCE:
+            for _ in work:
+                pass
+        else:
+            self._slices.add(step_of(work))
+        return True
+
+    def go_on(self) -> Iterator[None]:
+        """Change the streams that could not be changed before, or came since. Yields now and then, for the loop."""
+        for session in list(self._lowered):
+            if session.connection.closed or session.lost:
+                del self._lowered[session]
+            else:
+                yield from self._moving(session, list(session.views))
+
+    def _moving(self, session: Session, numbers: list[int]) -> Iterator[None]:
+        for number in numbers:
+            for derivation in list(self._views.held(session, number)):
+                self._move(session, number, derivation)
+                yield
+
+    def _move(self, session: Session, subscription: int, before: Derivation) -> None:
+        """Have a stream come by the view that its subscription is to get, unless it does so already.
+
+        It stays as it is while events of it wait for the client, since none may be lost, and if the other view exceeds
+        a bound.
+        """
+        views, connection, source = self._views, session.connection, before.source
+        wanted, known = session.views.get(subscription), connection.accounts.find(source.id, subscription)
+        if wanted is None or wanted.lower is None or known is None or connection.closed or session.lost:
+            return
+        stream = source.parent
+        view = view_now(wanted, stream, views.newest_of(stream))
+        if view == source.view or (stream.kind is Kind.EVENT and connection.waits_for(source)):
+            return
+        before.fanout.start(connection, None)  # brings into the account what has been sent
+        following = known[1].next or 0
+        try:
+            after = views.hold(session, subscription, view, stream)
+        except RequestRefused:
+            return
+        again = view == as_declared(wanted.view, stream)
+        start = start_of_other_view(after.source, following, after.fanout.delivered, again=again)
+        views.leave(after if start is None else before, session, subscription)
+        if start is None:
+            return
+        connection.accounts.carry_on(source.id, subscription, after.source.id)
+        options = SubscribeOptions({stream.name: (stream.epoch, following)})
+        views.announce(session, subscription, after, options, start)
+        after.join(connection, start)

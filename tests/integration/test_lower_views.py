@@ -1,0 +1,188 @@
+"""Lower views with the real SDK and a real gateway: who named one gets it, and back, and misses nothing by it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import numpy as np
+import orjson
+import pytest
+import pytest_asyncio
+
+from gateway.app import Gateway
+from gateway.client import Notice, View, connect, sync
+from gateway.connections.planning.adjust import SettingChange
+from gateway.connections.planning.knob import Knob, Site
+from gateway.errors import Code, InvalidArgument
+from gateway.protocol.wire import SUBPROTOCOL_JSON
+from gateway.testing import running_gateway
+from tests.client.waiting import until
+from tests.integration.peer import raw_websocket
+from tests.integration.test_text import Person
+
+FIELD = np.zeros((64, 64), np.float32)
+COARSE = View(np.s_[::4, ::4], "float16")
+
+
+@pytest_asyncio.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    async with running_gateway() as running:
+        yield running
+
+
+def set_view(gateway: Gateway, client_id: str, *, lowered: bool) -> bool:
+    """Have a client get its lower views, or the others, as plans do."""
+    core = gateway.core
+    session = core.pool.newest_of(client_id)
+    assert session is not None
+    site = Site(Knob.VIEW, client_id, session.peer.id)
+    return core.planning.actuator.set(SettingChange(site, float(lowered), "the test wants it"))
+
+
+async def test_the_program_is_told_and_gets_the_newest_state_whole_again(gateway: Gateway) -> None:
+    notices: list[Notice] = []
+    async with (
+        connect(gateway.url) as publisher,
+        connect(gateway.url, client_id="viewer", on_notice=notices.append) as viewer,
+        viewer.subscribe("wf/field", lower_view=COARSE) as fields,
+    ):
+        await publisher.publish("wf/field", FIELD, kind="state")
+        assert (await anext(fields)).tensor.shape == (64, 64)
+        assert set_view(gateway, "viewer", lowered=True)
+        await publisher.publish("wf/field", FIELD + 1)
+        message = await anext(fields)
+        assert (message.tensor.shape, message.tensor.dtype, message.offset) == ((16, 16), np.dtype("float16"), 1)
+        assert fields.lowered == {"wf/field"}
+        assert set_view(gateway, "viewer", lowered=False)
+        message = await anext(fields)
+        assert (message.tensor.shape, message.tensor.dtype, message.offset) == ((64, 64), np.dtype("float32"), 1)
+        assert fields.lowered == frozenset()
+        assert [notice.code for notice in notices] == [Code.VIEW_LOWERED, Code.VIEW_RESTORED]
+        assert str(notices[0]) == "wf/field comes by the lower view [::4, ::4] float16: the test wants it"
+        assert await viewer.account(fields) == fields.account
+
+
+@pytest.mark.parametrize("side", [8, 64, 700])
+async def test_events_come_once_and_in_order_however_often_their_view_changes(gateway: Gateway, side: int) -> None:
+    field, events, chance = np.zeros((side, side), np.float32), 60, random.Random(side)
+    shapes = set()
+    async with (
+        connect(gateway.url) as publisher,
+        connect(gateway.url, client_id="viewer") as viewer,
+        viewer.subscribe("wf/events", view=View(np.s_[:, :]), lower_view=COARSE) as messages,
+    ):
+
+        async def publish() -> None:
+            for step in range(events):
+                await publisher.publish("wf/events", field + step, kind="event", codec="lz4")
+                if chance.random() < 0.3:
+                    set_view(gateway, "viewer", lowered=chance.random() < 0.5)
+
+        publishing = asyncio.create_task(publish())
+        for step in range(events):
+            message = await anext(messages)
+            assert (message.offset, message.tensor[0, 0]) == (step, step)
+            shapes.add(message.tensor.shape[0])
+        await publishing
+        assert shapes == {side, -(-side // 4)}
+        assert messages.stats.duplicates == messages.stats.dropped == 0
+        assert await viewer.account(messages) == messages.account
+
+
+async def test_states_of_a_pattern_change_to_and_fro_and_end_with_the_newest(gateway: Gateway) -> None:
+    names, chance = [f"wf/state-{number}" for number in range(20)], random.Random(4)
+    async with (
+        connect(gateway.url) as publisher,
+        connect(gateway.url, client_id="viewer") as viewer,
+        viewer.subscribe("wf/*", lower_view=COARSE) as messages,
+    ):
+        newest: dict[str, tuple[int, tuple[int, ...]]] = {}
+
+        async def take() -> None:
+            async for message in messages:
+                before = newest.get(message.stream, (0, ()))
+                assert message.offset >= before[0]
+                newest[message.stream] = message.offset, message.tensor.shape
+
+        taking = asyncio.create_task(take())
+        for step in range(40):
+            for name in names:
+                publisher.publish_nowait(name, FIELD + step, kind="state")
+            set_view(gateway, "viewer", lowered=chance.random() < 0.5)
+            await publisher.drain()
+        set_view(gateway, "viewer", lowered=False)
+        await until(lambda: newest == dict.fromkeys(names, (39, (64, 64))))
+        assert await viewer.account(messages) == messages.account
+        taking.cancel()
+    assert len(viewer._core.subscriptions._sinks) <= len(names)
+
+
+async def test_a_client_that_comes_back_begins_with_the_view_that_it_asked_for(gateway: Gateway) -> None:
+    async with (
+        connect(gateway.url) as publisher,
+        connect(gateway.url, client_id="viewer") as viewer,
+        viewer.subscribe("wf/field", view=View(np.s_[::2]), lower_view=COARSE) as fields,
+    ):
+        await publisher.publish("wf/field", FIELD, kind="state")
+        assert (await anext(fields)).tensor.shape == (32, 64)
+        assert set_view(gateway, "viewer", lowered=True)
+        await publisher.publish("wf/field", FIELD + 1)
+        assert (await anext(fields)).tensor.shape == (16, 16)
+        session = gateway.core.pool.newest_of("viewer")
+        assert session is not None
+        session.connection.close(Code.SLOW_CONSUMER, "the test cuts it")
+        message = await anext(fields)
+        assert (message.tensor.shape, message.offset) == ((32, 64), 1)
+        assert await viewer.account(fields) == fields.account
+
+
+async def test_the_blocking_client_does_the_same(gateway: Gateway) -> None:
+    loop = asyncio.get_running_loop()
+
+    def lower(lowered: bool) -> None:
+        assert asyncio.run_coroutine_threadsafe(_set(lowered), loop).result()
+
+    async def _set(lowered: bool) -> bool:
+        return set_view(gateway, "viewer", lowered=lowered)
+
+    def view() -> None:
+        with (
+            sync.connect(gateway.url, client_id="viewer") as viewer,
+            viewer.subscribe("wf/field", lower_view=COARSE) as fields,
+        ):
+            viewer.publish("wf/field", FIELD, kind="state")
+            assert next(fields).tensor.shape == (64, 64)
+            lower(True)
+            viewer.publish("wf/field", FIELD + 1)
+            assert next(fields).tensor.shape == (16, 16)
+            assert fields.lowered == {"wf/field"}
+            with pytest.raises(InvalidArgument, match="lower_view"):
+                viewer.subscribe("wf/field", lower_view="coarse")  # type: ignore[arg-type]  # what is tested
+
+    await asyncio.to_thread(view)
+
+
+async def test_a_client_of_plain_text_names_a_lower_view_too(gateway: Gateway) -> None:
+    async with connect(gateway.url) as publisher, raw_websocket(gateway.url, SUBPROTOCOL_JSON) as websocket:
+        person = Person(websocket)
+        hello = {"versions": [1], "client_id": "page"}
+        await person.type(orjson.dumps({"message_type": "hello", "client_type": "agent", "payload": hello}).decode())
+        await person.read("welcome")
+        wanted = {"pattern": "wf/field", "lower": {"slice": [0, [None, None, 32]]}}
+        await person.type(orjson.dumps({"id": 1, "message_type": "subscribe", "payload": wanted}).decode())
+        await person.read("subscribed")
+        await publisher.publish("wf/field", FIELD, kind="state")
+        stream = (await person.read("stream"))["payload"]
+        assert stream["lowered"] is False
+        message = await person.read("message")
+        assert (message["view"], message["payload"]["shape"]) == (stream["id"], [64, 64])
+        assert set_view(gateway, "page", lowered=True)
+        notice = (await person.read("notice"))["payload"]
+        assert (notice["code"], notice["subscription"]) == (Code.VIEW_LOWERED, 1)
+        lower = (await person.read("stream"))["payload"]
+        assert (lower["lowered"], lower["stream"]) == (True, "wf/field")
+        await publisher.publish("wf/field", FIELD + 1)
+        message = await person.read("message")
+        assert (message["view"], message["payload"]["shape"], message["offset"]) == (lower["id"], [2], 1)
