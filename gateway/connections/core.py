@@ -237,7 +237,7 @@ class Core:
             Sweep(lambda: SAMPLE_S, self.links.sweep),
             Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
             Sweep(lambda: SWEEP_INTERVAL_S, self.overload.sweep),
-            Sweep(lambda: self.planning.pause_s, self.planning.look),
+            *self.planning.sweeps,
         )
         self.dispatcher = Dispatcher(
             Router(limits, self._uploads, self._partial_uploads, self.gate, self.merger, self.streams.expansion),

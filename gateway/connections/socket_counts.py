@@ -11,6 +11,8 @@ class TcpInfo(NamedTuple):
     rtt_s: float
     """Smoothed round trip of packets: without what waits in either program."""
     rtt_deviation_s: float
+    smallest_rtt_s: float
+    """Smallest round trip of the last minutes: the way without queues."""
     delivery_bytes_per_s: float
     """Newest rate at which bytes were acknowledged."""
     application_limited: bool

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 from gateway.connections.socket_counts import TcpInfo
 
-_LAYOUT: Final = struct.Struct("=7xB8xI4xI40xII24xI16xQ16xI12xQQQQ")
-"""The fields that are read: flags, snd_mss, unacked, rtt, rttvar, total_retrans, bytes_acked, notsent_bytes,
+_LAYOUT: Final = struct.Struct("=7xB8xI4xI40xII24xI16xQ16xII8xQQQQ")
+"""The fields that are read: flags, snd_mss, unacked, rtt, rttvar, total_retrans, bytes_acked, notsent_bytes, min_rtt,
 delivery_rate, busy_time, rwnd_limited, sndbuf_limited. Kernels since Linux 4.10 have them there, and newer ones more
 behind them."""
 _SENT: Final = struct.Struct("=200xQQ")
@@ -51,7 +51,7 @@ def parse_tcp_info(data: bytes) -> TcpInfo | None:
     if len(data) < _LAYOUT.size:
         return None
     values = _LAYOUT.unpack_from(data)
-    flags, mss, unacked, rtt, deviation, retransmits, acknowledged, unsent, rate, busy, reader, buffer = values
+    flags, mss, unacked, rtt, deviation, retransmits, acknowledged, unsent, least, rate, busy, reader, buffer = values
     under_way_bytes = unacked * mss  # the count is of packets, which may be smaller
     if len(data) >= _SENT.size:
         sent_bytes, repeated_bytes = _SENT.unpack_from(data)
@@ -59,6 +59,7 @@ def parse_tcp_info(data: bytes) -> TcpInfo | None:
     return TcpInfo(
         rtt_s=rtt / 1e6,
         rtt_deviation_s=deviation / 1e6,
+        smallest_rtt_s=least / 1e6,
         delivery_bytes_per_s=float(rate),
         application_limited=bool(flags & _APPLICATION_LIMITED),
         retransmits=retransmits,

@@ -32,14 +32,17 @@ class WriteLimits(NamedTuple):
     fit into its buffer."""
 
 
-FIRST: Final = WriteLimits(256 * 1024, 64 * 1024, 128 * 1024)
-"""Limits of a connection that has not fallen behind yet."""
 SLOW_UNSENT_BYTES: Final = 16 * 1024
+FIRST: Final = WriteLimits(MIN_HIGH_BYTES, MIN_HIGH_BYTES // PARTS, SLOW_UNSENT_BYTES)
+"""Limits of a connection that has not fallen behind yet: a fast peer does so once, a slow one before its first states
+are old."""
+LEAST_TAKEN_BYTES: Final = 16 * 1024
+"""Bytes that a peer's system takes in a pause, at least, for a rate: fewer tell more of packets than of the line."""
 
 
-def limits_of(drained_bytes: int, seconds: float) -> WriteLimits:
-    """Return the limits for a peer that has just read ``drained_bytes`` in so many seconds."""
-    held_bytes = HELD_S * drained_bytes / max(seconds, 1e-6)
+def limits_of(taken_bytes: int, seconds: float) -> WriteLimits:
+    """Return the limits for a peer that has just taken ``taken_bytes`` in so many seconds."""
+    held_bytes = HELD_S * taken_bytes / max(seconds, 1e-6)
     if held_bytes >= MAX_HIGH_BYTES:
         return WriteLimits(MAX_HIGH_BYTES, MAX_HIGH_BYTES // PARTS, 0)
     high_bytes = max(int(held_bytes), MIN_HIGH_BYTES)
@@ -69,40 +72,59 @@ def bound_unsent(tcp_socket: BoundedSocket | None, nbytes: int) -> None:
         tcp_socket.setsockopt(socket.IPPROTO_TCP, option, nbytes)
 
 
-class DrainMeter:
-    """Rate at which one peer reads, measured whenever so much waits for it that writing is paused; and its limits.
+class _Taken(NamedTuple):
+    """Counts at one end of a pause."""
 
-    With the bound on unsent bytes it is the rate of the line or of the reader, whichever is slower: the system takes no
-    more than it sends. Only in the first pause its buffer may take a part without sending it.
+    acknowledged_bytes: int | None
+    """Bytes that the peer's system has taken so far; ``None``: the system here does not count them."""
+    waiting_bytes: int
+    """Bytes that wait in this process."""
+
+
+class DrainMeter:
+    """Rate at which one peer takes bytes, measured whenever so much waits that writing is paused; and its limits.
+
+    The bytes that the peer's system has acknowledged count, not those that have left this process: the system here
+    takes some into its own buffers, however slow the line is. If it does not tell, the latter have to do.
 
     Args:
         transport: the transport of the loop.
         now_s: clock that nobody sets.
 
     Attributes:
-        bytes_per_s: rate in the last pause; 0 before the end of the first.
+        bytes_per_s: rate in the last pause; 0 before the first one that has shown it.
     """
 
-    __slots__ = ("_limits", "_now_s", "_paused_bytes", "_paused_s", "_transport", "bytes_per_s")
+    __slots__ = ("_before", "_limits", "_now_s", "_paused_s", "_transport", "bytes_per_s")
 
     def __init__(self, transport: asyncio.Transport, now_s: Callable[[], float] = time.monotonic) -> None:
         self._transport = transport
         self._now_s = now_s
         self._limits = FIRST
         self._paused_s = 0.0
-        self._paused_bytes = 0
+        self._before = _Taken(None, 0)
         self.bytes_per_s = 0.0
 
     def pause(self) -> None:
         """Take note that writing is paused."""
-        self._paused_bytes, self._paused_s = self._transport.get_write_buffer_size(), self._now_s()
+        self._before, self._paused_s = self._read(), self._now_s()
 
     def resume(self) -> WriteLimits:
         """Take note that writing goes on, and return the limits that are to be set."""
-        drained_bytes = self._paused_bytes - self._transport.get_write_buffer_size()
+        before, now = self._before, self._read()
         elapsed_s = self._now_s() - self._paused_s
-        self.bytes_per_s = max(0, drained_bytes) / max(elapsed_s, 1e-6)
-        return limits_of(drained_bytes, elapsed_s)
+        if before.acknowledged_bytes is None or now.acknowledged_bytes is None:
+            taken_bytes = max(0, before.waiting_bytes - now.waiting_bytes)
+        else:
+            taken_bytes = now.acknowledged_bytes - before.acknowledged_bytes
+            if taken_bytes < LEAST_TAKEN_BYTES:
+                return self._limits
+        self.bytes_per_s = taken_bytes / max(elapsed_s, 1e-6)
+        return limits_of(taken_bytes, elapsed_s)
+
+    def _read(self) -> _Taken:
+        tcp = read_tcp_info(self._transport.get_extra_info("socket"))
+        return _Taken(None if tcp is None else tcp.acknowledged_bytes, self._transport.get_write_buffer_size())
 
     def set(self, limits: WriteLimits) -> None:
         """Set the limits of the transport; the loop may find that more waits than the new high water."""

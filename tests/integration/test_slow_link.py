@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
@@ -77,6 +79,21 @@ def test_a_slow_line_is_the_bottleneck(line_of_its_own: tuple[Line, str]) -> Non
         link = link_of("panel-0-of-1", admin_url)
         assert link["score"] < 0.5
         assert link["tcp"]["unsent_bytes"] >= 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what a line carries")
+def test_a_dashboard_behind_a_slow_line_is_paced(line_of_its_own: tuple[Line, str]) -> None:
+    line, admin_url = line_of_its_own
+    with (
+        watching(f"ws://{line.host}:{line.port}", 1, bind_to, line.command),
+        publishing(f"ws://{line.host}:{line.port}", Sizes()),
+    ):
+        while True:
+            with urllib.request.urlopen(f"{admin_url}/api/v1/plans") as answer:
+                settings = json.load(answer)["settings"]
+            if [each for each in settings if each["knob"] == "pacing" and each["name"] == "panel-0-of-1"]:
+                break
+            time.sleep(0.05)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the time in which a peer does not read")

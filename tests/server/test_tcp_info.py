@@ -48,14 +48,27 @@ def test_fields_are_taken_from_their_places(length: int, unacknowledged_bytes: i
     """Ten small packets are under way, of 100 bytes each; an older kernel does not tell how small they are."""
     data = bytearray(256)
     data[7] = 0x03
-    for at, value in ((16, 1448), (24, 10), (68, 40_000), (72, 5_000), (100, 7), (144, 65_536)):
+    for at, value in ((16, 1448), (24, 10), (68, 40_000), (72, 5_000), (100, 7), (144, 65_536), (148, 30_000)):
         data[at : at + 4] = value.to_bytes(4, sys.byteorder)
     for at, value in ((120, 5_000_000_000), (160, 250_000), (168, 3_000_000), (176, 2_616_000), (184, 1_000)):
         data[at : at + 8] = value.to_bytes(8, sys.byteorder)
     for at, value in ((200, 5_000_003_000), (208, 2_000)):
         data[at : at + 8] = value.to_bytes(8, sys.byteorder)
     info = parse_tcp_info(bytes(data[:length]))
-    assert info == (0.04, 0.005, 250_000.0, True, 7, 65_536, unacknowledged_bytes, 5_000_000_000, 3.0, 2.616, 0.001)
+    assert info == (
+        0.04,
+        0.005,
+        0.03,
+        250_000.0,
+        True,
+        7,
+        65_536,
+        unacknowledged_bytes,
+        5_000_000_000,
+        3.0,
+        2.616,
+        0.001,
+    )
 
 
 @linux

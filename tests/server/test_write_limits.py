@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -95,6 +96,44 @@ def test_a_pause_measures_the_rate_and_sets_the_limits_by_it() -> None:
     assert rates == [0.0, pytest.approx(250_000), pytest.approx(2e8), 0.0]
     assert socket_counts_of(transport, meter) == (0.0, None)
     assert socket_counts_of(transport, None) == NO_SOCKET_COUNTS
+
+
+class CountedTransport(StubTransport):
+    """A transport whose system counts what the peer has acknowledged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acknowledged = 0
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self if name == "socket" else default
+
+    def fileno(self) -> int:
+        return 3
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None:
+        """Take an option."""
+
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
+        data = bytearray(size)
+        data[120:128] = self.acknowledged.to_bytes(8, sys.byteorder)
+        return bytes(data)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what a peer has acknowledged")
+def test_bytes_that_the_system_has_taken_into_its_own_buffer_do_not_make_a_peer_fast() -> None:
+    transport, times = CountedTransport(), [0.0]
+    meter = DrainMeter(transport, lambda: times[-1])
+    for acknowledged_bytes, seconds in ((0, 0.0001), (48_000, 0.2)):
+        transport.waiting = 64_000
+        meter.pause()
+        transport.waiting, transport.acknowledged = 16_000, transport.acknowledged + acknowledged_bytes
+        times.append(times[-1] + seconds)
+        assert meter.resume() == FIRST
+    assert meter.bytes_per_s == pytest.approx(240_000)
+    meter.pause()
+    transport.acknowledged += 48_000
+    assert meter.resume().high_bytes == MAX_HIGH_BYTES
 
 
 @pytest.fixture

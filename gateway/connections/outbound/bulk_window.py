@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from gateway.connections.lagging.bulk import UNPACED, Bulk
+from gateway.protocol.round_trip import RoundTrip
 from gateway.protocol.signals import Pong
 
 BULK_WRITE_BYTES = 256 * 1024
@@ -102,8 +103,14 @@ class BulkWindow:
         self._marks.append((now_ns, self._sent))
         return True
 
-    def answered(self, pong: Pong, now_ns: int) -> None:
-        """Adjust the window to a PONG: everything sent before its PING has been read."""
+    def answered(self, pong: Pong, now_ns: int, round_trip: RoundTrip | None = None) -> None:
+        """Adjust the window to a PONG: everything sent before its PING has been read.
+
+        Args:
+            pong: the answer.
+            now_ns: the time.
+            round_trip: round trips of small messages, for a paced receiver; ``None``: they are not known.
+        """
         marks = self._marks
         if not any(mark[0] == pong.t0 for mark in marks):
             return
@@ -118,8 +125,12 @@ class BulkWindow:
         self._measure_goodput(newly, pong.t1)
         room = (TARGET_DELAY_NS - self._queued_ns(pong.t1 - pong.t0, now_ns)) / TARGET_DELAY_NS
         window = self.window_bytes + max(LARGEST_STEP_DOWN, room) * newly
+        way_ns = self.rtt_ns
+        if round_trip is not None:
+            # A round trip behind a state has the time of that state on the line in it, which is no way to be filled.
+            way_ns = min(way_ns, int(round_trip.smallest_s * 1e9))
         if self._goodputs:
-            window = min(window, self.goodput_bytes_per_s * (self.rtt_ns + 2 * TARGET_DELAY_NS) / 1e9)
+            window = min(window, self.goodput_bytes_per_s * (way_ns + 2 * TARGET_DELAY_NS) / 1e9)
         least = MIN_WINDOW_BYTES
         if self.bulk.paced:
             least = MIN_PACED_WINDOW_BYTES

@@ -334,7 +334,7 @@ class Connection(FrameWriter):
         self.answered_ns = max(self.answered_ns, pong.t0)
         self.answer_delay_ns = now_ns - pong.t0
         if self.bulk_window is not None:
-            self.bulk_window.answered(pong, now_ns)
+            self.bulk_window.answered(pong, now_ns, self.round_trip if self.paced else None)
             self.drain()
 
     def lose(self) -> None:

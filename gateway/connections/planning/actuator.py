@@ -47,8 +47,10 @@ class Actuator:
         clock: ends windows.
 
     Attributes:
+        pool: the same.
         groups: the same.
         lowering: subscriptions that may get a lower view.
+        lag_changes: the same.
     """
 
     def __init__(
@@ -62,12 +64,12 @@ class Actuator:
         slices: Slices,
         clock: Clock,
     ) -> None:
-        self._pool = pool
+        self.pool = pool
         self._fanouts = hub.fanouts
         self.groups = groups
         self._heartbeat = heartbeat
         self._policy = policy
-        self._lag_changes = lag_changes
+        self.lag_changes = lag_changes
         self.lowering = Lowering(hub.views, slices)
         self._clock = clock
         self._windows: dict[str, WindowedFlusher] = {}
@@ -78,15 +80,11 @@ class Actuator:
     def has(self, site: Site) -> bool:
         """Return whether a receiver or a group is there."""
         if site.knob is Knob.PACING:
-            return self._pool.get(site.peer) is not None
+            return self.pool.get(site.peer) is not None
         if site.knob is Knob.VIEW:
-            session = self._pool.get(site.peer)
+            session = self.pool.get(site.peer)
             return session is not None and self.lowering.may(session)
         return bool(self.groups.first_members_of(site.name, 1))
-
-    def lagging(self) -> list[Connection]:
-        """Return the connections that are served from their outboxes."""
-        return list(self._lag_changes.lagging)
 
     def receivers_of(self, stream: Stream) -> int:
         """Return the number of receivers of a stream, which has not ended."""
@@ -109,7 +107,7 @@ class Actuator:
             case Knob.PACING:
                 return self._set_pacing(site, change, paced=bool(value))
             case Knob.VIEW:
-                session = self._pool.get(site.peer)
+                session = self.pool.get(site.peer)
                 return session is not None and self.lowering.set(session, change.reason, lowered=bool(value))
             case Knob.ROUTING:
                 if not value:
@@ -129,7 +127,7 @@ class Actuator:
     def ask_often(self, workflows: Iterable[WorkflowFacts], settings: Container[Site]) -> None:
         """Have those clients asked often that others wait for, in workflows with the setting."""
         sessions = [
-            self._pool.newest_of(client_id)
+            self.pool.newest_of(client_id)
             for workflow in workflows
             if Site(Knob.HEARTBEAT, workflow.name) in settings
             for client_id in workflow.awaited
@@ -182,7 +180,7 @@ class Actuator:
         return fanout is not None
 
     def _set_pacing(self, site: Site, change: SettingChange, *, paced: bool) -> bool:
-        session = self._pool.get(site.peer)
+        session = self.pool.get(site.peer)
         if session is None:
             return False
         connection = session.connection

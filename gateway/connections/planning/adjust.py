@@ -2,8 +2,8 @@
 
 A pure function of frozen values. Settings whose effect no cost shows stand as long as something calls for them, and a
 while longer. Any other change is a *trial* first: the costs at its site are measured before it and
-behind it. A setting is kept if it saves clearly, its end is kept unless it costs clearly. A setting that was rolled
-back is barred for a while, which doubles each time, so that nothing flaps.
+behind it. A setting is kept if it saves clearly; its end, and a precaution, are kept unless they cost clearly. A
+setting that was rolled back is barred for a while, which doubles each time, so that nothing flaps.
 """
 
 from __future__ import annotations
@@ -192,14 +192,18 @@ class _Work:
         before, after = trial.cost_before, trial.cost
         effect = f"messages wait {after} instead of {before}"
         ends = trial.measure.value == DEFAULTS[trial.measure.site.knob]
-        if ends and not after.exceeds(before):
-            self._end(trial, Verdict.KEPT, f"{effect}: it is not needed any more")
-        elif after.saves(before):
+        precaution = ends or trial.measure.precaution
+        if after.saves(before):
             self._end(trial, Verdict.KEPT, effect)
-        elif not ends and after.mean_s < before.mean_s and after.number < LAST_COSTS:
+        elif precaution and not after.exceeds(before):
+            self._end(
+                trial, Verdict.KEPT, f"{effect}: " + ("it is not needed any more" if ends else "it costs nothing")
+            )
+        elif not precaution and after.mean_s < before.mean_s and after.number < LAST_COSTS:
             self._trials.append(trial)
         else:
-            self._roll_back(trial, Verdict.ROLLED_BACK, f"{effect}: " + ("worse" if ends else "not clearly better"))
+            words = "worse" if precaution else "not clearly better"
+            self._roll_back(trial, Verdict.ROLLED_BACK, f"{effect}: {words}")
 
     def _end(self, trial: Trial, verdict: Verdict, words: str) -> None:
         number = self._before.judged + len(self._judged) + 1
@@ -262,15 +266,22 @@ class _Work:
         """Begin the trials of settings that are wanted, and of the ends of those that are not."""
         for measure in self._candidates():
             site = measure.site
-            cost = self._costs.get(site)
-            if cost is None or cost.number < LEAST_BEFORE or len(self._trials) >= MAX_TRIALS:
+            cost = self._cost_before(measure)
+            if cost is None or len(self._trials) >= MAX_TRIALS:
                 continue
             if not self._may_begin(measure) or not self._is_free(measure):
                 continue
             before = self._settings.get(site, DEFAULTS[site.knob])
             self._set(site, measure.value, measure.scope, measure.reason)
             self._trials.append(Trial(measure, before, self._now_s, cost, measured_from_s=self._now_s + SETTLING_S))
-            del self._costs[site]
+            self._costs.pop(site, None)
+
+    def _cost_before(self, measure: Measure) -> Cost | None:
+        """Return the cost without a change; ``None``: it is to be measured for longer."""
+        if measure.known_cost_s is not None:
+            return Cost().add(measure.known_cost_s)
+        cost = self._costs.get(measure.site)
+        return None if cost is None or cost.number < LEAST_BEFORE else cost
 
     def _candidates(self) -> Iterator[Measure]:
         wanted = {measure.site for measure in self._before.wanted}

@@ -60,6 +60,28 @@ class ReceiverFacts(NamedTuple):
     """Part that keeps its states waiting."""
     program: NamedPosition | None = None
     """State in which its program is furthest behind; ``None``: in none, as far as its client tells."""
+    version_s: float = 0.0
+    """Time that the bytes of one version take on the line beyond the smallest round trip; 0: it is not known."""
+
+
+class SlowStart(NamedTuple):
+    """One connection that takes states, and that has just come, or has just fallen behind."""
+
+    peer: int
+    client_id: str
+    workflow: str
+    """Workflow of one of its states."""
+    goodput_bytes_per_s: float
+    """Rate at which its system has taken bytes while any were on their way."""
+    waiting_bytes: int
+    """Bytes on their way that no newer version can pass: in this process, in the system, and on the line."""
+    way_s: float
+    """Smallest round trip."""
+
+    @property
+    def wait_s(self) -> float:
+        """Time that these bytes take, beyond the way itself."""
+        return max(0.0, self.waiting_bytes / self.goodput_bytes_per_s - self.way_s)
 
 
 class MemberFacts(NamedTuple):
@@ -105,6 +127,7 @@ class Context:
     workflows: tuple[WorkflowFacts, ...] = ()
     streams: tuple[StreamFacts, ...] = ()
     receivers: tuple[ReceiverFacts, ...] = ()
+    slow_starts: tuple[SlowStart, ...] = ()
     groups: tuple[GroupFacts, ...] = ()
     gateways: tuple[GatewayFacts, ...] = ()
     """All gateways, this one first; empty: it is the only one."""

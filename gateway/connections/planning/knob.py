@@ -57,3 +57,7 @@ class Measure(NamedTuple):
     """Workflow whose deliveries it changes: the effects of two changes there could not be told apart."""
     reason: str
     """Values that call for it, in words."""
+    precaution: bool = False
+    """Whether it is for what is to come: then it is kept unless messages wait longer with it."""
+    known_cost_s: float | None = None
+    """Cost that is known without measuring it for a while; ``None``: it is measured before the setting is tried."""

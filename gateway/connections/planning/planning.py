@@ -17,6 +17,7 @@ from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.adjust import LONG_S, Connections, Dynamics, SettingChange, adjust
 from gateway.connections.planning.context import Context
 from gateway.connections.planning.facts.facts_reader import FactsReader
+from gateway.connections.planning.facts.receiver_watch import GLIMPSE_S
 from gateway.connections.planning.journal import lines_of
 from gateway.connections.planning.knob import DEFAULTS, OF_WORKFLOWS, Knob, Site
 from gateway.connections.planning.ledger import Adjustment, Ledger, Verdict
@@ -25,6 +26,7 @@ from gateway.connections.planning.rest import Rest
 from gateway.connections.planning.settings import PlanMode, PlanSettings
 from gateway.connections.ports import Clock
 from gateway.connections.requests.groups import Groups
+from gateway.connections.sweeps import Sweep
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ class Planning:
     Attributes:
         actuator: the same.
         ledger: adjustments and their effects.
+        sweeps: looks and glances, for the server to repeat.
     """
 
     def __init__(
@@ -107,6 +110,8 @@ class Planning:
         self._look_again_s = LONG_S
         self._spent_s = 0.0
         self._rest = Rest()
+        self._looking = False
+        self.sweeps = Sweep(lambda: self.pause_s, self.look), Sweep(lambda: GLIMPSE_S, self.glance)
         if not self._stopped:
             overload.loop_lag.observers.append(self._facts.observe_lag)
 
@@ -136,10 +141,24 @@ class Planning:
         self._stopped = True
         self.actuator.end_windows()
 
+    @property
+    def _idle(self) -> bool:
+        """Whether no look may begin: there are no plans, or one is under way."""
+        return self._stopped or self._looking or self._rest.left_s(self._clock.monotonic_s()) > 0
+
+    def glance(self) -> Iterator[None]:
+        """Look at once, if for a receiver that has just come or fallen behind so much waits that it is to be paced now.
+
+        Yields as :meth:`look` does.
+        """
+        if not self._idle and self._mode is PlanMode.ON and self._facts.glance():
+            yield from self.look()
+
     def look(self) -> Iterator[None]:
         """Measure, plan and adjust; to be called every :attr:`pause_s`. Yields now and then, for the loop."""
-        if self._stopped or self._rest.left_s(self._clock.monotonic_s()):
+        if self._idle:
             return
+        self._looking = True
         began_s, before = self._thread_time_s(), self._connections.settings
         try:
             context = yield from self._facts.read(before)
@@ -153,6 +172,8 @@ class Planning:
             else:
                 logger.warning("plans have failed again, none is made for %g s: %r", rest.length_s, failure)
             self._begin_anew({*before, *self._connections.settings})
+        finally:
+            self._looking = False
         self._spent_s = max(0.0, self._thread_time_s() - began_s)
 
     def _begin_anew(self, sites: Collection[Site]) -> None:

@@ -36,6 +36,11 @@ class Pool:
         for number in list(self._blocks):
             yield from list(self._blocks.get(number, {}).values())
 
+    @property
+    def newest_peer(self) -> int:
+        """Number of the newest connection, which may be gone; 0 before the first."""
+        return self._last_peer
+
     def next_peer(self) -> PeerId:
         """Return a number for a new connection that no other has had (it wraps after 2**32 connections)."""
         while True:

@@ -15,6 +15,7 @@ def info(
     return TcpInfo(
         rtt_s=0.02,
         rtt_deviation_s=0.001,
+        smallest_rtt_s=0.02,
         delivery_bytes_per_s=250_000.0,
         application_limited=False,
         acknowledged_bytes=acknowledged_bytes,

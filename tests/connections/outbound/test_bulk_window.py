@@ -19,6 +19,7 @@ from gateway.connections.outbound.bulk_window import (
     TARGET_DELAY_NS,
     BulkWindow,
 )
+from gateway.protocol.round_trip import RoundTrip
 from gateway.protocol.signals import Pong
 
 MS = 1_000_000
@@ -202,6 +203,22 @@ def test_a_paced_receiver_has_few_versions_under_way() -> None:
     window = paced_window()
     assert transmit(window, bytes_per_ms=250, rtt_ms=1, total_bytes=4_000_000) <= 3 * 65536 * MS // 250
     assert window.window_bytes < 65536
+
+
+def test_the_time_of_a_state_on_the_line_is_no_way_to_fill() -> None:
+    """One state of 60 ms is under way at a time, on a line whose way is short; on one whose way is long, more."""
+    for way_s, most in ((0.001, 1), (0.2, 5)):
+        window, now, carried_ns, answers, under_way = paced_window(), MS, 0, list[tuple[int, int]](), list[int]()
+        for _ in range(200):
+            while window.open:
+                now += 1
+                carried_ns = max(carried_ns, now) + 60 * MS
+                if window.sent(30_000, now):
+                    answers.append((carried_ns + int(way_s * 1e9), now))
+                under_way.append(len(answers))
+            now, asked_ns = answers.pop(0)
+            window.answered(Pong(asked_ns, now, now), now, RoundTrip(way_s, 0.0, way_s))
+        assert max(under_way[100:]) <= most
 
 
 def test_a_paced_window_does_not_grow_by_states_that_come_seldom() -> None:

@@ -74,7 +74,7 @@ def test_a_receiver_is_told_that_it_is_paced_and_why() -> None:
     site = Site(Knob.PACING, "viewer", receiver.session.peer.id)
     actuator = world.core.planning.actuator
     assert actuator.set(SettingChange(site, 1.0, "a slow link"))
-    assert receiver.session.connection in actuator.lagging()
+    assert receiver.session.connection in actuator.lag_changes.lagging
     assert actuator.set(SettingChange(site, 0.0, "what called for it is over"))
     notices = receiver.read().notices
     assert [(notice.code, notice.stream) for notice in notices] == [

@@ -276,3 +276,25 @@ def test_a_standing_setting_of_a_workflow_that_is_gone_is_forgotten() -> None:
     assert model.connections.settings == model.connections.called_s == {}
     model.run(2 * STANDING_S)
     assert len(model.changes) == 1
+
+
+def test_a_precaution_is_kept_unless_it_costs() -> None:
+    careful = WANTED._replace(precaution=True)
+    same = Model(lambda _site, _value: 0.02, [careful])
+    same.run(40)
+    assert [(each.verdict, each.words.rpartition(": ")[2]) for each in same.judged] == [
+        (Verdict.KEPT, "it costs nothing")
+    ]
+    dear = Model(lambda _site, value: 0.05 if value else 0.02, [careful])
+    dear.run(40)
+    assert dear.judged[0].verdict is Verdict.ROLLED_BACK
+    assert not dear.connections.settings
+
+
+def test_a_cost_that_is_known_is_not_measured_first() -> None:
+    model = Model(lambda _site, value: 0.02 if value else 0.5, [WANTED._replace(known_cost_s=0.5)])
+    made = model.step()
+    assert [change.site for change in made.changes] == [PACE]
+    model.run(40)
+    assert [each.verdict for each in model.judged] == [Verdict.KEPT]
+    assert model.judged[0].cost_before.mean_s == 0.5

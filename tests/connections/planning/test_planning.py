@@ -15,6 +15,7 @@ from gateway.connections.planning.ledger import Verdict
 from gateway.connections.planning.planning import SHARE, Planning
 from gateway.connections.planning.rest import FIRST_REST_S
 from gateway.connections.planning.settings import PlanMode, PlanSettings
+from gateway.connections.socket_counts import SocketCounts, TcpInfo
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Pong
@@ -117,6 +118,24 @@ def test_a_receiver_that_is_gone_is_forgotten() -> None:
     snapshot = scene.planning.snapshot()
     assert not snapshot.connections.settings
     assert not snapshot.connections.costs
+
+
+def test_a_newcomer_on_a_slow_line_is_paced_at_once() -> None:
+    scene = SlowScene()
+    busy = TcpInfo(0.0, 0.0, 0.0, 0.0, True, 0, 0, 0, 0, 0.0, 0.0, 0.0)
+    scene.receiver.transport.counts = SocketCounts(0.0, busy)
+    newest = scene.world.core.planning.actuator.lag_changes
+    newest.note(scene.connection, lagging=False)
+    assert list(scene.planning.glance()) == []
+    carried = busy._replace(acknowledged_bytes=25_000, busy_s=0.1, unacknowledged_bytes=100_000)
+    scene.receiver.transport.counts = SocketCounts(0.0, carried)
+    for _ in scene.planning.glance():
+        pass
+    assert scene.connection.paced
+    (trial,) = scene.planning.snapshot().connections.trials
+    assert trial.measure.reason == "100 kB are on their way to it, and its system takes 250 kB/s"
+    for _ in scene.planning.glance():
+        raise AssertionError("it is paced already")
 
 
 def test_a_long_look_is_followed_by_a_long_pause() -> None:

@@ -8,21 +8,17 @@ from itertools import islice
 from typing import Final
 
 from gateway.connections.collaboration.workflows import Workflows
-from gateway.connections.outbound.connection import Connection
 from gateway.connections.planning.actuator import Actuator
-from gateway.connections.planning.context import Context, GroupFacts, ReceiverFacts, StreamFacts, WorkflowFacts
+from gateway.connections.planning.context import Context, GroupFacts, SlowStart, StreamFacts, WorkflowFacts
 from gateway.connections.planning.facts.awaited import awaited_in
+from gateway.connections.planning.facts.receiver_watch import ReceiverWatch
 from gateway.connections.planning.facts.watched_group import WatchedGroup
-from gateway.connections.planning.facts.watched_receiver import WatchedReceiver
 from gateway.connections.planning.knob import Knob, Site
+from gateway.connections.planning.rules.paces import first_paces
 from gateway.connections.ports import Clock
 from gateway.connections.requests.groups import Groups
 from gateway.protocol.names import workflow_of
 
-MAX_WATCHED: Final = 256
-"""Receivers that are watched at a time."""
-WATCHED_S: Final = 10.0
-"""Time for which a receiver is watched that has caught up."""
 MAX_GROUPS: Final = 64
 MAX_MEMBERS: Final = 256
 """Groups that are watched, and members of each."""
@@ -34,7 +30,7 @@ MAX_LAGS: Final = 64
 """Measurements of the lag of the loop that are kept for the next look: nobody may look any more."""
 
 STEP: Final = 16
-"""Receivers, workflows and streams that are looked at between two chances for the loop: some hundred microseconds."""
+"""Workflows and streams that are looked at between two chances for the loop: some hundred microseconds."""
 
 
 class FactsReader:
@@ -61,7 +57,8 @@ class FactsReader:
         self._groups = groups
         self._clock = clock
         self._thread_time_s = thread_time_s
-        self._receivers: dict[Connection, WatchedReceiver] = {}
+        self._watch = ReceiverWatch(actuator.pool, actuator.lag_changes, clock)
+        self._slow_starts: list[SlowStart] = []
         self._watched_groups: dict[str, WatchedGroup] = {}
         self._lags_s: deque[float] = deque(maxlen=MAX_LAGS)
         self._worked_s = self._looked_s = 0.0
@@ -72,9 +69,14 @@ class FactsReader:
 
     def forget(self) -> None:
         """Measure anew from now on."""
-        self._receivers = {}
+        self._watch.forget()
         self._watched_groups = {}
         self._lags_s.clear()
+
+    def glance(self) -> bool:
+        """Return whether so much waits for a receiver that has just come or fallen behind that it is paced now."""
+        self._slow_starts = self._watch.slow_starts(self._clock.monotonic_s())
+        return bool(first_paces(self._slow_starts))
 
     def read(self, settings: Mapping[Site, float]) -> Generator[None, None, Context]:
         """Return the facts of now. Yields now and then, for the loop.
@@ -85,7 +87,7 @@ class FactsReader:
         now_s, worked_s = self._clock.monotonic_s(), self._thread_time_s()
         busy = min((worked_s - self._worked_s) / max(now_s - self._looked_s, 1e-3), 1.0) if self._looked_s else 0.0
         self._looked_s, self._worked_s = now_s, worked_s
-        receivers = yield from self._read_receivers(now_s)
+        receivers = yield from self._watch.read(now_s)
         groups = yield from self._read_groups(now_s)
         streams = yield from self._read_streams()
         workflows = yield from self._read_workflows({stream.workflow for stream in streams})
@@ -95,6 +97,7 @@ class FactsReader:
             tuple(workflows),
             tuple(streams),
             tuple(receivers),
+            tuple(self._slow_starts),
             tuple(groups),
             settings=settings,
         )
@@ -123,23 +126,6 @@ class FactsReader:
                 pattern, confidence = workflow.recognition.pattern, workflow.recognition.confidence
                 awaited = awaited_in(workflow.graph, pattern) if number <= len(first) else ()
                 facts.append(WorkflowFacts(name, pattern, confidence, awaited))
-            if not number % STEP:
-                yield
-        return facts
-
-    def _read_receivers(self, now_s: float) -> Generator[None, None, list[ReceiverFacts]]:
-        watched = self._receivers
-        for connection in self._actuator.lagging():
-            if connection not in watched and len(watched) < MAX_WATCHED and connection.format.answers_pings:
-                watched[connection] = WatchedReceiver(connection, now_s)
-        facts: list[ReceiverFacts] = []
-        for number, (connection, receiver) in enumerate(list(watched.items()), start=1):
-            if connection.closed or now_s - receiver.lagged_s > WATCHED_S:
-                del watched[connection]
-                continue
-            fact = receiver.look(now_s, self._clock.time_ns())
-            if fact is not None:
-                facts.append(fact)
             if not number % STEP:
                 yield
         return facts

@@ -9,6 +9,7 @@ from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.link_reading import NamedPosition
 from gateway.connections.planning.context import ReceiverFacts
+from gateway.connections.socket_counts import TcpInfo
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import workflow_of
 from gateway.protocol.signals import Ping
@@ -28,6 +29,18 @@ MAX_DELAY_S: Final = 60.0
 """Longest delay of an answer that is believed: its time comes from the client."""
 
 
+REMEMBERED: Final = 0.9
+"""Part of the bytes taken, and of their time, that is kept from one look to the next."""
+
+LEAST_TAKEN_BYTES: Final = 32 * 1024
+"""Bytes from which their rate counts."""
+
+
+def time_of(nbytes: float, busy_s: float, taken_bytes: float, way_s: float) -> float:
+    """Return the time of so many bytes on a line that was busy for some time with others, beyond the way itself."""
+    return max(0.0, nbytes * busy_s / taken_bytes - way_s)
+
+
 class WatchedReceiver:
     """Measurements of one connection.
 
@@ -45,6 +58,7 @@ class WatchedReceiver:
 
     __slots__ = (
         "_asked_ns",
+        "_busy_s",
         "_bytes",
         "_conflated",
         "_conflated_s",
@@ -52,6 +66,9 @@ class WatchedReceiver:
         "_looked_s",
         "_seen",
         "_shortest_s",
+        "_taken_bytes",
+        "_tcp",
+        "_version_bytes",
         "connection",
         "lagged_s",
     )
@@ -63,6 +80,11 @@ class WatchedReceiver:
         self._asked_ns = 0
         self._excess_delay_s: float | None = None
         """Smoothed."""
+        self._tcp: TcpInfo | None = None
+        self._taken_bytes = self._busy_s = 0.0
+        """Decayed sums of what its system has taken, and of the time that this took."""
+        self._version_bytes = 0.0
+        """Mean size of the versions of the last span that had any."""
         self._seen: dict[Source, tuple[int, int]] = {}
         """Published bytes and next offset of each state, at the last look."""
         outbox = connection.made_outbox()
@@ -81,6 +103,9 @@ class WatchedReceiver:
         span_s, self._looked_s = max(now_s - self._looked_s, 1e-3), now_s
         delay_s = self._take_delay(now_ns)
         versions, demand_bytes, workflow = self._take_states()
+        if versions:
+            self._version_bytes = demand_bytes / versions
+        version_s = self._take_version_s()
         outbox = connection.made_outbox()
         conflated, carried_bytes = outbox.conflated - self._conflated, outbox.taken_bytes - self._bytes
         self._conflated, self._bytes = outbox.conflated, outbox.taken_bytes
@@ -106,7 +131,20 @@ class WatchedReceiver:
             staleness_s,
             now_s - self._conflated_s,
             *self._bottleneck_of_states(),
+            version_s=version_s,
         )
+
+    def _take_version_s(self) -> float:
+        """Return the time of one version on the line: its bytes, at the rate of those that were taken while any were
+        on their way, beyond the way itself."""
+        before, now = self._tcp, self.connection.transport.socket_counts().tcp
+        self._tcp = now
+        if before is not None and now is not None:
+            self._taken_bytes = REMEMBERED * self._taken_bytes + now.acknowledged_bytes - before.acknowledged_bytes
+            self._busy_s = REMEMBERED * self._busy_s + now.busy_s - before.busy_s
+        if now is None or self._taken_bytes < LEAST_TAKEN_BYTES:
+            return 0.0
+        return time_of(self._version_bytes, self._busy_s, self._taken_bytes, now.smallest_rtt_s)
 
     def _take_delay(self, now_ns: int) -> float | None:
         """Return the delay that the last PING has shown, or shows so far, and send another one behind its answer."""

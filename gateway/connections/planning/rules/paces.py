@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.connections.links.bottleneck import Bottleneck
-from gateway.connections.planning.context import Context, ReceiverFacts
+from gateway.connections.planning.context import Context, ReceiverFacts, SlowStart
 from gateway.connections.planning.knob import Knob, Measure, Site
 
 LATE_S: Final = 0.1
@@ -14,20 +15,45 @@ LATE_S: Final = 0.1
 KEPT_UP_S: Final = 10.0
 """Time for which a paced receiver must get every version before it is looked whether it need be paced."""
 
+SLOW_VERSION_S: Final = 0.05
+STILL_SLOW_S: Final = 0.025
+"""Times of one version on the line from which a receiver is paced before versions come faster than the line carries
+them, and down to which it stays so: a burst is over before it has been measured."""
+
 
 def paces(context: Context) -> list[Measure]:
-    """Return the receivers whose links carry less than the states that are published to them."""
+    """Return the receivers whose links carry less than the states that are published to them, or would in a burst."""
     measures = []
     for receiver in context.receivers:
         site = Site(Knob.PACING, receiver.client_id, receiver.peer)
-        reason = _pace_reason(receiver, paced=bool(context.setting(site)))
-        if reason:
+        paced = bool(context.setting(site))
+        if reason := _reason(receiver, paced=paced):
             measures.append(Measure(site, 1.0, receiver.workflow, reason))
-    return measures
+        elif receiver.version_s >= (STILL_SLOW_S if paced else SLOW_VERSION_S):
+            reason = f"one version takes its line {receiver.version_s * 1e3:.0f} ms, so that a burst of them would wait"
+            measures.append(Measure(site, 1.0, receiver.workflow, reason, precaution=True))
+    known = {measure.site for measure in measures}
+    return measures + [measure for measure in first_paces(context.slow_starts) if measure.site not in known]
 
 
-def _pace_reason(receiver: ReceiverFacts, *, paced: bool) -> str:
-    """Return why a receiver is to be paced; empty: it is not."""
+def first_paces(slow_starts: Iterable[SlowStart]) -> list[Measure]:
+    """Return the receivers that have just fallen behind, and for which so much is on its way that its age is clear."""
+    return [
+        Measure(
+            Site(Knob.PACING, each.client_id, each.peer),
+            1.0,
+            each.workflow,
+            f"{each.waiting_bytes / 1e3:.0f} kB are on their way to it, and its system takes"
+            f" {each.goodput_bytes_per_s / 1e3:.0f} kB/s",
+            known_cost_s=each.wait_s,
+        )
+        for each in slow_starts
+        if each.wait_s >= LATE_S
+    ]
+
+
+def _reason(receiver: ReceiverFacts, *, paced: bool) -> str:
+    """Return why a receiver is to be paced by what it has got so far; empty: it is not."""
     demand, goodput = receiver.demand_bytes_per_s, receiver.goodput_bytes_per_s
     taker = "its link carries"
     if receiver.bottleneck is Bottleneck.READER:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gateway.connections.planning.context import Context, StreamFacts
-from gateway.connections.planning.facts.facts_reader import MAX_LAGS, MAX_WATCHED, FactsReader
+from gateway.connections.planning.facts.facts_reader import MAX_LAGS, FactsReader
+from gateway.connections.planning.facts.receiver_watch import MAX_WATCHED
 from gateway.connections.planning.knob import Knob, Site
 from gateway.protocol.messages import Kind
 from tests.connections.memory import World
@@ -24,9 +25,9 @@ def test_of_very_many_receivers_that_lag_some_are_watched() -> None:
     reader = reader_of(world)
     for _ in reader.read({}):
         pass
-    assert len(reader._receivers) == MAX_WATCHED
+    assert len(reader._watch) == MAX_WATCHED
     reader.forget()
-    assert not reader._receivers
+    assert not len(reader._watch)
 
 
 def test_measurements_that_nobody_looks_at_are_bounded() -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.outbound.link_reading import NamedPosition
-from gateway.connections.planning.context import Context, ReceiverFacts
+from gateway.connections.planning.context import Context, ReceiverFacts, SlowStart
 from gateway.connections.planning.knob import Knob, Measure, Site
-from gateway.connections.planning.rules.paces import paces
+from gateway.connections.planning.rules.paces import first_paces, paces
 from gateway.protocol.messages import ClientType
 
 PACE = Site(Knob.PACING, "viewer", 7)
@@ -65,3 +65,32 @@ def test_pacing_stays_until_the_link_has_carried_every_version_for_a_while() -> 
     paced = receiver(excess_delay_s=0.0)
     assert paces_of(paced, paced=True)
     assert not paces_of(paced._replace(kept_up_s=60.0), paced=True)
+
+
+def test_a_line_that_takes_long_for_one_version_calls_for_pacing_before_a_burst() -> None:
+    calm = receiver(excess_delay_s=0.0, version_s=0.08)
+    (measure,) = paces_of(calm)
+    assert measure.precaution
+    assert measure.reason == "one version takes its line 80 ms, so that a burst of them would wait"
+    assert not paces_of(calm._replace(version_s=0.04))
+
+
+def test_the_precaution_stays_while_the_line_is_nearly_as_slow() -> None:
+    calm = receiver(excess_delay_s=0.0, kept_up_s=60.0)
+    assert [measure.precaution for measure in paces_of(calm._replace(version_s=0.04), paced=True)] == [True]
+    assert not paces_of(calm._replace(version_s=0.02), paced=True)
+
+
+def test_a_newcomer_for_which_much_is_on_its_way_is_paced_without_being_measured() -> None:
+    start = SlowStart(7, "viewer", "lab", 250_000.0, 100_000, 0.1)
+    (measure,) = first_paces([start])
+    assert measure.site == PACE
+    assert measure.known_cost_s == pytest.approx(0.3)
+    assert measure.reason == "100 kB are on their way to it, and its system takes 250 kB/s"
+    assert not first_paces([start._replace(waiting_bytes=40_000)])
+
+
+def test_one_that_is_measured_already_is_paced_once() -> None:
+    start = SlowStart(7, "viewer", "lab", 250_000.0, 100_000, 0.0)
+    both = Context(0.0, receivers=(receiver(),), slow_starts=(start, start._replace(peer=8, client_id="other")))
+    assert [measure.site.peer for measure in paces(both)] == [7, 8]

@@ -1,0 +1,187 @@
+"""Receiver watch: the connections that are measured for plans, and how they are found.
+
+Connections that lag are watched, and such as have a line that takes long for one version, even if versions come so
+seldom that none waits. The latter are found by looking at some connections of the pool at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from itertools import islice
+from typing import Final, NamedTuple
+
+from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.planning.context import ReceiverFacts, SlowStart
+from gateway.connections.planning.facts.watched_receiver import (
+    LEAST_TAKEN_BYTES,
+    MAX_STATES,
+    WatchedReceiver,
+    time_of,
+)
+from gateway.connections.planning.rules.paces import SLOW_VERSION_S
+from gateway.connections.ports import Clock
+from gateway.connections.sessions.pool import Pool
+from gateway.connections.sessions.session import Session
+from gateway.connections.socket_counts import TcpInfo
+from gateway.protocol.messages import Kind
+from gateway.protocol.names import workflow_of
+from gateway.streams.stream import Stream
+
+MAX_WATCHED: Final = 256
+"""Receivers that are watched at a time."""
+MAX_SUSPECTS: Final = MAX_WATCHED // 2
+"""Receivers up to which those are watched, too, that do not lag."""
+WATCHED_S: Final = 10.0
+"""Time for which a receiver is watched that has caught up, or has never lagged."""
+
+SCANNED: Final = 64
+"""Connections that each look asks for the time of a version on their line, at some 3 us each."""
+
+MAX_GLIMPSED: Final = 32
+"""Connections whose first rate is measured at a time: they have just come, or have just fallen behind."""
+GLIMPSE_S: Final = 0.1
+"""Time between two glimpses of them."""
+LEAST_BUSY_S: Final = 0.05
+"""Time with bytes on their way from which their rate counts: the kernel counts in steps of some milliseconds."""
+LAST_GLIMPSE_S: Final = 3.0
+"""Time after which they are left to the looks."""
+
+STEP: Final = 16
+"""Receivers that are looked at between two chances for the loop: some hundred microseconds."""
+
+
+class _Glimpse(NamedTuple):
+    """Counters of a connection when it was found."""
+
+    tcp: TcpInfo
+    at_s: float
+
+
+class ReceiverWatch:
+    """Receivers that are measured.
+
+    Args:
+        pool: connections.
+        lag_changes: connections that have fallen behind or caught up.
+        clock: stamps PINGs.
+    """
+
+    def __init__(self, pool: Pool, lag_changes: LagChanges[Connection], clock: Clock) -> None:
+        self._pool = pool
+        self._lag_changes = lag_changes
+        self._clock = clock
+        self._watched: dict[Connection, WatchedReceiver] = {}
+        self._scan: Iterator[Session] = iter(())
+        self._glimpsed: dict[Connection, _Glimpse] = {}
+        self._noted = 0
+        """Number of the newest lag change that was looked at."""
+        self._newest_peer = pool.newest_peer
+
+    def __len__(self) -> int:
+        """Return the number of receivers that are watched."""
+        return len(self._watched)
+
+    def forget(self) -> None:
+        """Measure anew from now on."""
+        self._watched = {}
+
+    def read(self, now_s: float) -> Generator[None, None, list[ReceiverFacts]]:
+        """Return what is known of the watched receivers. Yields now and then, for the loop."""
+        self._find(now_s)
+        watched = self._watched
+        facts: list[ReceiverFacts] = []
+        for number, (connection, receiver) in enumerate(list(watched.items()), start=1):
+            if connection.closed or now_s - receiver.lagged_s > WATCHED_S:
+                del watched[connection]
+                continue
+            fact = receiver.look(now_s, self._clock.time_ns())
+            if fact is not None:
+                facts.append(fact)
+            if not number % STEP:
+                yield
+        return facts
+
+    def slow_starts(self, now_s: float) -> list[SlowStart]:
+        """Return what is known of the receivers that have just come or fallen behind.
+
+        To be called every :data:`GLIMPSE_S`. If there are very many at once, the looks find the others.
+        """
+        glimpsed = self._glimpsed
+        for connection in self._newest():
+            if len(glimpsed) < MAX_GLIMPSED and connection not in glimpsed and _may_be_paced(connection):
+                tcp = connection.transport.socket_counts().tcp
+                if tcp is not None:
+                    glimpsed[connection] = _Glimpse(tcp, now_s)
+        found = []
+        for connection, glimpse in list(glimpsed.items()):
+            if not _may_be_paced(connection) or now_s - glimpse.at_s > LAST_GLIMPSE_S:
+                del glimpsed[connection]
+            elif (start := _slow_start(connection, glimpse)) is not None:
+                found.append(start)
+        return found
+
+    def _newest(self) -> list[Connection]:
+        """Return connections that have come, and such as have fallen behind or caught up, since the last call."""
+        first, self._newest_peer = self._newest_peer + 1, self._pool.newest_peer
+        peers = range(first, min(self._newest_peer + 1, first + MAX_GLIMPSED))
+        come = [session.connection for peer in peers if (session := self._pool.get(peer)) is not None]
+        changed = self._lag_changes.since(self._noted, MAX_GLIMPSED)
+        self._noted = self._lag_changes.count
+        return come + (list(islice(self._lag_changes.lagging, MAX_GLIMPSED)) if changed is None else changed)
+
+    def _find(self, now_s: float) -> None:
+        """Watch connections that lag, and some whose line takes long for one version."""
+        watched = self._watched
+        for connection in self._lag_changes.lagging:
+            if connection not in watched and len(watched) < MAX_WATCHED and connection.format.answers_pings:
+                watched[connection] = WatchedReceiver(connection, now_s)
+        scanned = list(islice(self._scan, SCANNED))
+        if len(scanned) < SCANNED:
+            self._scan = iter(self._pool)
+        for session in scanned:
+            connection = session.connection
+            if connection not in watched and len(watched) < MAX_SUSPECTS and _has_slow_line(connection):
+                watched[connection] = WatchedReceiver(connection, now_s)
+
+
+def _may_be_paced(connection: Connection) -> bool:
+    """Return whether a connection can be paced, and is not."""
+    return not connection.closed and not connection.paced and connection.format.answers_pings
+
+
+def _states_of(connection: Connection) -> Iterator[Stream]:
+    """Yield the states that a connection takes, up to a bound."""
+    streams = [source for source in connection.memberships if isinstance(source, Stream)]
+    return islice((stream for stream in streams if stream.kind is Kind.STATE), MAX_STATES)
+
+
+def _has_slow_line(connection: Connection) -> bool:
+    """Return whether one version of a state has taken the line of a connection long, by all that it was sent."""
+    if not _may_be_paced(connection):
+        return False
+    nbytes = max([each.published_bytes / max(each.next_offset, 1) for each in _states_of(connection)], default=0.0)
+    tcp = connection.transport.socket_counts().tcp if nbytes else None
+    if tcp is None or tcp.acknowledged_bytes < LEAST_TAKEN_BYTES:
+        return False
+    return time_of(nbytes, tcp.busy_s, tcp.acknowledged_bytes, tcp.smallest_rtt_s) >= SLOW_VERSION_S
+
+
+def _slow_start(connection: Connection, glimpse: _Glimpse) -> SlowStart | None:
+    """Return what is known of a connection since it was found; ``None``: nothing yet, or it takes no states."""
+    state = next(_states_of(connection), None)
+    tcp = None if state is None else connection.transport.socket_counts().tcp
+    if state is None or tcp is None:
+        return None
+    taken_bytes = tcp.acknowledged_bytes - glimpse.tcp.acknowledged_bytes
+    busy_s = tcp.busy_s - glimpse.tcp.busy_s
+    if not taken_bytes or busy_s < LEAST_BUSY_S:
+        return None
+    return SlowStart(
+        connection.peer.id,
+        connection.peer.client_id,
+        workflow_of(state.name),
+        taken_bytes / busy_s,
+        connection.transport.waiting_bytes() + tcp.unsent_bytes + tcp.unacknowledged_bytes,
+        tcp.smallest_rtt_s,
+    )

@@ -1,0 +1,213 @@
+"""Receiver watch: who is measured, and what is known of a receiver that has just come."""
+
+from __future__ import annotations
+
+from gateway.connections.planning.context import ReceiverFacts, SlowStart
+from gateway.connections.planning.facts.receiver_watch import (
+    GLIMPSE_S,
+    LAST_GLIMPSE_S,
+    MAX_GLIMPSED,
+    SCANNED,
+    WATCHED_S,
+    ReceiverWatch,
+)
+from gateway.connections.planning.pacing import begin_pacing
+from gateway.connections.socket_counts import SocketCounts, TcpInfo
+from gateway.protocol.messages import Kind
+from tests.connections.memory import Peer, World
+
+VERSION_BYTES = 20_000
+
+
+class Line:
+    """Line to a receiver, as the operating system counts it.
+
+    Args:
+        receiver: the receiver.
+        bytes_per_s: rate.
+        way_s: smallest round trip.
+
+    Attributes:
+        bytes_per_s: the same, which may change.
+    """
+
+    def __init__(self, receiver: Peer, bytes_per_s: float, way_s: float = 0.0) -> None:
+        self._receiver = receiver
+        self.bytes_per_s = bytes_per_s
+        self._way_s = way_s
+        self._taken = 0
+        self._busy_s = 0.0
+        self.carry(0)
+
+    def carry(self, nbytes: int, waiting_bytes: int = 0) -> None:
+        """Carry so many bytes; others wait."""
+        self._taken += nbytes
+        self._busy_s += nbytes / self.bytes_per_s
+        tcp = TcpInfo(
+            rtt_s=self._way_s,
+            rtt_deviation_s=0.0,
+            smallest_rtt_s=self._way_s,
+            delivery_bytes_per_s=self.bytes_per_s,
+            application_limited=True,
+            retransmits=0,
+            unsent_bytes=0,
+            unacknowledged_bytes=waiting_bytes,
+            acknowledged_bytes=self._taken,
+            busy_s=self._busy_s,
+            reader_limited_s=0.0,
+            buffer_limited_s=0.0,
+        )
+        self._receiver.transport.counts = SocketCounts(0.0, tcp)
+
+
+class Scene:
+    """A state, and the watch over its receivers."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.publisher = self.world.publisher("wf/x", kind=Kind.STATE)
+        actuator = self.world.core.planning.actuator
+        self.watch = ReceiverWatch(actuator.pool, actuator.lag_changes, self.world.clock)
+
+    def receiver(self, client_id: str = "viewer") -> Peer:
+        """Return a new receiver of the state."""
+        return self.world.subscriber("wf/x", client_id)
+
+    def publish(self) -> None:
+        """Publish one version."""
+        self.publisher.publish(0, bytes(VERSION_BYTES))
+        self.world.settle()
+
+    def glimpse(self, seconds: float = GLIMPSE_S) -> list[SlowStart]:
+        """Return the slow starts, after some time."""
+        self.world.clock.advance(seconds)
+        return self.watch.slow_starts(self.world.clock.monotonic_s())
+
+    def look(self) -> list[ReceiverFacts]:
+        """Return what a look finds, after a second."""
+        self.world.clock.advance(1.0)
+        facts: list[ReceiverFacts] = []
+        reading = self.watch.read(self.world.clock.monotonic_s())
+        while True:
+            try:
+                next(reading)
+            except StopIteration as end:
+                facts += end.value
+                return facts
+
+
+def test_for_a_newcomer_on_a_slow_line_the_wait_is_known_after_its_first_versions() -> None:
+    scene = Scene()
+    line = Line(scene.receiver(), 250_000)
+    assert scene.glimpse() == []
+    line.carry(25_000, waiting_bytes=100_000)
+    (start,) = scene.glimpse()
+    assert (start.client_id, start.workflow, start.waiting_bytes) == ("viewer", "wf", 100_000)
+    assert round(start.goodput_bytes_per_s) == 250_000
+    assert round(start.wait_s, 3) == 0.4
+
+
+def test_of_a_fast_line_nothing_is_known_since_it_is_never_busy_for_long() -> None:
+    scene = Scene()
+    line = Line(scene.receiver(), 1e9)
+    scene.glimpse()
+    line.carry(1_000_000, waiting_bytes=100_000)
+    assert scene.glimpse() == []
+
+
+def test_the_way_itself_is_no_wait() -> None:
+    scene = Scene()
+    line = Line(scene.receiver(), 500_000, way_s=0.2)
+    scene.glimpse()
+    line.carry(100_000, waiting_bytes=100_000)
+    (start,) = scene.glimpse()
+    assert start.wait_s == 0.0
+
+
+def test_clients_that_take_no_states_and_those_that_are_paced_are_left_alone() -> None:
+    scene = Scene()
+    scene.world.publisher("wf/events", kind=Kind.EVENT)
+    others, viewer = scene.world.subscriber("wf/events", "other"), scene.receiver()
+    lines = [Line(others, 250_000), Line(viewer, 250_000)]
+    scene.glimpse()
+    for line in lines:
+        line.carry(25_000, waiting_bytes=100_000)
+    assert [start.client_id for start in scene.glimpse()] == ["viewer"]
+    connection = viewer.session.connection
+    connection.fall_behind()
+    assert begin_pacing(connection)
+    assert scene.glimpse() == []
+
+
+def test_who_comes_is_looked_at_for_a_while_and_again_on_falling_behind() -> None:
+    scene = Scene()
+    viewer = scene.receiver()
+    line = Line(viewer, 250_000)
+    scene.glimpse()
+    scene.glimpse(LAST_GLIMPSE_S + 1)
+    line.carry(25_000, waiting_bytes=100_000)
+    assert scene.glimpse() == []
+    viewer.session.connection.fall_behind()
+    scene.glimpse()
+    line.carry(25_000, waiting_bytes=100_000)
+    assert [start.client_id for start in scene.glimpse()] == ["viewer"]
+
+
+def test_of_very_many_newcomers_some_are_looked_at() -> None:
+    scene = Scene()
+    lines = [Line(scene.receiver(f"viewer-{number}"), 250_000) for number in range(2 * MAX_GLIMPSED)]
+    scene.glimpse()
+    for line in lines:
+        line.carry(25_000, waiting_bytes=100_000)
+    assert len(scene.glimpse()) == MAX_GLIMPSED
+
+
+def test_a_line_that_takes_long_for_one_version_is_watched_though_nothing_lags() -> None:
+    scene = Scene()
+    slow, fast = scene.receiver("slow"), scene.receiver("fast")
+    lines = [Line(slow, 250_000), Line(fast, 1e9)]
+    for _ in range(6):
+        scene.publish()
+        for line in lines:
+            line.carry(VERSION_BYTES)
+        facts = scene.look()
+        scene.world.settle()
+    (fact,) = facts
+    assert fact.client_id == "slow"
+    assert round(fact.version_s, 3) == 0.08
+
+
+def test_a_way_that_is_long_is_no_slow_line() -> None:
+    scene = Scene()
+    line = Line(scene.receiver(), 250_000, way_s=0.08)
+    for _ in range(6):
+        scene.publish()
+        line.carry(VERSION_BYTES)
+        assert scene.look() == []
+    assert not len(scene.watch)
+
+
+def test_one_whose_line_has_become_fast_is_not_watched_any_more() -> None:
+    scene = Scene()
+    line = Line(scene.receiver(), 250_000)
+    for _ in range(4):
+        scene.publish()
+        line.carry(VERSION_BYTES)
+        scene.look()
+    assert len(scene.watch) == 1
+    line.bytes_per_s = 1e9
+    for _ in range(int(WATCHED_S)):
+        line.carry(10_000_000)
+        scene.look()
+    assert not len(scene.watch)
+
+
+def test_all_connections_have_their_turn() -> None:
+    scene = Scene()
+    lines = [Line(scene.receiver(f"viewer-{number}"), 250_000) for number in range(SCANNED + 10)]
+    scene.publish()
+    for line in lines:
+        line.carry(2 * VERSION_BYTES)
+    for _ in range(4):
+        scene.look()
+    assert len(scene.watch) == SCANNED + 10
