@@ -96,6 +96,28 @@ async def test_a_blocking_program_too(gateway: Gateway) -> None:
     await asyncio.to_thread(work)
 
 
+async def test_what_a_blocking_program_has_fetched_it_has_not_taken(gateway: Gateway) -> None:
+    def work() -> None:
+        with (
+            connect_blocking(gateway.url, client_id="slow") as client,
+            client.subscribe("wf/log") as log,
+        ):
+            asyncio.run_coroutine_threadsafe(publish(gateway, {"wf/log": 9}), loop).result()
+            wait_for({"wf/log": (0, 9)})
+            for taken in range(1, 9):
+                assert next(log).offset == taken - 1
+                if taken % 3 == 0:
+                    wait_for({"wf/log": (taken, 9 - taken)})
+            next(log)
+            wait_for({})
+
+    def wait_for(expected: dict[str, tuple[int, int]]) -> None:
+        asyncio.run_coroutine_threadsafe(until(lambda: behind(gateway, "slow") == expected), loop).result()
+
+    loop = asyncio.get_running_loop()
+    await asyncio.to_thread(work)
+
+
 async def test_a_person_who_writes_json_names_streams_by_their_numbers(gateway: Gateway) -> None:
     async with raw_websocket(gateway.url, SUBPROTOCOL_JSON) as websocket:
         await websocket.send(

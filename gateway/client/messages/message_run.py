@@ -7,12 +7,13 @@ item. The module knows the frames of a run and their common descriptors; it must
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import length_hint
 from typing import Final, Self
 
 import numpy as np
 
 from gateway.client.messages.arrival import Arrival, Specs
-from gateway.client.messages.message import Message, messages_of
+from gateway.client.messages.message import Message, messages_of, offsets_of
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.errors import InvalidArgument
 from gateway.ids import Offset
@@ -40,7 +41,7 @@ class MessageRun:
         received_ns: time of arrival at this client, by the gateway's clock.
     """
 
-    __slots__ = ("_frames", "_meta", "count", "epoch", "kind", "offset", "received_ns", "stream")
+    __slots__ = ("_frames", "_meta", "_offsets", "count", "epoch", "kind", "offset", "received_ns", "stream")
 
     ack_handle: Final = None
     quantization: Final = None
@@ -56,6 +57,8 @@ class MessageRun:
         self.received_ns = received_ns
         self._frames = frames
         self._meta = meta
+        self._offsets: Iterator[int] | None = None
+        """Offsets of the messages that :meth:`messages` has not made yet; ``None``: it was not called."""
 
     @property
     def publisher(self) -> int:
@@ -77,6 +80,16 @@ class MessageRun:
         """Size of the frames: received bytes that the run keeps alive."""
         return self.count * self._frames.stride
 
+    @property
+    def left(self) -> int:
+        """Number of messages that :meth:`messages`, as it was called last, has not made yet."""
+        return self.count if self._offsets is None else length_hint(self._offsets)
+
+    @property
+    def nbytes_left(self) -> int:
+        """Size of the frames of these messages."""
+        return self.left * self._frames.stride
+
     def messages(self) -> Iterator[Message]:
         """Return an iterator that makes each message when asked for it: a view of the received bytes."""
         frames, meta = self._frames, self._meta
@@ -97,7 +110,8 @@ class MessageRun:
             frames.stride,
             None if meta.headers is None else frames.meta,
         )
-        return messages_of(arrival)
+        self._offsets = offsets_of(arrival)
+        return messages_of(arrival, self._offsets)
 
     def batch(self) -> RecordBatch:
         """Return the messages as one record batch with the timestamp of the first message, without headers.

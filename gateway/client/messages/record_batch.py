@@ -8,7 +8,7 @@ from typing import Self
 
 from gateway.client.messages.ack_handle import AckHandle, AnyAckHandle, JoinedAckHandle, RecordAckHandle
 from gateway.client.messages.arrival import Arrival
-from gateway.client.messages.message import Acknowledged, Message, messages_of
+from gateway.client.messages.message import Acknowledged, Message, messages_of, offsets_of
 from gateway.errors import InvalidArgument
 from gateway.ids import Epoch, Offset, PeerId
 from gateway.protocol.extensions import Quantization
@@ -181,7 +181,7 @@ class RecordBatch(Acknowledged):
             self.count,
             self._spec.nbytes,
         )
-        records = messages_of(arrival)
+        records = messages_of(arrival, offsets_of(arrival))
         handle = self.ack_handle
         if isinstance(handle, JoinedAckHandle):
             return _with_ack_handles(records, handle.handles)

@@ -44,10 +44,9 @@ class ReceiverLoad:
         """
         unread_bytes, oldest_ns = 0, now_ns
         for subscription in list(self.subscriptions):
-            buffer = subscription.buffer
-            since_ns = buffer.oldest_ns
+            nbytes, since_ns = subscription.unread()
             if since_ns is not None:
-                unread_bytes += buffer.bytes
+                unread_bytes += nbytes
                 oldest_ns = min(oldest_ns, since_ns)
         return unread_bytes, now_ns - oldest_ns
 

@@ -9,7 +9,7 @@ from typing import Self
 from gateway.client.messages.ack_handle import AnyAckHandle
 from gateway.client.messages.joined_batch import Waiting, joined_batch
 from gateway.client.messages.message import Message
-from gateway.client.messages.message_run import Received
+from gateway.client.messages.message_run import MessageRun, Received
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.opened import AsyncOpened
 from gateway.client.subscribing.subscription_core import SubscriptionCore, SubscriptionStats
@@ -115,7 +115,7 @@ class Subscription(AsyncOpened):
         if self._records is not None:
             for record in self._records:  # as next(), without the call, which is a tenth of the time of a small message
                 return record
-            self._records = None
+            self._records = self.core.begun = None
         if not self._started:
             await self.start()
         if self._previous is not None:
@@ -130,6 +130,8 @@ class Subscription(AsyncOpened):
                 self._previous = item.ack_handle
         if isinstance(item, Message):
             return item
+        if isinstance(item, MessageRun):
+            self.core.begun = item
         self._records = item.messages()
         return next(self._records)
 
@@ -160,7 +162,7 @@ class Subscription(AsyncOpened):
         while self._records is not None:  # the program iterated over messages so far: the rest comes first
             record = next(self._records, None)
             if record is None:
-                self._records = None
+                self._records = self.core.begun = None
             elif (batch := self.as_batch(record)) is not None:
                 return batch
         self.acknowledge_previous()
@@ -179,7 +181,7 @@ class Subscription(AsyncOpened):
     def fork(self, error: UsageError) -> None:
         """Drop all messages: this is a forked process, and its parent reads."""
         self.core.fork(error)
-        self._records = self._previous = None
+        self._records = self._previous = self.core.begun = None
 
     def acknowledge_previous(self) -> None:
         """Acknowledge the item that the iterator returned last, unless the program has answered itself."""

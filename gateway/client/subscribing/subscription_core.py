@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, Final
@@ -117,6 +117,8 @@ class SubscriptionCore:
         buffer: messages that wait for the program.
         progress: callback of the program.
         ack_scope: messages that wait for an answer.
+        begun: run of which the program takes one message after the other; ``None``: it takes the next item.
+        fetched: items that another thread has taken out of the buffer, and the program not yet.
     """
 
     def __init__(
@@ -149,6 +151,8 @@ class SubscriptionCore:
             else WatchedBuffer(options.buffer_bytes, flow, scope.hold, conflate=conflate)
         )
         self.progress = options.progress
+        self.begun: MessageRun | None = None
+        self.fetched: Sequence[Received] = ()
         self._client = client
         self._on_error = report if options.on_error is None else options.on_error
         self._failed = 0
@@ -173,6 +177,38 @@ class SubscriptionCore:
             replayed=sum([stream.replayed for stream in streams]),
             buffered_bytes=self.buffer.bytes,
         )
+
+    def unread(self) -> tuple[int, int | None]:
+        """Return the bytes that the program has not taken, and the time of arrival of the first message among them.
+
+        The time is by the gateway's clock; ``None``: the program has taken everything.
+        """
+        begun, fetched, buffer = self.begun, tuple(self.fetched), self.buffer
+        left = 0 if begun is None else begun.nbytes_left
+        unread_bytes = left + sum([item.nbytes for item in fetched]) + buffer.bytes
+        if left and begun is not None:
+            return unread_bytes, begun.received_ns
+        return unread_bytes, fetched[0].received_ns if fetched else buffer.oldest_ns
+
+    def waiting(self, limit: int) -> tuple[dict[str, tuple[int, int]], bool]:
+        """Return the epoch and the offset of the first message of each stream that the program has not taken.
+
+        Beside them, whether these are all. Messages that the program answers are left out.
+
+        Args:
+            limit: items of the buffer that are looked at; those behind them are not.
+        """
+        found: dict[str, tuple[int, int]] = {}
+        begun = self.begun
+        if begun is not None and (left := begun.left):
+            found[begun.stream] = begun.epoch, begun.offset + begun.count - left
+        for item in tuple(self.fetched):
+            if item.ack_handle is None:
+                found.setdefault(item.stream, (item.epoch, item.offset))
+        buffered, complete = self.buffer.waiting(limit)
+        for stream, first in buffered.items():
+            found.setdefault(stream, first)
+        return found, complete
 
     def give_out(self, item: Received) -> None:
         """Stay open for an item that goes to the program, until the program has answered."""

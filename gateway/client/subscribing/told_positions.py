@@ -64,12 +64,12 @@ def _positions_of(subscriptions: Iterable[SubscriptionCore]) -> tuple[dict[int, 
     If several subscriptions receive a stream, the one that is furthest behind counts. A stream is left out as long as
     this connection has not announced it, or messages of its earlier incarnation wait.
     """
-    waiting = [subscription for subscription in subscriptions if subscription.buffer.bytes]
+    waiting = [subscription for subscription in subscriptions if subscription.unread()[0]]
     share = MAX_LOOKED_AT // max(len(waiting), 1) or 1
     found: dict[int, ProgramPosition] = {}
     complete = True
     for subscription in waiting:
-        firsts, all_looked_at = subscription.buffer.waiting(share)
+        firsts, all_looked_at = subscription.waiting(share)
         complete = complete and all_looked_at
         for name, (epoch, offset) in firsts.items():
             end = subscription.position.end_of(name, epoch)

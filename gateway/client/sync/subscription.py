@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from gateway.client.messages import message
 from gateway.client.messages.ack_handle import AnyAckHandle
-from gateway.client.messages.message_run import Received
+from gateway.client.messages.message_run import MessageRun, Received
 from gateway.client.opened import Opened
 from gateway.client.subscribing import subscription
 from gateway.client.subscribing.subscription_core import SubscriptionStats
@@ -52,7 +52,7 @@ class Subscription(Opened):
     def __init__(self, thread: LoopThread, source: subscription.Subscription) -> None:
         self._thread = thread
         self._source = source
-        self._items = FetchedItems()
+        source.core.fetched = self._items = FetchedItems()
         self._records: Iterator[message.Message] | None = None
         self._answerable = False
         """Whether the messages of the item that was taken last are acknowledged, or would be if not observed."""
@@ -95,11 +95,13 @@ class Subscription(Opened):
         if self._records is not None:
             for record in self._records:  # as in the async iterator
                 return self._blocking(record)
-            self._records = None
+            self._records = self._source.core.begun = None
         item = self._next_item()
         self._answerable = _is_answerable(item)
         if isinstance(item, message.Message):
             return self._blocking(item)
+        if isinstance(item, MessageRun):
+            self._source.core.begun = item
         self._records = item.messages()
         return self._blocking(next(self._records))
 
@@ -112,6 +114,8 @@ class Subscription(Opened):
             try:
                 # The rest of an item that the program has begun to take message by message comes first.
                 rest = None if self._records is None else next(self._records, None)
+                if rest is None:
+                    self._records = self._source.core.begun = None
                 item = self._next_item() if rest is None else rest
             except StopIteration:
                 return

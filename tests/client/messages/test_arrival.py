@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.client.messages.arrival import Arrival
-from gateway.client.messages.message import Message, messages_of
+from gateway.client.messages.message import Message, messages_of, offsets_of
 from gateway.errors import RequestRefused
 from gateway.protocol.dtypes import DTYPES
 from gateway.protocol.extensions import Quantization
@@ -38,6 +39,11 @@ def arrival(
     return Arrival("wf/x", Kind.EVENT, 5, 10, 3, stamps, 2000, specs, received, HOW, count, size + gap, meta)
 
 
+def made_of(received: Arrival) -> Iterator[Message]:
+    """Return the messages of an arrival."""
+    return messages_of(received, offsets_of(received))
+
+
 def alone(specs: tuple[TensorSpec, ...], index: int, payload: bytes, headers: dict[str, Any] | None = None) -> Message:
     stamp = 1000 + 10 * index
     return Message("wf/x", Kind.EVENT, 5, 10 + index, 3, stamp, 2000, headers, specs, payload, HOW)
@@ -58,7 +64,7 @@ def test_a_message_of_an_arrival_is_that_which_it_would_be_alone(
 ) -> None:
     specs = tuple(TensorSpec(f"t{n}" * (len(tensors) > 1), *tensor) for n, tensor in enumerate(tensors))
     payloads = [random.randbytes(payload_layout(specs)[1]) for _ in range(count)]
-    messages = list(messages_of(arrival(specs, payloads, gap, headers)))
+    messages = list(made_of(arrival(specs, payloads, gap, headers)))
     assert len(messages) == count
     for index, (made, payload) in enumerate(zip(messages, payloads, strict=True)):
         expected = alone(specs, index, payload, headers)
@@ -75,7 +81,7 @@ def test_a_message_of_an_arrival_is_that_which_it_would_be_alone(
 
 
 def test_headers_belong_to_one_message() -> None:
-    first, second = messages_of(arrival((), [b"", b""], headers={"tags": ["a"]}))
+    first, second = made_of(arrival((), [b"", b""], headers={"tags": ["a"]}))
     first.headers["tags"].append("b")
     assert first.headers == {"tags": ["a", "b"]}
     assert second.headers == {"tags": ["a"]}
@@ -83,17 +89,17 @@ def test_headers_belong_to_one_message() -> None:
 
 def test_tensors_are_views_of_the_received_bytes() -> None:
     received = arrival((TensorSpec("", F4, (2,)),), [np.array([n, n], F4).tobytes() for n in range(3)], gap=16)
-    for message in messages_of(received):
+    for message in made_of(received):
         assert np.shares_memory(message.tensor, np.frombuffer(received.payloads, np.uint8))
 
 
 def test_a_shape_that_no_array_can_have_is_refused_when_the_tensor_is_asked_for() -> None:
     for count in (1, 3):
-        for message in messages_of(arrival((TensorSpec("", F4, (0, 2**62, 2**62)),), [b""] * count)):
+        for message in made_of(arrival((TensorSpec("", F4, (0, 2**62, 2**62)),), [b""] * count)):
             with pytest.raises(RequestRefused, match="no array can have shape"):
                 _ = message.tensor
 
 
 def test_a_copy_takes_only_its_part_of_the_buffer_along() -> None:
-    *_, last = messages_of(arrival((TensorSpec("", F4, (1,)),), [bytes(4)] * 10_000))
+    *_, last = made_of(arrival((TensorSpec("", F4, (1,)),), [bytes(4)] * 10_000))
     assert len(pickle.dumps(last)) < 2000

@@ -67,6 +67,18 @@ def test_each_message_has_headers_of_its_own() -> None:
     assert second.headers == {"tags": ["a"]}
 
 
+def test_it_knows_how_many_messages_are_left_to_be_made() -> None:
+    whole = run(4, (TensorSpec("", F4, (2,)),))
+    left = [(whole.left, whole.nbytes_left)]
+    messages = whole.messages()
+    for _ in range(4):
+        left.append((whole.left, whole.nbytes_left))
+        next(messages)
+    left.append((whole.left, whole.nbytes_left))
+    stride = whole.nbytes // 4
+    assert left == [(count, count * stride) for count in (4, 4, 3, 2, 1, 0)]
+
+
 def test_messages_of_several_tensors_and_of_none() -> None:
     pair = (TensorSpec("a", F4, (2,)), TensorSpec("b", F4, (4,)))
     (message, *_) = run(4, pair).messages()

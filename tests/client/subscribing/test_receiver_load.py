@@ -66,12 +66,28 @@ async def test_unread_messages_are_reported_until_the_program_has_taken_them(scr
         assert report.positions == (ProgramPosition(1, 1, 5),)
 
 
+async def test_messages_that_came_together_are_taken_one_by_one(scripted: ScriptedGateway) -> None:
+    async with connect(scripted.url) as client, client.subscribe("wf/*") as messages:
+        peer = await scripted.accept()
+        peer.send(StreamInfo(1, "wf/a", Kind.EVENT, 5, 0), *[message(offset, offset, stream=1) for offset in range(9)])
+        await until(lambda: messages.stats.received == 9)
+        seen = []
+        for _ in range(9):
+            await anext(messages)
+            beat(client)
+            report = await reported(peer)
+            seen.append((report.unread_bytes, [(position.behind, position.offset) for position in report.positions]))
+        sizes = [unread_bytes for unread_bytes, _ in seen]
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[-1] == 0 < sizes[-2]
+        assert [positions for _, positions in seen] == [*[[(9 - taken, taken)] for taken in range(1, 9)], []]
+        assert messages.stats.buffered_bytes == 0
+
+
 async def test_positions_are_told_anew_on_a_new_connection(scripted: ScriptedGateway) -> None:
     async with connect(scripted.url) as client, client.subscribe("wf/*") as messages:
         peer = await scripted.accept()
-        peer.send(StreamInfo(1, "wf/a", Kind.EVENT, 5, 0))
-        for offset in range(4):  # together they would be taken together
-            peer.send(message(offset, offset, stream=1))
+        peer.send(StreamInfo(1, "wf/a", Kind.EVENT, 5, 0), *[message(offset, offset, stream=1) for offset in range(4)])
         await until(lambda: messages.stats.received == 4)
         beat(client)
         assert (await reported(peer)).positions == (ProgramPosition(1, 4, 0),)

@@ -96,6 +96,24 @@ async def test_a_run_comes_message_by_message_or_as_a_batch() -> None:
     assert [(each.offset, each.array.shape) async for each in whole.batches()] == [(0, (5, 2)), (5, (1, 2))]
 
 
+async def test_the_run_that_the_program_is_taking_is_known_until_it_asks_for_more() -> None:
+    subscription = Noted().make()
+    run = message_run(0, 4)
+    subscription.core.deliver_run(run)
+    subscription.core.deliver(message(4))
+    subscription.core.deliver_run(message_run(5, 4))
+    seen = []
+    for _ in range(5):
+        await anext(subscription)
+        seen.append(subscription.core.begun)
+    assert seen == [run, run, run, run, None]
+    await anext(subscription)
+    assert subscription.core.begun is not None
+    await subscription.close()
+    assert [each.offset async for each in subscription.batches()] == [6, 7, 8]
+    assert subscription.core.begun is None
+
+
 @pytest.mark.parametrize("item", [message_run(0, 4), batch(0, 4)], ids=["run", "batch"])
 async def test_who_goes_over_to_batches_gets_the_rest_first(item: MessageRun | RecordBatch) -> None:
     subscription = Noted().make()

@@ -248,3 +248,28 @@ def test_a_position_of_one_stream_names_the_stream() -> None:
 @pytest.mark.parametrize("since", [None, 7, "beginning"])
 def test_other_starts_are_asked_for_as_they_are(since: Start | None) -> None:
     assert start_of("wf/*", since) == since
+
+
+def test_what_the_program_has_not_taken_of_a_run_and_of_fetched_items_comes_before_the_buffer() -> None:
+    subscription = Noted().make()
+    assert (subscription.unread(), subscription.waiting(9)) == ((0, None), ({}, True))
+    run = message_run(0, 5)
+    messages = run.messages()
+    subscription.begun = run
+    assert subscription.unread() == (run.nbytes, 0)
+    assert subscription.waiting(9) == ({"wf/x": (1, 0)}, True)
+    for _ in range(3):
+        next(messages)
+    assert subscription.unread() == (run.nbytes * 2 // 5, 0)
+    subscription.fetched = [message(5), batch(6, 4)]
+    subscription.deliver(message(10))
+    fetched_bytes = sum([item.nbytes for item in subscription.fetched])
+    assert subscription.unread() == (run.nbytes * 2 // 5 + fetched_bytes + subscription.buffer.bytes, 0)
+    seen = [subscription.waiting(9)]
+    assert len([*messages]) == 2
+    seen.append(subscription.waiting(9))
+    subscription.fetched = ()
+    seen.append(subscription.waiting(9))
+    assert subscription.unread() == (subscription.buffer.bytes, 0)
+    assert seen == [({"wf/x": (1, offset)}, True) for offset in (3, 5, 10)]
+    assert subscription.waiting(0) == ({}, False)
