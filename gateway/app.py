@@ -163,7 +163,8 @@ class Gateway:
         try:
             await finish(self._workers.close, times.released_s)
         except TimeoutError:
-            logger.warning("a thread still encodes or reads at the drain deadline, and is not waited for")
+            if self._workers.busy:  # otherwise the threads just had no time to end
+                logger.warning("a thread still encodes or reads at the drain deadline, and is not waited for")
         if self._store is None:
             return
         try:

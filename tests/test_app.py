@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.streams.stream import Stream
 from gateway.testing import running_gateway
+from tests.integration.peer import until
 
 SETTINGS = Settings(port=0, admin_port=0, drain_deadline_s=2.0)
 
@@ -84,6 +86,38 @@ async def test_a_gateway_with_which_no_client_can_work_is_not_ready(caplog: pyte
         assert answer.status_code == 503
         assert answer.json()["reason"].startswith("limits.max_frame_bytes is 100: it takes ")
     assert "limits.max_frame_bytes is 100" in caplog.text
+
+
+async def used_and_stopped(drain_deadline_s: float, admin_port: int | None, held: threading.Event | None) -> None:
+    """Stop a gateway whose threads have worked, while clients are connected."""
+    settings = replace(SETTINGS, drain_deadline_s=drain_deadline_s, admin_port=admin_port)
+    async with running_gateway(settings) as gateway, connect(gateway.url) as client, client.subscribe("wf/a") as states:
+        await client.publish("wf/a", np.zeros(100_000), kind="state")
+        await anext(states)
+        gateway._workers.submit(int, lambda result: None)
+        await until(lambda: not gateway._workers.busy)
+        assert gateway._workers._threads
+        if held is not None:
+            gateway._workers.submit(held.wait, lambda result: None)
+        await gateway.stop()
+
+
+@pytest.mark.parametrize("admin_port", [None, 0])
+@pytest.mark.parametrize("drain_deadline_s", [0.0, 0.1, 1.0])
+async def test_a_short_deadline_is_no_reason_to_say_that_a_thread_works_or_a_message_waits(
+    drain_deadline_s: float, admin_port: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    await used_and_stopped(drain_deadline_s, admin_port, None)
+    assert not [each for each in caplog.records if each.name in {"gateway.app", "gateway.server.listener"}]
+
+
+async def test_a_thread_that_works_at_the_deadline_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    held = threading.Event()
+    try:
+        await used_and_stopped(0.1, None, held)
+    finally:
+        held.set()
+    assert "a thread still encodes" in caplog.text
 
 
 async def test_without_an_admin_port() -> None:

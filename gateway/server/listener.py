@@ -122,11 +122,12 @@ class Listener:
                 while told.go_on() or not self._core.drained:  # noqa: ASYNC110
                     await asyncio.sleep(0 if told.overdue else DRAIN_POLL_S)
         except TimeoutError:
-            logger.warning(
-                "the drain deadline of %g s is near: messages that are still queued for clients are lost"
-                " (raise drain_deadline_s to wait longer)",
-                deadline_s,
-            )
+            if not self._core.drained:  # otherwise some clients are told that the gateway stops as they are closed
+                logger.warning(
+                    "the drain deadline of %g s is near: messages that are still queued for clients are lost"
+                    " (raise drain_deadline_s to wait longer)",
+                    deadline_s,
+                )
         self._server.close()
         for websocket in list(self._handshaking):
             websocket.abort()

@@ -113,7 +113,15 @@ class ThreadWorkers:
         self._idle = threading.Semaphore(0)
         """Count of the threads that wait for work."""
         self._threads: list[threading.Thread] = []
+        self._submitted = 0
+        self._unfinished: set[int] = set()
+        """Numbers of the works that have not ended: threads take them out, one atomic step each."""
         self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether work is queued or under way."""
+        return bool(self._unfinished)
 
     def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
         """Run ``work`` in a thread, then call ``done`` on the loop's thread with its result or exception.
@@ -124,6 +132,10 @@ class ThreadWorkers:
         if self._closed:
             raise RuntimeError("the workers are closed: the gateway has stopped")
 
+        self._submitted += 1
+        number, unfinished = self._submitted, self._unfinished
+        unfinished.add(number)
+
         def run() -> None:
             result: T | BaseException
             try:
@@ -131,6 +143,7 @@ class ThreadWorkers:
             except BaseException as error:  # noqa: BLE001 - the caller gets the error as the result
                 result = error
                 release_payloads(error)
+            unfinished.discard(number)
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(done, result)
             del result  # an error holds this frame by its traceback

@@ -48,6 +48,21 @@ async def test_an_exception_is_delivered() -> None:
     workers.close()
 
 
+async def test_they_are_busy_until_all_work_has_ended() -> None:
+    loop = asyncio.get_running_loop()
+    workers, go_on = ThreadWorkers(loop, 1), threading.Event()
+    found = [workers.busy]
+    done: list[asyncio.Future[object]] = [loop.create_future() for _ in range(3)]
+    works: list[Callable[[], object]] = [go_on.wait, lambda: 1 / 0, int]
+    for future, work in zip(done, works, strict=True):
+        workers.submit(work, future.set_result)
+    found.append(workers.busy)
+    go_on.set()
+    await asyncio.gather(*done)
+    assert [*found, workers.busy] == [False, True, False]
+    workers.close()
+
+
 async def test_at_most_so_many_threads_work_at_a_time() -> None:
     loop = asyncio.get_running_loop()
     workers = ThreadWorkers(loop, 2)
