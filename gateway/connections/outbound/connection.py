@@ -162,7 +162,7 @@ class Connection(FrameWriter):
                 self.book(run.source)
                 self.accounts.messages(run.source.id, run.first, run.count)
                 self.send_urgent(b"".join(self.format.runs((run,))))
-            elif waiting_bytes < self.settings.outbox_limit_bytes + self.settings.urgent_limit_bytes:
+            elif waiting_bytes < outbox.limit_bytes + self.settings.urgent_limit_bytes:
                 # It is large, or behind a large one of its stream, which it may not pass.
                 outbox.put_run(run)
             else:
@@ -379,7 +379,7 @@ class Connection(FrameWriter):
     @property
     def queue_full(self) -> bool:
         """Whether publishes that must not be lost have to be refused."""
-        return self.outbox is not None and self.outbox.full
+        return (outbox := self.outbox) is not None and outbox.inbox_bytes >= outbox.limit_bytes
 
     def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Implement :meth:`~gateway.connections.outbound.backfill.BackfillReader.read_backfill`."""

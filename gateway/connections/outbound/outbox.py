@@ -34,7 +34,7 @@ class Outbox:
     Args:
         limit_bytes: bound on the bytes that wait, for each kind by itself. Past half of it, publishers of ``event``
             streams wait (:attr:`behind`). Past it, the oldest messages of ``event`` streams are dropped from the queue
-            and read from history later, and requests and replies to this receiver are refused (:attr:`full`). Two
+            and read from history later, and requests and replies to this receiver are refused (``inbox_bytes``). Two
             large messages of each stream do not count: the one that is sent next, and one more (of each publisher, as
             long as publishers wait); of only one stream if the receiver is slow. Streams of kind ``state`` need no
             bound: of each stream one message waits, or deltas of at most twice its size.
@@ -93,9 +93,9 @@ class Outbox:
         return self._events.waiting_bytes + self._other_bytes
 
     @property
-    def full(self) -> bool:
-        """Whether the bound is reached for requests and replies."""
-        return self.inbox_bytes >= self._events.limit_bytes
+    def limit_bytes(self) -> int:
+        """Bound in force, which may be below that of the settings."""
+        return self._events.limit_bytes
 
     @property
     def behind(self) -> bool:

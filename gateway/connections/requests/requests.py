@@ -280,12 +280,13 @@ def _admits(receiver: ConnectionRequests, mailbox: PubSubFanout, sender: Session
             those that can, and beside a large one of them that is more than the bound.
         message: the message.
     """
-    outbox, limit_bytes = receiver.connection.outbox, receiver.connection.settings.outbox_limit_bytes
+    outbox = receiver.connection.outbox
     large_bytes = 0 if message.plan is None else message.plan.payload_bytes
     if not mailbox.queue_full or outbox is None:
         receiver.turns = None
         receiver.largest_bytes = large_bytes
         return True
+    limit_bytes = outbox.limit_bytes
     if sender is None:
         return outbox.inbox_bytes < 2 * limit_bytes + receiver.largest_bytes
     if receiver.turns is None:

@@ -308,12 +308,14 @@ def test_a_large_control_message_waits_in_the_outbox_and_those_behind_it_do_not_
     assert [len(arrival.payload) for arrival in subscriber.read().arrivals] == [900_000, 5, 900_000, 900_000]
 
 
-def test_large_control_messages_that_are_not_read_close_the_connection_at_a_bound() -> None:
-    world = World(delivery=DeliverySettings(outbox_limit_bytes=3_000_000, urgent_limit_bytes=1_000_000))
+@pytest.mark.parametrize("limit_bytes", [3_000_000, 60_000_000])
+def test_large_control_messages_that_are_not_read_close_the_connection_at_the_bound_in_force(limit_bytes: int) -> None:
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=limit_bytes, urgent_limit_bytes=1_000_000))
     publisher = world.publisher("wf/a", kind=Kind.CONTROL)
     subscriber = world.subscriber("wf/a")
     subscriber.read()
     subscriber.transport.fill_up()
+    subscriber.session.connection.made_outbox().set_bound(3_000_000)
     counts = []
     for _ in range(9):
         publisher.publish(0, bytes(600_000))

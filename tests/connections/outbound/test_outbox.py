@@ -150,7 +150,7 @@ def is_behind(outbox: Outbox, *sources: Source) -> list[Source]:
 
 
 def is_full(outbox: Outbox) -> bool:
-    return outbox.full
+    return outbox.inbox_bytes >= outbox.limit_bytes
 
 
 def add_chunk(message: LargeMessage) -> None:

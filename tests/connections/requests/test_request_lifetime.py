@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.errors import Code
@@ -134,18 +136,21 @@ def test_one_reply_after_the_other() -> None:
     assert len(asker.read().arrivals) == 2
 
 
-def slow_asker(limit_bytes: int) -> tuple[World, Peer, Peer]:
-    """Somebody who has asked one agent for a lot, and reads nothing."""
+def slow_asker(limit_bytes: int, lowered_to_bytes: int | None = None) -> tuple[World, Peer, Peer]:
+    """Somebody who has asked one agent for a lot, and reads nothing; under pressure the bound may be lower."""
     world = World(delivery=DeliverySettings(outbox_limit_bytes=limit_bytes))
     worker, asker = member(world, "worker"), asker_of(world)
     ask(asker, 1)
     asker.transport.fill_up()
+    if lowered_to_bytes is not None:
+        asker.session.connection.made_outbox().set_bound(lowered_to_bytes)
     return world, worker, asker
 
 
-def test_a_part_that_finds_no_room_at_the_asker_ends_the_request() -> None:
+@pytest.mark.parametrize("bounds", [(3000,), (30_000, 3000)])
+def test_a_part_that_finds_no_room_at_the_asker_ends_the_request(bounds: tuple[int, ...]) -> None:
     """A later part must not follow as if nothing had been between. It need not wait: it may take twice the bound."""
-    world, worker, asker = slow_asker(3000)
+    world, worker, asker = slow_asker(*bounds)
     for part in range(7):
         reply(worker, asker, 1, bytes([part]) * 2000, FLAG_MORE)
         world.settle()
