@@ -265,6 +265,10 @@ REACHED_BY = {
         "connections/overload/test_queue_budgets.py:"
         "test_a_workflow_has_a_budget_of_its_own_and_is_forgotten_when_nobody_lags"
     ),
+    "dashboards that rest under overload": (
+        "connections/overload/test_dashboard_states.py:"
+        "test_dashboards_are_told_once_and_those_that_are_gone_are_forgotten"
+    ),
     "clients that wait for their handshake": (
         "connections/admission/test_admission.py:test_a_gateway_that_cannot_keep_up_lets_so_many_wait_and_panels_in"
     ),

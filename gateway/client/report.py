@@ -43,8 +43,8 @@ class Notice(NamedTuple):
     """Last offset; -1 if the notice concerns none."""
     code: Code | int
     """``Code.EXPIRED`` or ``Code.DEAD_LETTER``; ``Code.VIEW_LOWERED`` if states come to this client as it reads them,
-    or streams by a ``lower_view``, and ``Code.VIEW_RESTORED`` at the end of that; the number of another one that this
-    version does not know."""
+    or at intervals, or streams by a ``lower_view``, and ``Code.VIEW_RESTORED`` at the end of that; the number of
+    another one that this version does not know."""
     client_id: str | None
     """The receiver, if it is known."""
     reason: str

@@ -32,7 +32,8 @@ from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, Sub
 from gateway.connections.outbound.formats import Format
 from gateway.connections.outbound.link_reading import next_offset_of, read_counts
 from gateway.connections.outbound.peer import Peer
-from gateway.connections.overload.overload import SWEEP_INTERVAL_S, Overload
+from gateway.connections.overload.dashboard_states import DashboardStates
+from gateway.connections.overload.overload import Overload
 from gateway.connections.overload.relief import Relief
 from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.planning import Planning
@@ -182,8 +183,7 @@ class Core:
         self.drain_ends_s: float | None = None
         self.on_drain: Callable[[], object] = lambda: None
         self.drain_address: str | None = None
-        self.conflated_messages = 0
-        self.client_conflated_messages = 0
+        self.conflated_messages = self.client_conflated_messages = 0
         self.dropped_messages = 0
         self.misconfigured = ""
         self.refused_sockets = 0
@@ -193,8 +193,9 @@ class Core:
         self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._uploads, clock)
         self.links: Links[Connection] = Links(self.lag_changes, read_counts, next_offset_of, clock)
         self.workflows = Workflows(self.pool, self.streams, self.hub, self._requests.groups, clock, self.slices)
-        kept = settings.delivery.outbox_limit_bytes, settings.history_total_bytes
-        relief = Relief(*kept, self.streams.budget, views.pace, self.admission, self.pool, self.slices)
+        kept = settings.delivery.outbox_limit_bytes, settings.history_total_bytes, self.streams.budget
+        paces = views.pace, DashboardStates(self.pool, self.hub.fanouts)
+        relief = Relief(*kept, *paces, self.admission, self.pool, self.slices)
         self.overload = Overload(settings.overload, memory, self.lag_changes, self._other_bytes, relief, clock)
         groups = self._requests.groups
         actuator = Actuator(self.pool, self.hub, groups, self.heartbeat, policy, self.lag_changes, self.slices, clock)
@@ -236,7 +237,7 @@ class Core:
             self.idle_sessions.sweep,
             Sweep(lambda: SAMPLE_S, self.links.sweep),
             Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
-            Sweep(lambda: SWEEP_INTERVAL_S, self.overload.sweep),
+            *self.overload.sweeps,
             *self.planning.sweeps,
         )
         self.dispatcher = Dispatcher(

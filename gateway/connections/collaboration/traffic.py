@@ -7,7 +7,7 @@ more.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from gateway.connections.collaboration.flow_table import FlowTable, Room
@@ -16,6 +16,7 @@ from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.fanout.version_tracker import resting_of
 from gateway.connections.hub.hub import Hub
 from gateway.connections.requests.groups import Groups
 from gateway.connections.sessions.exchange import Exchange
@@ -155,7 +156,7 @@ class Traffic:
         for each in fanouts:
             count += 0 if each is fanout else each.receivers
             for delivery in each.classes:
-                for member in islice(delivery, READ_RECEIVERS):
+                for member in islice(chain(delivery, resting_of(delivery.versions)), READ_RECEIVERS):
                     found[member.peer.client_id] = None
         workflow = self._workflows.get(workflow_of(stream.name)) if fanout.receivers > READ_RECEIVERS else None
         if workflow is not None:

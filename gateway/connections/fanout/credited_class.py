@@ -55,7 +55,7 @@ class CreditedClass(DeliveryClass):
         pending = self._pending
         if not pending:
             return
-        if self._text:
+        if self._text and self._members:
             self._pending = pending = as_text(self.format, pending, self)
         if self.stale or self._lag_count != self._lag_changes.count:
             self._sort_members()

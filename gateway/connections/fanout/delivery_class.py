@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from gateway.connections.fanout.form import TEXTS_AT_ONCE, as_text
-from gateway.connections.fanout.version_tracker import VersionTracker
+from gateway.connections.fanout.version_tracker import VersionTracker, resting_of
 from gateway.connections.lagging.flush_turns import FlushTurns
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.backfill import LargeForm, PastPart, Read, Taken
@@ -179,10 +179,10 @@ class DeliveryClass:
         self._pending_bytes = 0
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self._members) + len(resting_of(self.versions))
 
     def __iter__(self) -> Iterator[Connection]:
-        return iter(self._members)
+        return iter(self._members)  # those that rest are none
 
     @property
     def delivered_messages(self) -> int:
@@ -221,8 +221,7 @@ class DeliveryClass:
         self._other_deliveries -= 0 if connection in self._members else self._sent
         self._members[connection] = None
         self.stale = True
-        if connection.outbox is not None and connection.outbox.queue_of(self._source) is not None:
-            # A large message that was under way when it left before.
+        if connection.waits_for(self._source):  # e.g. a large message was under way when it left before
             self.begin_waiting(connection)
         if self.versions is not None:
             self.versions.join(connection)
@@ -310,7 +309,7 @@ class DeliveryClass:
         if not pending:
             return
         self._pending, self._pending_bytes = [], 0
-        if self._writes_text:
+        if self._writes_text and self._members:
             pending = as_text(self.format, pending, self._members)
         needing = (self.stale or self._lag_count != self._lag_changes.count) and self._sort_members()
         newest = pending[-1]

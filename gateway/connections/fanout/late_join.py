@@ -38,17 +38,31 @@ class LateJoin:
         self._source = source
         self._queue = queue
 
-    def send_newest(self, connection: Connection, delivery: DeliveryClass, newest: Run | LargeMessage) -> None:
-        """Send the newest message of a ``state`` stream to a receiver that has just come, or asks for it again."""
+    def send_newest(
+        self,
+        members: list[Connection],
+        delivery: DeliveryClass,
+        newest: Run | LargeMessage,
+        *,
+        repeated: bool = True,
+    ) -> None:
+        """Send the newest message of a ``state`` stream to receivers that have just come, ask for it again, or rest.
+
+        Args:
+            members: the receivers.
+            delivery: their class.
+            newest: the message.
+            repeated: whether they may have got it before.
+        """
         if isinstance(newest, Run) and newest.count > 1:
             form = delivery.format
             if form.takes_chunks:
                 record = Work("plain", lambda: (last_record(newest),))
             else:
                 record = text_of(form, partial(last_record, newest))
-            self._send(record, newest, delivery, [connection], repeated=True)
+            self._send(record, newest, delivery, members, repeated=repeated)
         else:
-            self.send(newest, delivery, [connection], repeated=True)
+            self.send(newest, delivery, members, repeated=repeated)
 
     def send_decoded(self, run: Run, delivery: DeliveryClass) -> None:
         """Send a message to a class that has come while the message was being encoded, and does not know its codec.

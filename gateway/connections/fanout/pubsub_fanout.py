@@ -206,7 +206,7 @@ class PubSubFanout:
             # The first version refers to nothing.
             delivery.versions.keyframe_queued(connection)
         elif start.newest:
-            self._late_join.send_newest(connection, delivery, self._newest)
+            self._late_join.send_newest([connection], delivery, self._newest)
         begun = {} if connection.outbox is None else connection.outbox.resumes
         for transfer in begun.keys() & self._broadcasts.keys():
             self._broadcasts[transfer].resume(connection, delivery)

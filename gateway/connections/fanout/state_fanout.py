@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass, field
+from typing import Final
 
-from gateway.connections.fanout.delivery_class import Flusher
+from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
 from gateway.connections.fanout.form import key_of
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.patch_merger import PatchMerger, takes_patches
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.fanout.start_position import StartPosition
+from gateway.connections.fanout.version_tracker import resting_of
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run, Source
+from gateway.streams.span import offsets_of
 from gateway.streams.state import PatchRun, patch_of
+
+SHOWN_TOGETHER: Final = 32
+"""Receivers that rest and are sent a version in one step: some hundred microseconds."""
+
+
+@dataclass(slots=True, eq=False)
+class Newcomers:
+    """Dashboards that come while others rest, for whoever has them rest."""
+
+    wanted: bool = False
+    """Whether dashboards rest now."""
+    joined: dict[tuple[StateFanout, Connection], None] = field(default_factory=dict)
+    """Newcomers of streams, each with the fan-out."""
 
 
 class StateFanout(PubSubFanout):
@@ -26,9 +44,10 @@ class StateFanout(PubSubFanout):
         policy: chooses encodings.
         history: reads messages that a receiver missed.
         merger: merges patches that have been delivered, before too many are kept.
+        newcomers: takes dashboards that join; ``None``: the fan-out is one of a view, which has a pace of its own.
     """
 
-    __slots__ = ("_merger",)
+    __slots__ = ("_merger", "_newcomers", "_shown")
 
     def __init__(
         self,
@@ -38,9 +57,20 @@ class StateFanout(PubSubFanout):
         policy: DeliveryPolicy,
         history: HistoryReader,
         merger: PatchMerger,
+        newcomers: Newcomers | None = None,
     ) -> None:
         super().__init__(source, flusher, workers, policy, history)
         self._merger = merger
+        self._newcomers = newcomers
+        self._shown = 0
+        """Offset behind the version that receivers which rest were shown last."""
+
+    def join(self, connection: Connection, start: StartPosition, unkept: Run | LargeMessage | None = None) -> None:
+        """Add a receiver, as :class:`~gateway.connections.fanout.pubsub_fanout.PubSubFanout` does."""
+        super().join(connection, start, unkept)
+        newcomers = self._newcomers
+        if newcomers is not None and newcomers.wanted and connection.peer.is_dashboard:
+            newcomers.joined[self, connection] = None
 
     def begin_with(self, newest: Run | LargeMessage, receivers: Container[Connection]) -> None:
         """Take the version that existed before all members came; called before any other is delivered.
@@ -54,7 +84,7 @@ class StateFanout(PubSubFanout):
         for delivery in self.classes:
             for member in list(delivery):
                 if member in receivers:
-                    self._late_join.send_newest(member, delivery, newest)
+                    self._late_join.send_newest([member], delivery, newest)
                 else:
                     assert delivery.versions is not None
                     delivery.versions.require_keyframe(member)
@@ -63,10 +93,73 @@ class StateFanout(PubSubFanout):
         """Send the newest version as a keyframe to a receiver that asks for it (spec section 4.4)."""
         delivery = self._classes[key_of(connection)]
         delivery.flush()
-        if self._newest is not None:
-            self._late_join.send_newest(connection, delivery, self._newest)
-        elif delivery.versions is not None:
-            delivery.versions.require_keyframe(connection)
+        if self._newest is None:
+            if delivery.versions is not None:
+                delivery.versions.require_keyframe(connection)
+            return
+        following, resting = self._following, resting_of(delivery.versions)
+        repeated = resting.get(connection, following) >= following
+        if connection in resting:
+            resting[connection] = following
+        self._late_join.send_newest([connection], delivery, self._newest, repeated=repeated)
+
+    # Receivers that rest.
+
+    @property
+    def has_resting(self) -> bool:
+        """Whether any receiver rests."""
+        return any(resting_of(delivery.versions) for delivery in self._classes.values())
+
+    def rest(self, connection: Connection) -> None:
+        """Send a receiver no version but by :meth:`show` from now on, unless it is gone or rests already."""
+        if self.source in connection.memberships:
+            delivery = self._classes[key_of(connection)]
+            resting = resting_of(delivery.versions)
+            if connection not in resting:
+                delivery.leave(connection)
+                resting[connection] = self._following
+
+    def show(self) -> Iterator[None]:
+        """Send the newest version to the receivers that rest and have not got it, some in each step."""
+        if self._shown != self._following:
+            self._shown = self._following
+            yield from self._send_to_resting(waking=False)
+
+    def wake(self) -> Iterator[None]:
+        """Send each version again to the receivers that rest, after the newest one; some in each step."""
+        self._shown = 0
+        yield from self._send_to_resting(waking=True)
+
+    def _send_to_resting(self, *, waking: bool) -> Iterator[None]:
+        for delivery in self.classes:
+            resting = resting_of(delivery.versions)
+            members = list(resting)
+            # A version is written as text once for all.
+            together = SHOWN_TOGETHER if delivery.format.takes_chunks else max(1, len(members))
+            for at in range(0, len(members), together):
+                following, behind = self._following, list[Connection]()
+                for member in members[at : at + together]:
+                    if member not in resting:
+                        continue  # gone since the last step
+                    if resting[member] < following:
+                        behind.append(member)
+                    if waking:
+                        _wake(member, delivery, holds_newest=resting[member] >= following)
+                    else:
+                        resting[member] = following
+                if behind and self._newest is not None:
+                    self._late_join.send_newest(behind, delivery, self._newest, repeated=False)
+                yield
+
+    @property
+    def _following(self) -> int:
+        """Offset behind the newest version that has been delivered."""
+        return 0 if self._newest is None else offsets_of(self._newest)[1] + 1
+
+    def close(self, end: Callable[[Connection], object]) -> Iterator[None]:
+        """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.close`, also for receivers that rest."""
+        yield from self.wake()
+        yield from super().close(end)
 
     def deliver_patch(self, run: PatchRun, names: frozenset[str]) -> None:
         """Deliver a small patch (spec section 5.4).
@@ -97,3 +190,11 @@ class StateFanout(PubSubFanout):
         if patch is not None:
             self._merger.compact_if_due(patch)
         super()._tell_taps(message)
+
+
+def _wake(member: Connection, delivery: DeliveryClass, *, holds_newest: bool) -> None:
+    assert delivery.versions is not None
+    del delivery.versions.resting[member]
+    delivery.join(member)
+    if holds_newest:
+        delivery.versions.keyframe_queued(member)

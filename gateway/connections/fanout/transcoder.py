@@ -20,6 +20,7 @@ from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.form import is_brief, texts_in
 from gateway.connections.fanout.patch_merger import takes_patches
 from gateway.connections.fanout.recode import NOT_PUBLISHED, THREAD_BYTES, codec_names, recode_run
+from gateway.connections.fanout.version_tracker import resting_of
 from gateway.connections.outbound.formats import UnchunkedFormat
 from gateway.connections.ports import DeliveryPolicy, EncodingOutcome, Sample, Steps
 from gateway.errors import RequestRefused
@@ -107,7 +108,7 @@ class Transcoder:
             names: of the codecs by which the payload is encoded.
             payload_bytes: size of the payload as it was published.
         """
-        if not delivery.format.takes_chunks:
+        if not delivery.format.takes_chunks or not is_awake(delivery):
             return None
         if names:
             return None if names <= delivery.codecs else PLAIN
@@ -359,10 +360,15 @@ def count_delta(delivery: DeliveryClass) -> None:
         delivery.versions.count_delta()
 
 
+def is_awake(delivery: DeliveryClass) -> bool:
+    """Return whether a class has members that get messages as they come: nothing is made for those that rest."""
+    return len(delivery) > len(resting_of(delivery.versions))
+
+
 def text_format(classes: Mapping[Any, DeliveryClass]) -> UnchunkedFormat | None:
     """Return the format of the classes that take text; ``None`` if there are none."""
     for delivery in classes.values():
-        if not delivery.format.takes_chunks:
+        if not delivery.format.takes_chunks and is_awake(delivery):
             return delivery.format
     return None
 
@@ -374,5 +380,5 @@ def _text_of(run: Run, classes: Mapping[Any, DeliveryClass]) -> Steps[Run | None
 
 
 def taking_chunks(classes: Iterable[DeliveryClass]) -> list[DeliveryClass]:
-    """Return the classes that get large messages chunk by chunk."""
-    return [delivery for delivery in classes if delivery.format.takes_chunks]
+    """Return the classes that get large messages chunk by chunk, as they come."""
+    return [delivery for delivery in classes if delivery.format.takes_chunks and is_awake(delivery)]

@@ -10,6 +10,7 @@ from typing import Protocol
 from weakref import proxy
 
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.no_entries import NO_ENTRIES
 
 
 class Sorted(Protocol):
@@ -29,9 +30,11 @@ class VersionTracker:
 
     Attributes:
         needing: members whose next version must be a keyframe; True: they do hold the newest version.
+        resting: receivers that rest: they are no members, and get versions only when they are shown some. Each with the
+            offset behind the last version that it has got.
     """
 
-    __slots__ = ("_delivery", "_deltas", "_keyframe_every", "_turns", "needing")
+    __slots__ = ("_delivery", "_deltas", "_keyframe_every", "_turns", "needing", "resting")
 
     def __init__(self, delivery: Sorted, keyframe_every: int) -> None:
         # The class owns the tracker: a cycle would keep the last version of a view until the collector runs.
@@ -41,6 +44,7 @@ class VersionTracker:
         self._turns: dict[int, dict[Connection, None]] = {}
         """Members by the turn, of ``keyframe_every``, in which they get a keyframe."""
         self.needing: dict[Connection, bool] = {}
+        self.resting: dict[Connection, int] = {}
 
     def join(self, member: Connection) -> None:
         """Take a member that does not hold the newest version."""
@@ -48,7 +52,8 @@ class VersionTracker:
         self.require_keyframe(member)
 
     def leave(self, member: Connection) -> None:
-        """Forget a member."""
+        """Forget a member, or a receiver that rests."""
+        self.resting.pop(member, None)
         self._turns.get(self._turn_of(member), {}).pop(member, None)
         self.needing.pop(member, None)
 
@@ -84,3 +89,8 @@ class VersionTracker:
     def _turn_of(self, member: Connection) -> int:
         """Return the turn in which a member gets a keyframe."""
         return -member.peer.id % self._keyframe_every
+
+
+def resting_of(versions: VersionTracker | None) -> dict[Connection, int]:
+    """Return the receivers of a class that rest; none of a class without a tracker."""
+    return NO_ENTRIES if versions is None else versions.resting

@@ -10,7 +10,7 @@ from gateway.connections.fanout.delivery_class import Flusher
 from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
-from gateway.connections.fanout.state_fanout import StateFanout
+from gateway.connections.fanout.state_fanout import Newcomers, StateFanout
 from gateway.connections.hub.observed_store import ObservedStore
 from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.viewing.context import ViewContext
@@ -43,6 +43,7 @@ class FanoutRegistry:
         past = ViewedStore(ObservedStore(consumers.store or MemoryPastReader(), views.transfers), views)
         self._history = HistoryReader(past, views.workers)
         self.flusher = Flusher(views.clock, views.lag_changes)
+        self.newcomers = Newcomers()
         self._acknowledged: dict[StreamId, ConsumerFanout] = {}
         self._fanouts: dict[Stream, Fanout] = {}
         self.ending: dict[Stream, None] = {}
@@ -113,7 +114,9 @@ class FanoutRegistry:
         """Make a fan-out for a source whose receivers do not acknowledge: any but an acknowledged stream itself."""
         views = self._views
         if isinstance(source, Stream) and source.kind is Kind.STATE:
-            return StateFanout(source, self.flusher, views.workers, views.policy, self._history, views.merger)
+            newcomers = None if isinstance(source, DerivedStream) else self.newcomers
+            parts = views.workers, views.policy, self._history, views.merger
+            return StateFanout(source, self.flusher, *parts, newcomers)
         acks = None
         if isinstance(source, DerivedStream):
             acks = self.pubsub_of(source.parent).acks

@@ -18,7 +18,7 @@ HISTORY_SHARES: Final = (0.3, 0.25, 0.15, 0.1, 0.05)
 that is too small to lead to a stage, or to keep one: histories fill up, and would come and go with it."""
 
 VIEW_INTERVALS_S: Final = (0.0, 0.0, 0.25, 0.5, 1.0)
-"""Least intervals between two versions of a view, by the stage."""
+"""Least intervals between two versions of a view, and of a state for a dashboard, by the stage."""
 
 
 class ShedGroup(enum.StrEnum):
@@ -54,7 +54,7 @@ class Measures:
     history_total_bytes: int
     """Bound of all histories together."""
     view_interval_s: float
-    """Least interval between two versions of a view."""
+    """Least interval between two versions of a view, and of a state for a dashboard."""
     refuses_dashboards: bool
     """Whether new dashboards are refused."""
     shed: int

@@ -19,6 +19,7 @@ from gateway.connections.overload.queue_budgets import QueueBudgets
 from gateway.connections.overload.relief import ClientQueue, Relief
 from gateway.connections.overload.stage import OF_MEMORY, OF_TIME, Stage, StageState, advance, led_to, reason_of
 from gateway.connections.ports import Clock, Memory
+from gateway.connections.sweeps import Sweep
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,12 @@ class Overload:
             pass
         self._lowered: set[Connection] = set()
         """Connections whose outbox has a lower bound than it has without pressure."""
+
+    @property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """Work that recurs."""
+        dashboards = self.relief.dashboard_states
+        return Sweep(lambda: SWEEP_INTERVAL_S, self.sweep), Sweep(lambda: dashboards.pause_s, dashboards.sweep)
 
     @property
     def stage(self) -> Stage:

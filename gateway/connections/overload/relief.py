@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from gateway.connections.admission.admission import Admission
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.peer import Peer
+from gateway.connections.overload.dashboard_states import DashboardStates
 from gateway.connections.overload.measures import SHED_FIRST, Bounds, Measures, ShedGroup
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.slices import Slices
@@ -48,6 +49,8 @@ class Relief:
     """Histories of streams in memory."""
     view_pace: ViewPace
     """Pace of views."""
+    dashboard_states: DashboardStates
+    """States of dashboards."""
     admission: Admission
     """Decision about newcomers."""
     pool: Pool
@@ -64,6 +67,7 @@ class Relief:
     def take(self, measures: Measures) -> Iterator[None]:
         """Take all measures but those that act on single connections. Yields now and then, for the loop."""
         self.view_pace.least_interval_s = measures.view_interval_s
+        self.dashboard_states.least_interval_s = measures.view_interval_s
         self.admission.refuses_dashboards = measures.refuses_dashboards
         yield from self.history.set_limit(measures.history_total_bytes)
 

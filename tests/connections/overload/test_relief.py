@@ -114,9 +114,11 @@ def test_dashboards_are_refused_and_nobody_else() -> None:
     assert not admission.refuses_dashboards
 
 
-def test_views_keep_a_pace() -> None:
+def test_views_and_states_of_dashboards_keep_a_pace() -> None:
     world, _ = pressed(0.85)
-    assert world.core.overload.measures.view_interval_s == world.core.overload.relief.view_pace.least_interval_s == 0.25
+    overload = world.core.overload
+    assert overload.measures.view_interval_s == overload.relief.view_pace.least_interval_s == 0.25
+    assert overload.relief.dashboard_states.least_interval_s == 0.25
 
 
 def typed(reader: Peer, client_type: ClientType, *, made_up: bool = False) -> Peer:
