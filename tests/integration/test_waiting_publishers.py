@@ -20,7 +20,9 @@ from gateway.config import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core_settings import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.connections.planning.sender_credit import bound_senders
 from gateway.testing import running_gateway, running_gateway_process
+from tests.integration.peer import until
 
 STREAM = "wf/frames"
 MIB = 1024 * 1024
@@ -132,6 +134,32 @@ async def test_several_publishers_of_one_stream_outrun_no_reader(count: int, mib
         reader_of(gateway.url, 3 * count - 1) as reader,
     ):
         await asyncio.gather(*[publish(client, count, mib) for client in (one, two, three)])
+        assert await reader.outcome() == Outcome(3 * count, 0)
+
+
+async def test_senders_with_a_credit_wait_before_the_queue_is_long_and_nothing_is_lost() -> None:
+    """The credit is the one that plans give the senders of a fan-in."""
+    count, credit, mib = 200, MIB // 4, 0.05
+    async with (
+        running_gateway(settings(64 * MIB, max_event_hold_s=20.0)) as gateway,
+        connect(gateway.url, client_id="one") as one,
+        connect(gateway.url, client_id="two") as two,
+        connect(gateway.url, client_id="three") as three,
+        reader_of(gateway.url, 3 * count - 1) as reader,
+    ):
+        session = gateway.core.pool.newest_of("reader")
+        assert session is not None
+        bound_senders(session.connection, credit)
+        outbox = session.connection.made_outbox()
+        reader.stop()
+        sending = [asyncio.create_task(publish(client, count, mib)) for client in (one, two, three)]
+        await until(lambda: outbox.events.waiting_bytes > credit)
+        for _ in range(50):  # another stream is not held up
+            await one.publish("wf/other", np.zeros(1000, np.uint8), kind="event")
+        assert outbox.events.waiting_bytes <= credit + 2 * 3 * (mib * MIB + 1024)
+        assert not any(task.done() for task in sending)
+        reader.go_on()
+        await asyncio.gather(*sending)
         assert await reader.outcome() == Outcome(3 * count, 0)
 
 

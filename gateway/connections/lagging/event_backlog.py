@@ -65,7 +65,9 @@ class EventBacklog(Generic[Q]):
         waiting_bytes: bytes of all messages.
         backlog_bytes: bytes of the messages behind the first one of each stream.
         left: number of queues with messages that did not fit, and are to be read from history.
-        limit_bytes: the same; may be set. Messages that exceed a lower one leave with :meth:`give_up`.
+        limit_bytes: the same. Messages that exceed a lower one leave with :meth:`give_up`.
+        sender_credit: bytes that may wait before publishers wait; 0: half of the bound.
+        crowd_bytes: the lower of both, as it is in force.
     """
 
     __slots__ = (
@@ -76,13 +78,17 @@ class EventBacklog(Generic[Q]):
         "_waiters",
         "_waiters_seen",
         "backlog_bytes",
+        "crowd_bytes",
         "left",
         "limit_bytes",
+        "sender_credit",
         "waiting_bytes",
     )
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
+        self.sender_credit = 0
+        self.crowd_bytes = limit_bytes // 2
         self.waiting_bytes = 0
         self.backlog_bytes = 0
         self.left = 0
@@ -97,6 +103,18 @@ class EventBacklog(Generic[Q]):
         """Called when publishers of a stream need not wait any more."""
         self._waiters_seen = (False, False)
         """State of all streams together by which the waiters were looked at last."""
+
+    def set_bound(self, limit_bytes: int) -> bool:
+        """Set the bound, and return whether it is another one."""
+        before, self.limit_bytes = self.limit_bytes, limit_bytes
+        half = limit_bytes // 2
+        self.crowd_bytes = min(self.sender_credit or half, half)
+        return before != limit_bytes
+
+    def set_sender_credit(self, nbytes: int) -> None:
+        """Set the bytes that may wait before publishers wait; 0: half of the bound."""
+        self.sender_credit = nbytes
+        self.set_bound(self.limit_bytes)
 
     def count(self, queue: Q, *, slow: bool) -> None:
         """Count a queue that has changed.
@@ -133,8 +151,8 @@ class EventBacklog(Generic[Q]):
 
     @property
     def crowded(self) -> bool:
-        """Whether more than half of the bound waits behind the first message of each stream."""
-        return self.backlog_bytes > self.limit_bytes // 2
+        """Whether so much waits behind the first message of each stream that publishers wait."""
+        return self.backlog_bytes > self.crowd_bytes
 
     def full(self, *, slow: bool) -> bool:
         """Return whether more than the bound waits, the largest message that is the first of its stream not counted.

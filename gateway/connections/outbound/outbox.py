@@ -42,6 +42,7 @@ class Outbox:
             do not wait.
 
     Attributes:
+        events: sums over the messages of ``event`` streams that wait, and their bounds.
         bulk: rule for the messages that wait for the link.
         conflated: messages of ``state`` streams that were replaced by newer ones.
         dropped: messages of ``event`` streams that history had lost when their turn came.
@@ -56,7 +57,6 @@ class Outbox:
     """
 
     __slots__ = (
-        "_events",
         "_other_bytes",
         "_queues",
         "_turns",
@@ -64,6 +64,7 @@ class Outbox:
         "conflated",
         "draining",
         "dropped",
+        "events",
         "hold",
         "inbox_bytes",
         "replayed",
@@ -75,7 +76,7 @@ class Outbox:
     def __init__(self, limit_bytes: int, max_hold_s: float) -> None:
         self._queues: dict[Source, StreamQueue] = {}
         self._turns: QueueTurns[StreamQueue] = QueueTurns()
-        self._events: EventBacklog[StreamQueue] = EventBacklog(limit_bytes)
+        self.events: EventBacklog[StreamQueue] = EventBacklog(limit_bytes)
         self._other_bytes = 0
         """Bytes of the messages of other kinds."""
         self.turnover: list[Source] = []
@@ -90,12 +91,12 @@ class Outbox:
     @property
     def waiting_bytes(self) -> int:
         """Bytes of all waiting messages, large ones at their full size."""
-        return self._events.waiting_bytes + self._other_bytes
+        return self.events.waiting_bytes + self._other_bytes
 
     @property
     def limit_bytes(self) -> int:
         """Bound in force, which may be below that of the settings."""
-        return self._events.limit_bytes
+        return self.events.limit_bytes
 
     @property
     def behind(self) -> bool:
@@ -105,13 +106,13 @@ class Outbox:
         the only message of each of many streams; or messages did not fit, and history is to be read while it still has
         them. Messages that the receiver asked for when it came keep no publisher waiting.
         """
-        return self._events.behind(slow=self.hold.slow)
+        return self.events.behind(slow=self.hold.slow)
 
     @property
     def calm(self) -> bool:
         """Whether so little waits, and has waited when publishers were seen to last, that none of them waits."""
-        events = self._events
-        return events.waiting_bytes <= events.limit_bytes // 2 and not events.left and not self.hold.behind
+        events = self.events
+        return events.waiting_bytes <= events.crowd_bytes and not events.left and not self.hold.behind
 
     @property
     def idle(self) -> bool:
@@ -121,15 +122,15 @@ class Outbox:
     def holds_up(self, source: Source) -> bool:
         """Return whether publishers of an ``event`` stream wait for the receiver."""
         queue = self._queues.get(source)
-        return queue is not None and self._events.holds_up(queue, slow=self.hold.slow)
+        return queue is not None and self.events.holds_up(queue, slow=self.hold.slow)
 
     def when_not_held_up(self, source: Source, call: Callable[[], object]) -> None:
         """Call once, as soon as publishers of a stream, which wait for the receiver, need not wait any more."""
-        self._events.when_not_held_up(self._queues[source], call, slow=self.hold.slow)
+        self.events.when_not_held_up(self._queues[source], call, slow=self.hold.slow)
 
     def let_go(self) -> None:
         """Look whether publishers of all streams need not wait any more; those of one are seen to when it changes."""
-        self._events.let_go(slow=self.hold.slow)
+        self.events.let_go(slow=self.hold.slow)
 
     def waiting_bytes_of(self, source: Source) -> int:
         """Return the bytes of the messages of a source that wait or are under way."""
@@ -355,19 +356,19 @@ class Outbox:
         queues, self._queues = self._queues, {}
         self.turnover += queues
         self._turns.clear()
-        self._events.clear()
+        self.events.clear()
         self._other_bytes = self.inbox_bytes = 0
         return queues
 
     def set_bound(self, limit_bytes: int) -> bool:
         """Set the bound, and return whether it is another one: messages above it leave with :meth:`give_up`."""
-        before, self._events.limit_bytes = self._events.limit_bytes, limit_bytes
-        self.hold.least_bytes = limit_bytes // 2
-        return before != limit_bytes
+        is_another = self.events.set_bound(limit_bytes)
+        self.hold.least_bytes = self.events.crowd_bytes
+        return is_another
 
     def give_up(self) -> bool:
         """Take a step of leaving everything above the bound to history; return whether there is more to do."""
-        return self._events.give_up(slow=self.hold.slow)
+        return self.events.give_up(slow=self.hold.slow)
 
     def _queue(self, source: Source) -> StreamQueue:
         queue = self._queues.get(source)
@@ -381,9 +382,9 @@ class Outbox:
         source = queue.source
         if source.kind is Kind.EVENT:
             if came_bytes:
-                self._events.came(queue, came_bytes, slow=self.hold.slow)
+                self.events.came(queue, came_bytes, slow=self.hold.slow)
             else:
-                self._events.count(queue, slow=self.hold.slow)
+                self.events.count(queue, slow=self.hold.slow)
         else:
             self._other_bytes += queue.waiting_bytes - queue.counted_bytes
             queue.counted_bytes = queue.waiting_bytes

@@ -18,6 +18,7 @@ from gateway.connections.planning.flush_window import WindowedFlusher, flush_by
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.pacing import begin_pacing, end_pacing
 from gateway.connections.planning.rules.routings import Route
+from gateway.connections.planning.sender_credit import bound_senders
 from gateway.connections.ports import Clock, DeliveryPolicy
 from gateway.connections.requests.groups import Groups
 from gateway.connections.sessions.pool import Pool
@@ -79,12 +80,17 @@ class Actuator:
 
     def has(self, site: Site) -> bool:
         """Return whether a receiver or a group is there."""
-        if site.knob is Knob.PACING:
-            return self.pool.get(site.peer) is not None
         if site.knob is Knob.VIEW:
             session = self.pool.get(site.peer)
             return session is not None and self.lowering.may(session)
+        if site.peer:
+            return self.pool.get(site.peer) is not None
         return bool(self.groups.first_members_of(site.name, 1))
+
+    def connection_of(self, client_id: str) -> Connection | None:
+        """Return the newest connection of a client, if it stands."""
+        session = self.pool.newest_of(client_id)
+        return None if session is None else session.connection
 
     def receivers_of(self, stream: Stream) -> int:
         """Return the number of receivers of a stream, which has not ended."""
@@ -112,6 +118,8 @@ class Actuator:
             case Knob.ROUTING:
                 if not value:
                     self.groups.weights.pop(site.name, None)
+            case Knob.SENDER_CREDIT:
+                return self._set_sender_credit(site, int(value))
             case Knob.HEARTBEAT:
                 if not value:
                     self._heartbeat.awaited = frozenset()  # until the next look names those of other workflows
@@ -178,6 +186,10 @@ class Actuator:
         if isinstance(fanout, PubSubFanout):
             flush_by(fanout, flusher or self._fanouts.flusher)
         return fanout is not None
+
+    def _set_sender_credit(self, site: Site, nbytes: int) -> bool:
+        session = self.pool.get(site.peer)
+        return session is not None and bound_senders(session.connection, nbytes)
 
     def _set_pacing(self, site: Site, change: SettingChange, *, paced: bool) -> bool:
         session = self.pool.get(site.peer)

@@ -27,6 +27,9 @@ LAST_COSTS: Final = 24
 SETTLING_S: Final = 1.0
 """Time behind a change whose measurements do not count: what had waited before it is delivered then."""
 
+LONGEST_SETTLING_S: Final = 120.0
+"""The same where much had waited: so long at most it is waited for."""
+
 TRIAL_S: Final = 15.0
 """Longest trial: a cost that cannot be measured ends it."""
 
@@ -99,6 +102,8 @@ class Dynamics(NamedTuple):
     """Workflows in which something else has changed: the encoding of a stream, for example."""
     gone: Collection[Site] = ()
     """Places of settings and trials that are not there any more."""
+    settling: Collection[Site] = ()
+    """Sites at which what had waited before a change still does: nothing that is measured there counts yet."""
 
 
 class SettingChange(NamedTuple):
@@ -176,6 +181,8 @@ class _Work:
                 trial = trial._replace(
                     cost=Cost(), measured_from_s=self._now_s + SETTLING_S, disturbed=trial.disturbed + 1
                 )
+            if site in self._dynamics.settling and self._now_s - trial.begun_s < LONGEST_SETTLING_S:
+                trial = trial._replace(measured_from_s=self._now_s + SETTLING_S)
             cost_s = self._dynamics.costs.get(site)
             if cost_s is not None and self._now_s >= trial.measured_from_s:
                 trial = trial._replace(cost=trial.cost.add(cost_s))
@@ -183,7 +190,7 @@ class _Work:
                 self._roll_back(trial, Verdict.VOID, "encodings have changed meanwhile, again and again")
             elif trial.cost.number >= TRIAL_COSTS:
                 self._judge(trial)
-            elif self._now_s - trial.begun_s > TRIAL_S * (1 + trial.disturbed):
+            elif self._now_s - trial.measured_from_s > TRIAL_S:
                 self._roll_back(trial, Verdict.VOID, "its effect could not be measured")
             else:
                 self._trials.append(trial)

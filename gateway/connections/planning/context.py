@@ -22,6 +22,8 @@ class WorkflowFacts(NamedTuple):
     confidence: float
     awaited: tuple[str, ...] = ()
     """Clients that others wait for."""
+    gatherers: tuple[tuple[str, int], ...] = ()
+    """Clients that take messages of several senders, and the number of these; only of a fan-in."""
 
 
 class StreamFacts(NamedTuple):
@@ -84,6 +86,32 @@ class SlowStart(NamedTuple):
         return max(0.0, self.waiting_bytes / self.goodput_bytes_per_s - self.way_s)
 
 
+class FanInFacts(NamedTuple):
+    """One connection that takes events of many senders."""
+
+    peer: int
+    client_id: str
+    workflow: str
+    """The workflow whose clients send to it."""
+    senders: int
+    """Clients that send to it, at least: of many, the heaviest are known."""
+    wait_s: float | None
+    """Time that an event waits in its queue; ``None``: its rate is not known yet."""
+    taken_bytes_per_s: float
+    """Rate at which it takes bytes when many wait; 0: it is not known yet."""
+    messages_per_s: float
+    """Published events of the workflow."""
+    kept_up_s: float
+    """Time since so much waited last that its senders may have had to wait: half of the credit."""
+
+    @property
+    def cost_s(self) -> float | None:
+        """Time until an event is delivered, of a sender that awaits each one: its turn, and the wait in the queue."""
+        if self.wait_s is None or not self.messages_per_s:
+            return None
+        return self.wait_s + self.senders / self.messages_per_s
+
+
 class MemberFacts(NamedTuple):
     """One member of a group."""
 
@@ -129,6 +157,7 @@ class Context:
     receivers: tuple[ReceiverFacts, ...] = ()
     slow_starts: tuple[SlowStart, ...] = ()
     groups: tuple[GroupFacts, ...] = ()
+    fan_ins: tuple[FanInFacts, ...] = ()
     gateways: tuple[GatewayFacts, ...] = ()
     """All gateways, this one first; empty: it is the only one."""
     settings: Mapping[Site, float] = field(default_factory=lambda: MappingProxyType({}))

@@ -24,6 +24,10 @@ class Knob(enum.StrEnum):
     """1: clients of a workflow that others wait for are asked for signs of life as often as the settings allow, and
     given up as soon as their systems acknowledge nothing; 0: by their type and link."""
 
+    SENDER_CREDIT = "sender_credit"
+    """Bytes of events that may wait for a receiver of many senders before publishes of these wait; 0: half of the bound
+    of its queue."""
+
 
 STANDING: Final = frozenset({Knob.HEARTBEAT})
 """Knobs that are turned without a trial, because no cost shows their effect: as long as something calls for it."""

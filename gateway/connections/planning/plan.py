@@ -13,6 +13,7 @@ from gateway.connections.planning.rules.heartbeats import heartbeats
 from gateway.connections.planning.rules.moves import Move, moves
 from gateway.connections.planning.rules.paces import paces
 from gateway.connections.planning.rules.routings import Route, routes, routings
+from gateway.connections.planning.rules.sender_credits import sender_credits
 from gateway.connections.planning.rules.strategies import Strategy, strategies
 
 
@@ -39,5 +40,11 @@ def plan(context: Context) -> ConnectionManagementPlan:
     """Return the plan for what is known now."""
     adaptation = strategies(context)
     knobs = {strategy.workflow: strategy.knobs for strategy in adaptation}
-    measures = (*flush_windows(context, knobs), *paces(context), *routings(context), *heartbeats(context, knobs))
+    measures = (
+        *flush_windows(context, knobs),
+        *paces(context),
+        *routings(context),
+        *heartbeats(context, knobs),
+        *sender_credits(context, knobs),
+    )
     return ConnectionManagementPlan(routes(context), tuple(moves(context)), PoolPlan(), measures, adaptation)

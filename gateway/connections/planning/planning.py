@@ -214,7 +214,9 @@ class Planning:
             tried = [*made.quality, *[trial.measure for trial in connections.trials]]
             disturbed |= {measure.scope for measure in tried}
         gone = self._gone(connections)
-        adjustments = adjust(connections, Dynamics(context.now_s, self._facts.costs(context), disturbed, gone))
+        adjustments = adjust(
+            connections, Dynamics(context.now_s, self._facts.costs(context), disturbed, gone, self._facts.settling)
+        )
         self._connections = adjustments.connections
         self._look_again_s = adjustments.look_again_s
         for adjustment in adjustments.judged:

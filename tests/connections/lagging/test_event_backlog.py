@@ -103,3 +103,21 @@ def test_nobody_waits_for_a_receiver_that_counts_as_slow_or_is_gone() -> None:
         else:
             bench.backlog.clear()
     assert called == ["slow", "gone"]
+
+
+def test_publishers_wait_from_a_lower_bound_on_and_nothing_is_lost_before_the_other_one() -> None:
+    bench = Bench(1)
+    bench.backlog.set_sender_credit(2 * SIZE)
+    (queue,) = bench.queues
+    waits = []
+    for _ in range(10):
+        bench.put(0)
+        waits.append(bench.backlog.holds_up(queue, slow=False))
+    assert waits == [False] * 3 + [True] * 7
+    assert bench.left_to_history() == []
+    assert bench.backlog.set_bound(2 * SIZE)
+    assert bench.backlog.crowd_bytes == SIZE, "half of the bound is less than the credit"
+    assert not bench.backlog.set_bound(2 * SIZE)
+    bench.backlog.set_bound(LIMIT_BYTES)
+    bench.backlog.set_sender_credit(0)
+    assert bench.backlog.crowd_bytes == LIMIT_BYTES // 2

@@ -315,6 +315,22 @@ def test_publishers_wait_for_a_receiver_once_half_of_the_bound_waits_behind_the_
     assert not is_behind(outbox, one, two, three)
 
 
+def test_publishers_wait_from_the_sender_credit_on() -> None:
+    outbox = outbox_of(100 * SIZE)
+    one = stream(1, Kind.EVENT)
+    for offset in range(10):
+        outbox.put_run(run(one, offset))
+    assert not is_behind(outbox, one)
+    calm = [outbox.calm]
+    outbox.events.set_sender_credit(4 * SIZE)
+    assert is_behind(outbox, one)
+    assert [*calm, outbox.calm] == [True, False]
+    outbox.set_bound(4 * SIZE)
+    assert outbox.hold.least_bytes == 2 * SIZE
+    outbox.set_bound(100 * SIZE)
+    assert outbox.hold.least_bytes == 4 * SIZE
+
+
 def test_publishers_wait_once_more_than_the_bound_waits_as_the_only_message_of_many_streams() -> None:
     outbox = outbox_of(8 * SIZE)
     sources = [stream(number, Kind.EVENT) for number in range(1, 11)]

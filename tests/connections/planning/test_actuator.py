@@ -129,3 +129,19 @@ def test_awaited_clients_are_asked_often_in_workflows_with_the_setting() -> None
     assert core.heartbeat.awaited == {camera.session.peer.id, worker.session.peer.id}
     assert actuator.set(SettingChange(often, 0.0, "plans have failed"))
     assert not core.heartbeat.awaited
+
+
+def test_a_sender_credit_is_in_force_at_its_receiver() -> None:
+    world = World()
+    receiver = world.subscriber("wf/*", "collector")
+    session, actuator = receiver.session, world.core.planning.actuator
+    site = Site(Knob.SENDER_CREDIT, "collector", session.peer.id)
+    assert actuator.connection_of("collector") is session.connection
+    assert actuator.set(SettingChange(site, 65536.0, "its events wait"))
+    assert session.connection.made_outbox().events.sender_credit == 65536
+    assert actuator.set(SettingChange(site, 0.0, "rolled back"))
+    assert session.connection.made_outbox().events.sender_credit == 0
+    world.lose(receiver)
+    assert not actuator.has(site)
+    assert not actuator.set(SettingChange(site, 65536.0, "its events wait"))
+    assert actuator.connection_of("collector") is None

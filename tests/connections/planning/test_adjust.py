@@ -11,8 +11,10 @@ from gateway.connections.planning.adjust import (
     FIRST_BAR_S,
     LEAST_BEFORE,
     LONG_S,
+    LONGEST_SETTLING_S,
     MAX_TRIALS,
     STANDING_S,
+    TRIAL_S,
     ConnectionAdjustments,
     Connections,
     Dynamics,
@@ -60,10 +62,15 @@ class Model:
         }
 
     def step(
-        self, disturbed: Collection[str] = (), gone: Collection[Site] = (), *, measured: bool = True
+        self,
+        disturbed: Collection[str] = (),
+        gone: Collection[Site] = (),
+        settling: Collection[Site] = (),
+        *,
+        measured: bool = True,
     ) -> ConnectionAdjustments:
         """Adjust once, and let some time pass."""
-        dynamics = Dynamics(self.now_s, self.costs() if measured else {}, disturbed, gone)
+        dynamics = Dynamics(self.now_s, self.costs() if measured else {}, disturbed, gone, settling)
         made = adjust(self.connections, dynamics)
         self.connections = made.connections
         self.changes += made.changes
@@ -298,3 +305,24 @@ def test_a_cost_that_is_known_is_not_measured_first() -> None:
     model.run(40)
     assert [each.verdict for each in model.judged] == [Verdict.KEPT]
     assert model.judged[0].cost_before.mean_s == 0.5
+
+
+def test_nothing_counts_while_what_had_waited_before_a_change_still_does() -> None:
+    """The change would not seem to save, and would be over before its effect shows."""
+    model = Model(lambda site, value: 0.8)
+    while not model.connections.trials:
+        model.step()
+    begun_s = model.now_s
+    while model.now_s < begun_s + 2 * TRIAL_S:
+        model.step(settling=[PACE])
+    (trial,) = model.connections.trials
+    assert trial.cost.number == 0
+    model.run(FIRST_BAR_S / 2)
+    assert [each.verdict for each in model.judged] == [Verdict.ROLLED_BACK]
+
+
+def test_what_never_settles_is_measured_in_the_end() -> None:
+    model = Model(lambda site, value: 0.8)
+    while model.now_s < LONGEST_SETTLING_S + TRIAL_S:
+        model.step(settling=[PACE])
+    assert [each.verdict for each in model.judged] == [Verdict.ROLLED_BACK]

@@ -20,6 +20,7 @@ from gateway.errors import Code
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Pong
 from tests.connections.memory import World
+from tests.connections.planning.fan_in import MESSAGE, FanIn
 
 
 class SlowScene:
@@ -314,3 +315,37 @@ def test_stages_of_a_pipeline_are_asked_often_as_long_as_it_runs() -> None:
     assert (begun.site, begun.verdict, begun.value) == (Site(Knob.HEARTBEAT, "wf"), Verdict.STANDING, 1.0)
     assert begun.reason.startswith("stages of a pipeline wait for ")
     assert (ended.value, ended.words) == (0.0, "what called for it is over")
+
+
+def test_senders_of_a_receiver_that_cannot_keep_up_wait_before_its_queue_is_long() -> None:
+    scene = FanIn()
+    most = 0
+    for _ in range(100):
+        scene.step()
+        most = max(most, scene.event_bytes)
+    (adjustment,) = [each for each in scene.planning.ledger if each.site.knob is Knob.SENDER_CREDIT]
+    assert adjustment.verdict is Verdict.KEPT
+    assert adjustment.site.name == "collector"
+    assert "of the events of 6 senders or more" in adjustment.reason
+    assert scene.event_bytes < most / 4
+    assert scene.event_bytes <= 4 * adjustment.value + len(scene.senders) * len(MESSAGE)
+    assert max(scene.published) <= 1.2 * min(scene.published)
+
+
+def test_a_credit_that_nobody_keeps_to_is_rolled_back() -> None:
+    """The senders do not await their publishes."""
+    scene = FanIn(awaits=False)
+    scene.run(60)
+    judged = [each for each in scene.planning.ledger if each.site.knob is Knob.SENDER_CREDIT]
+    assert judged
+    assert all(each.verdict is not Verdict.KEPT for each in judged)
+
+
+def test_a_credit_ends_once_the_receiver_keeps_up() -> None:
+    scene = FanIn()
+    scene.run(60)
+    assert scene.connection.made_outbox().events.sender_credit
+    scene.receiver.transport.read_on()
+    scene.run(80)
+    assert not scene.planning.snapshot().connections.settings
+    assert scene.connection.made_outbox().events.sender_credit == 0

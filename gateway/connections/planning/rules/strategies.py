@@ -13,7 +13,7 @@ CLEAR: Final = 0.6
 
 TRIED: Final = {
     GraphPattern.BROADCAST: (Knob.FLUSH_WINDOW, Knob.PACING),
-    GraphPattern.FAN_IN: (Knob.PACING, Knob.ROUTING),
+    GraphPattern.FAN_IN: (Knob.PACING, Knob.ROUTING, Knob.SENDER_CREDIT),
     GraphPattern.PIPELINE: (Knob.PACING, Knob.HEARTBEAT),
     GraphPattern.REQUEST_REPLY: (Knob.PACING, Knob.ROUTING, Knob.HEARTBEAT),
     GraphPattern.MESH: (Knob.FLUSH_WINDOW, Knob.PACING),

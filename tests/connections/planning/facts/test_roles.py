@@ -1,4 +1,4 @@
-"""Awaited clients: those that are asked, and the stages of a pipeline that have a next one."""
+"""Roles: clients that others wait for, and those that take messages of several."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from gateway.connections.collaboration.graph import Edge, Graph, Via
 from gateway.connections.collaboration.pattern import GraphPattern
-from gateway.connections.planning.facts.awaited import awaited_in
+from gateway.connections.planning.facts.roles import awaited_in, gatherers_in
 from gateway.ids import ClientId
 
 
@@ -41,3 +41,9 @@ def test_in_other_patterns_nobody_is_waited_for(pattern: GraphPattern) -> None:
 
 def test_without_traffic_nobody_is_waited_for() -> None:
     assert awaited_in(Graph(), GraphPattern.PIPELINE) == ()
+
+
+def test_whoever_takes_messages_of_several_gathers_them() -> None:
+    found = graph(edge("one", "collector"), edge("two", "collector"), edge("one", "log"), edge("x", "log", Via.REQUEST))
+    assert gatherers_in(found, GraphPattern.FAN_IN) == (("collector", 2),)
+    assert gatherers_in(found, GraphPattern.MESH) == ()

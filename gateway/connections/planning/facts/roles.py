@@ -1,7 +1,8 @@
-"""Awaited clients: those of a workflow that others wait for, by its collaboration graph. A pure function."""
+"""Roles of clients in a workflow, by its collaboration graph. Pure functions."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from gateway.connections.collaboration.graph import Edge, Graph, Via
@@ -31,3 +32,11 @@ def _waited_for(edge: Edge, pattern: GraphPattern) -> ClientId | None:
     if edge.via is Via.STREAM and pattern is GraphPattern.PIPELINE:
         return edge.source
     return None
+
+
+def gatherers_in(graph: Graph, pattern: GraphPattern) -> tuple[tuple[ClientId, int], ...]:
+    """Return the clients of a fan-in that take messages of several senders, and the number of these."""
+    if pattern is not GraphPattern.FAN_IN:
+        return ()
+    senders = Counter([edge.target for edge in graph.edges if edge.via is Via.STREAM])
+    return tuple([(client, number) for client, number in senders.items() if number > 1])

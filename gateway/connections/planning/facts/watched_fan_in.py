@@ -1,0 +1,100 @@
+"""Watched fan-in: a connection that takes events of many senders, measured from one look to the next by counters."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.planning.context import FanInFacts
+
+SMOOTHING: Final = 0.3
+"""Weight of a new rate."""
+
+DRAINED: Final = 2
+"""Times of the credit up to which events may wait once what had waited before it is delivered."""
+
+RISEN: Final = 3
+"""Looks in a row at which no less waits than at the one before: what waits then has come since."""
+
+
+class WatchedFanIn:
+    """Measurements of one connection.
+
+    Args:
+        connection: the connection.
+        workflow: the workflow whose clients send to it.
+        now_s: time of the first look.
+
+    Attributes:
+        connection, workflow: the same.
+        settling: whether events wait that have come before the credit was given.
+    """
+
+    __slots__ = (
+        "_bytes_per_s",
+        "_credit",
+        "_crowded_s",
+        "_event_bytes",
+        "_lagged",
+        "_looked_s",
+        "_risen",
+        "_senders",
+        "_taken_bytes",
+        "connection",
+        "settling",
+        "workflow",
+    )
+
+    def __init__(self, connection: Connection, workflow: str, now_s: float) -> None:
+        self.connection = connection
+        self.workflow = workflow
+        self.settling = False
+        self._looked_s = self._crowded_s = now_s
+        outbox = connection.made_outbox()
+        self._taken_bytes, self._credit = outbox.taken_bytes, outbox.events.sender_credit
+        self._lagged = connection.lagging
+        self._bytes_per_s = 0.0
+        """Smoothed rate at which it takes bytes while many wait; 0: it was not measured yet."""
+        self._senders = self._risen = self._event_bytes = 0
+
+    def look(self, now_s: float, senders: int, messages_per_s: float) -> FanInFacts:
+        """Return what is known now.
+
+        Args:
+            now_s: time by the clock that only goes forward.
+            senders: clients that send to it, as far as they are known; 0: as many as at the last look.
+            messages_per_s: rate of the events of its workflow.
+        """
+        outbox = self.connection.made_outbox()
+        span_s, self._looked_s = max(now_s - self._looked_s, 1e-3), now_s
+        taken_bytes, self._taken_bytes = outbox.taken_bytes - self._taken_bytes, outbox.taken_bytes
+        if taken_bytes > 0 and self.connection.lagging and self._lagged:
+            rate = taken_bytes / span_s
+            self._bytes_per_s += (SMOOTHING if self._bytes_per_s else 1.0) * (rate - self._bytes_per_s)
+        self._lagged = self.connection.lagging
+        self._senders = senders or self._senders
+        if outbox.events.waiting_bytes > outbox.events.sender_credit / 2:
+            self._crowded_s = now_s
+        if outbox.events.sender_credit != self._credit:
+            self._credit = outbox.events.sender_credit
+            self.settling = True
+            self._risen = 0
+        self._risen = self._risen + 1 if outbox.events.waiting_bytes >= self._event_bytes else 0
+        self._event_bytes = outbox.events.waiting_bytes
+        if not self._credit or outbox.events.waiting_bytes <= DRAINED * self._credit or self._risen >= RISEN:
+            self.settling = False
+        return FanInFacts(
+            self.connection.peer.id,
+            self.connection.peer.client_id,
+            self.workflow,
+            self._senders,
+            self._wait_s(outbox.events.waiting_bytes),
+            self._bytes_per_s,
+            messages_per_s,
+            now_s - self._crowded_s,
+        )
+
+    def _wait_s(self, event_bytes: int) -> float | None:
+        if not event_bytes:
+            return 0.0
+        return event_bytes / self._bytes_per_s if self._bytes_per_s else None
