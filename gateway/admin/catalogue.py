@@ -7,17 +7,19 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.admin.query import check_names, integer_of, order_of
 from gateway.admin.steps import largest, taken
-from gateway.admin.stream_rates import Rates, StreamRates
+from gateway.admin.stream_rates import RateColumns, Rates, StreamRates
 from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.core import Core
 from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, most_behind, queued_bytes_of
 from gateway.connections.sessions.session import Session
 from gateway.connections.snapshots import (
+    STEP,
     ConnectionSnapshot,
     StreamSnapshot,
     WorkflowSnapshot,
@@ -152,12 +154,16 @@ class Catalogue:
 
     async def _busiest(self, pattern: Pattern, order: str, limit: int) -> Response:
         """Return the streams of the highest rates; by their totals while there are no rates."""
-        look = self._rates.look()
+        look, streams = self._rates.look(), list(self._core.streams)
 
         def rated() -> Iterator[tuple[Stream, Rates | None] | None]:
-            for stream in list(self._core.streams):
-                rates = look.rates_of(stream)
-                yield (stream, rates) if pattern.matches(stream.name) else None
+            for at in range(0, len(streams), STEP):
+                part = streams[at : at + STEP]
+                rates = look.rates_of(part)
+                # Most are among the largest of no part: to leave them out by numpy takes a third of the time.
+                best = _largest_in(part, rates, order, pattern, limit)
+                for place, stream in enumerate(part):
+                    yield (stream, None if rates is None else rates.at(place)) if place in best else None
 
         def number_of(each: tuple[Stream, Rates | None]) -> float:
             stream, rates = each
@@ -169,6 +175,22 @@ class Catalogue:
 
     def _stream(self, stream: Stream, rates: Rates | None = None) -> dict[str, Any] | None:
         return None if stream.ended else _stream(stream_snapshot(self._core, stream), rates)
+
+
+def _largest_in(
+    streams: Sequence[Stream], rates: RateColumns | None, order: str, pattern: Pattern, limit: int
+) -> frozenset[int]:
+    """Return the places of the ``limit`` streams that a pattern matches with the highest rates, or totals."""
+    if rates is None:
+        total_of = STREAM_ORDERS[order]
+        numbers = np.array([total_of(stream) for stream in streams], np.float64)
+    else:
+        numbers = getattr(rates, order)
+    wanted = np.arange(len(streams))
+    if pattern.text != EVERY_STREAM:
+        wanted = np.flatnonzero([pattern.matches(stream.name) for stream in streams])
+    # Stable: of equal ones the first.
+    return frozenset(wanted[np.argsort(-numbers[wanted], kind="stable")[:limit]].tolist())
 
 
 def page_of(request: Request) -> tuple[int, int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Sequence
 from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from gateway.connections.ports import Clock
 from gateway.streams.stream import Stream
@@ -21,49 +24,75 @@ class Rates(NamedTuple):
     bytes_per_s: float
 
 
+class RateColumns(NamedTuple):
+    """Rates of many streams, each with its own in the same place."""
+
+    messages_per_s: npt.NDArray[np.float64]
+    bytes_per_s: npt.NDArray[np.float64]
+
+    def at(self, place: int) -> Rates:
+        """Return the rates of one stream."""
+        return Rates(float(self.messages_per_s[place]), float(self.bytes_per_s[place]))
+
+
+class StreamCounters(NamedTuple):
+    """Counters of many streams, in the order of their ids."""
+
+    ids: npt.NDArray[np.int64]
+    messages: npt.NDArray[np.int64]
+    bytes: npt.NDArray[np.int64]
+
+    def since(self, before: StreamCounters) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return how much messages and bytes have grown; a stream that was not there before has had all since."""
+        if not len(before.ids):
+            return self.messages, self.bytes
+        at = np.minimum(np.searchsorted(before.ids, self.ids), len(before.ids) - 1)
+        known = before.ids[at] == self.ids
+        return self.messages - before.messages[at] * known, self.bytes - before.bytes[at] * known
+
+
 class Look:
     """Counters of all streams at one time, and the rates since an earlier look. Takes 24 bytes a stream.
 
     Args:
         at_s: time of the look.
-        before: the earlier look; ``None``: there are no rates.
+        before: the earlier look, complete; ``None``: there are no rates.
 
     Attributes:
         at_s: time of the look.
+        counters: the counters, once it is complete.
     """
 
     def __init__(self, at_s: float, before: Look | None) -> None:
         self.at_s = at_s
+        self.counters = _counters_of(())
         self._before = before
-        self._ids = array("q")
-        self._messages = array("q")
-        self._bytes = array("q")
-        self._next = 0
-        """Index in the earlier look of the first stream that has not been passed."""
+        self._parts: list[StreamCounters] = []
 
-    def rates_of(self, stream: Stream) -> Rates | None:
-        """Note the counters of the next stream, and return its rates; called for all streams in the order of their ids.
-
-        A stream that has begun since the earlier look has had all its messages since.
-        """
-        self._ids.append(stream.id)
-        self._messages.append(stream.next_offset)
-        self._bytes.append(stream.published_bytes)
-        before = self._before
-        if before is None:
+    def rates_of(self, streams: Sequence[Stream]) -> RateColumns | None:
+        """Note the counters of the next streams, and return their rates; called with all in the order of their ids."""
+        counters = _counters_of(streams)
+        self._parts.append(counters)
+        if self._before is None:
             return None
-        while self._next < len(before._ids) and before._ids[self._next] < stream.id:
-            self._next += 1
-        messages, size = stream.next_offset, stream.published_bytes
-        if self._next < len(before._ids) and before._ids[self._next] == stream.id:
-            messages -= before._messages[self._next]
-            size -= before._bytes[self._next]
-        passed_s = self.at_s - before.at_s
-        return Rates(messages / passed_s, size / passed_s)
+        messages, size = counters.since(self._before.counters)
+        passed_s = self.at_s - self._before.at_s
+        return RateColumns(messages / passed_s, size / passed_s)
 
     def close(self) -> None:
-        """Forget the earlier look."""
+        """Take note that all streams have come, and forget the earlier look."""
         self._before = None
+        if self._parts:
+            self.counters = StreamCounters(*[np.concatenate(column) for column in zip(*self._parts, strict=True)])
+            self._parts.clear()
+
+
+def _counters_of(streams: Sequence[Stream]) -> StreamCounters:
+    return StreamCounters(
+        np.array([stream.id for stream in streams], np.int64),
+        np.array([stream.next_offset for stream in streams], np.int64),
+        np.array([stream.published_bytes for stream in streams], np.int64),
+    )
 
 
 class StreamRates:

@@ -174,6 +174,25 @@ async def test_the_busiest_streams_by_what_they_do_now() -> None:
         assert (await client.get("/api/v1/streams")).json()["streams"][0]["messages_per_s"] is None
 
 
+@pytest.mark.parametrize("pattern", ["**", "*/1"])
+async def test_the_busiest_of_very_many_streams_are_those_that_sorting_all_would_give(pattern: str) -> None:
+    world = World()
+    counts = {f"wf-{number}/{number % 3}": number * 7919 % 11 for number in range(2 * STEP + 100)}
+    publisher = world.publisher(*counts)
+    async with client_of(world) as client:
+        await client.get("/api/v1/streams?sort=messages_per_s&limit=1")
+        for alias, count in enumerate(counts.values()):
+            for _ in range(count):
+                publisher.publish(alias, b"1")
+        world.settle()
+        world.clock.advance(1.0)
+        matching = [name for name in counts if pattern == "**" or name.endswith("/1")]
+        expected = sorted(matching, key=lambda name: -counts[name])  # of equal ones the first
+        for limit in (1, 150, 1000):
+            found = await names(client, "streams", sort="messages_per_s", pattern=pattern, limit=limit)
+            assert found == expected[:limit]
+
+
 async def test_streams_that_end_meanwhile_are_no_others() -> None:
     world = World()
     publisher = world.publisher("wf/a", "wf/b", "wf/c")

@@ -24,9 +24,9 @@ class Scene:
         for _ in range(messages):
             self.publisher.publish(0, b"12345678")
         look = self.rates.look()
-        found = look.rates_of(self.stream)
+        found = look.rates_of([self.stream])
         self.rates.keep(look)
-        return found
+        return None if found is None else found.at(0)
 
 
 def test_the_first_look_has_no_rates() -> None:
@@ -76,7 +76,7 @@ def test_looks_are_compared_stream_by_stream_however_many_come_and_go() -> None:
     publisher = scene.world.publisher(*names)
     streams = list(scene.world.core.streams)
     first = scene.rates.look()
-    assert [first.rates_of(stream) for stream in streams] == [None] * 21
+    assert [first.rates_of(streams[:7]), first.rates_of(streams[7:])] == [None, None]
     scene.rates.keep(first)
     scene.world.clock.advance(1.0)
     for alias in range(20):
@@ -84,8 +84,9 @@ def test_looks_are_compared_stream_by_stream_however_many_come_and_go() -> None:
             publisher.publish(alias, b"1")
     second = scene.rates.look()
     # Those with odd numbers have ended.
-    found = [second.rates_of(stream) for stream in streams[::2]]
-    assert [rates.messages_per_s for rates in found if rates is not None] == [0, *range(1, 20, 2)]
+    found = second.rates_of(streams[::2])
+    assert found is not None
+    assert found.messages_per_s.tolist() == [0, *range(1, 20, 2)]
 
 
 def test_two_looks_are_kept_however_many_there_have_been() -> None:
@@ -99,3 +100,22 @@ def test_two_looks_are_kept_however_many_there_have_been() -> None:
         looks.append(weakref.ref(look))
     del look
     assert [look() is not None for look in looks] == [False, False, False, True, True]
+
+
+def test_a_look_at_no_stream_is_one_as_well() -> None:
+    world = World()
+    rates = StreamRates(world.clock)
+    rates.keep(rates.look())
+    world.clock.advance(2.0)
+    publisher = world.publisher("wf/new")
+    for _ in range(4):
+        publisher.publish(0, b"1")
+    look = rates.look()
+    found = look.rates_of(list(world.core.streams))
+    assert found is not None
+    assert found.at(0).messages_per_s == 2.0
+    rates.keep(look)
+    world.clock.advance(1.0)
+    empty = rates.look().rates_of([])
+    assert empty is not None
+    assert empty.messages_per_s.tolist() == []
