@@ -5,8 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec
 
+from benchmarks.processes import VerificationFailed
 from benchmarks.samples import Samples
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +125,16 @@ def concluded(broken: Sequence[str]) -> int:
     for line in broken:
         print(f"- {line}")
     return 1 if broken else 0
+
+
+def failing_in_words(main: Callable[P, int]) -> Callable[P, int]:
+    """Have a program tell of a process that fails as of a bound that is broken."""
+
+    @wraps(main)
+    def run(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except (VerificationFailed, OSError) as failure:
+            return concluded([str(failure)])
+
+    return run

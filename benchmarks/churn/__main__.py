@@ -12,8 +12,7 @@ from typing import Final
 
 from benchmarks.churn import churn
 from benchmarks.machine import LOAD_CORE
-from benchmarks.processes import VerificationFailed
-from benchmarks.report import concluded, table
+from benchmarks.report import concluded, failing_in_words, table
 from benchmarks.servers import SERVER_CORE
 
 CONNECTIONS: Final = 10_000
@@ -21,6 +20,7 @@ SHARE: Final = 0.2
 SECONDS: Final = 120.0
 
 
+@failing_in_words
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.churn", description=__doc__)
@@ -39,11 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" {LOAD_CORE}; loopback. Every client is a member of one workflow.\n",
         flush=True,
     )
-    try:
-        measured = churn.measure(parsed.connections, parsed.share, parsed.seconds)
-    except (VerificationFailed, OSError) as failure:
-        print(f"- {failure}")
-        return 1
+    measured = churn.measure(parsed.connections, parsed.share, parsed.seconds)
     print(table(churn.HEADER, [measured.row()]), end="\n\n")
     if measured.limit:
         wanted = parsed.share * parsed.connections

@@ -24,8 +24,7 @@ from benchmarks.children import answer, child
 from benchmarks.machine import allow_connections
 from benchmarks.overload.flood import run_load
 from benchmarks.overload.plan import COMMANDS, CONTROL_P99_MS, MEMORY_LIMIT_BYTES, OVER, Flood, Load, Taken
-from benchmarks.processes import VerificationFailed
-from benchmarks.report import concluded, table
+from benchmarks.report import concluded, failing_in_words, table
 from benchmarks.slow.stage import Stage, staged
 
 LOOK_S: Final = 0.25
@@ -90,6 +89,7 @@ def _label_of_stage(admin_port: int) -> str:
     return ""
 
 
+@failing_in_words
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
@@ -141,7 +141,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except VerificationFailed as failure:
-        sys.exit(f"{failure}")
+    sys.exit(main())

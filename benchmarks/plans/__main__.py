@@ -12,7 +12,7 @@ from benchmarks.machine import describe
 from benchmarks.plans.measure import Outcome, measure
 from benchmarks.plans.scene import FIXED, SCENES, Scene
 from benchmarks.processes import VerificationFailed
-from benchmarks.report import table
+from benchmarks.report import concluded, table
 
 
 def _read_arguments() -> argparse.Namespace:
@@ -89,9 +89,7 @@ def main() -> int:
     )
     print(table(header, rows))
     print(f"\n{arguments.rounds} rounds in {time.monotonic() - begin:.0f} s")
-    for line in failures:
-        print(f"- {line}")
-    return 1 if failures else 0
+    return concluded(failures)
 
 
 if __name__ == "__main__":

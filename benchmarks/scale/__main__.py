@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from benchmarks.machine import LOAD_CORE
-from benchmarks.processes import VerificationFailed
-from benchmarks.report import concluded, table
+from benchmarks.report import concluded, failing_in_words, table
 from benchmarks.scale import scale
 from benchmarks.servers import SERVER_CORE
 
@@ -20,6 +19,7 @@ SECONDS: Final = 60.0
 """Three heartbeat intervals."""
 
 
+@failing_in_words
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
@@ -29,11 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parsed = parser.parse_args(arguments)
     print(f"# Idle connections\n\nGateway on core {SERVER_CORE}, clients on core {LOAD_CORE}, loopback.\n", flush=True)
-    try:
-        measured = scale.measure(parsed.connections, parsed.seconds)
-    except (VerificationFailed, OSError) as failure:
-        print(f"- {failure}")
-        return 1
+    measured = scale.measure(parsed.connections, parsed.seconds)
     print(table(scale.HEADER, [measured.row()]), end="\n\n")
     if measured.connections < parsed.connections:
         print(f"{measured.connections:,} of {parsed.connections:,} connections: {measured.limit}.")

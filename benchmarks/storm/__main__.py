@@ -1,6 +1,7 @@
 """Program ``python -m benchmarks.storm``: cuts very many clients off at once, and prints how they come back.
 
-Exit code 0: all were back in time, and the client that stayed did not notice much; 1: a bound was broken.
+Exit code 0: all were back in time, and the client that stayed did not notice much; 1: a bound was broken, or a process
+failed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from benchmarks.children import answer, child
 from benchmarks.machine import LOAD_CORE, allow_connections
-from benchmarks.report import concluded, table
+from benchmarks.report import concluded, failing_in_words, table
 from benchmarks.servers import SERVER_CORE
 from benchmarks.slow.bystander import Outcome
 from benchmarks.slow.stage import OTHERS_CORE, Stage, staged
@@ -80,6 +81,7 @@ def _measure(stage: Stage, clients: int, rounds: int) -> tuple[list[tuple[str, .
     return rows, broken
 
 
+@failing_in_words
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.storm", description=__doc__)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import VerificationFailed
 from benchmarks.scale import memory, scale
 from benchmarks.scale.__main__ import main
 from benchmarks.scale.idle_clients import Answered, IdleClients
@@ -105,3 +106,15 @@ def test_a_row_has_a_cell_for_each_column() -> None:
     row = GOOD.row()
     assert len(row) == len(scale.HEADER)
     assert row[:3] == ("10,000", "150 MB", "10.00 KB")
+
+
+@pytest.mark.parametrize("failure", [VerificationFailed("the gateway has ended"), ConnectionResetError("cut off")])
+def test_a_process_that_fails_is_told_as_a_broken_bound(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(connections: int, seconds: float) -> scale.Measured:
+        raise failure
+
+    monkeypatch.setattr(scale, "measure", fail)
+    assert main([]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == f"- {failure}"
