@@ -7,7 +7,8 @@ with the next offset of the other, and counts in the same account (spec section 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from itertools import islice
+from typing import Final, NamedTuple
 
 from gateway.connections.fanout.start_position import start_of_other_view
 from gateway.connections.hub.views import Views
@@ -15,12 +16,27 @@ from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices, step_of
 from gateway.connections.viewing.derivation import Derivation
-from gateway.connections.viewing.view_fit import as_declared, view_now
+from gateway.connections.viewing.view_fit import as_declared, size_of, view_now
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Kind, Notice
+from gateway.protocol.views import View
+from gateway.streams.history import Entry
+from gateway.streams.stream import Stream
 
 MOVED_AT_ONCE: Final = 64
 """Streams of a connection up to which all change in one step: about two milliseconds."""
+LOOKED_AT: Final = 256
+"""Streams of a connection that are looked at for states."""
+
+
+class TwoViews(NamedTuple):
+    """State that a client may get by either of two views."""
+
+    stream: Stream
+    view: View
+    lower: View
+    newest: Entry | None
+    """Newest version of the stream."""
 
 
 class Lowering:
@@ -48,6 +64,17 @@ class Lowering:
     def may(session: Session) -> bool:
         """Return whether a client has named a lower view for any of its subscriptions."""
         return any(wanted.lower is not None for wanted in session.views.values())
+
+    def states_of(self, session: Session) -> Iterator[TwoViews]:
+        """Yield states, of the first streams of a client, that it may get by a lower view which it has named."""
+        left = LOOKED_AT
+        for number, wanted in list(session.views.items()):
+            held = () if wanted.lower is None else self._views.held(session, number)
+            for derivation in islice(held, left):
+                stream, left = derivation.source.parent, left - 1
+                newest = self._views.newest_of(stream) if stream.kind is Kind.STATE else None
+                if wanted.lower is not None and size_of(wanted.lower, newest):
+                    yield TwoViews(stream, wanted.view, wanted.lower, newest)
 
     def set(self, session: Session, reason: str, *, lowered: bool) -> bool:
         """Give the subscriptions of a session their lower views, or the others again, and tell the client why.
@@ -105,6 +132,8 @@ class Lowering:
         if wanted is None or wanted.lower is None or known is None or connection.closed or session.lost:
             return
         stream = source.parent
+        if wanted.lowered and before.misfit is None and source.view == as_declared(wanted.lower, stream):
+            return  # as nearly always
         view = view_now(wanted, stream, views.newest_of(stream))
         if view == source.view or (stream.kind is Kind.EVENT and connection.waits_for(source)):
             return

@@ -11,6 +11,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from benchmarks.slow_link.paced_line import proxied_line
 from gateway.app import Gateway
 from gateway.client import Notice, View, connect, sync
 from gateway.connections.planning.adjust import SettingChange
@@ -186,3 +187,40 @@ async def test_a_client_of_plain_text_names_a_lower_view_too(gateway: Gateway) -
         await publisher.publish("wf/field", FIELD + 1)
         message = await person.read("message")
         assert (message["view"], message["payload"]["shape"], message["offset"]) == (lower["id"], [2], 1)
+
+
+@pytest.mark.parametrize("kind", ["state", "event"])
+async def test_over_a_slow_line_a_client_that_is_switched_gets_all_that_it_is_owed(gateway: Gateway, kind: str) -> None:
+    """What waits for the line waits in its outbox, and large messages are cut off under way."""
+    field, count, chance = np.random.default_rng(3).normal(size=(128, 128)).astype(np.float32), 120, random.Random(7)
+    port = int(gateway.url.rpartition(":")[2])
+    with proxied_line(port, 8_000_000) as line:
+        async with (
+            connect(gateway.url) as publisher,
+            connect(f"ws://{line.host}:{line.port}", client_id="viewer") as viewer,
+            viewer.subscribe("wf/field", lower_view=COARSE) as fields,
+        ):
+            offsets: list[int] = []
+            sides: set[int] = set()
+
+            async def take() -> None:
+                async for message in fields:
+                    expected = (field if message.tensor.shape == field.shape else field[::4, ::4]) + message.offset
+                    np.testing.assert_allclose(message.tensor, expected, atol=0.1)
+                    offsets.append(message.offset)
+                    sides.add(message.tensor.shape[0])
+
+            taking = asyncio.create_task(take())
+            for step in range(count):
+                await publisher.publish("wf/field", field + step, kind=kind)
+                if not step % 5:
+                    assert set_view(gateway, "viewer", lowered=chance.random() < 0.5)
+                    await asyncio.sleep(0.05)
+            assert set_view(gateway, "viewer", lowered=False)
+            await until(lambda: bool(offsets) and offsets[-1] == count - 1)
+            assert await viewer.account(fields) == fields.account
+            taking.cancel()
+    assert offsets == (list(range(count)) if kind == "event" else sorted(offsets))
+    assert 128 in sides
+    if kind == "state":
+        assert len(offsets) < count

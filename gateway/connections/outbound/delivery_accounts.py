@@ -324,6 +324,12 @@ class DeliveryAccounts:
         """
         return self._accounts.get(stream, {}).get(subscription)
 
+    def delivered_of(self, stream: int) -> tuple[int, int]:
+        """Return how many messages of a stream were delivered, as far as that is booked, and the offset behind them."""
+        for _, account in self._accounts.get(stream, {}).values():
+            return account.delivered, account.next or 0
+        return 0, 0
+
     def messages(self, stream: int, first: int, count: int) -> None:
         """Count messages that were written to the connection."""
         self.booked += count

@@ -245,6 +245,8 @@ class _Work:
 
     def _set(self, site: Site, value: float, scope: str, reason: str) -> None:
         self._changes.append(SettingChange(site, value, reason, scope))
+        for other in [each for each in self._costs if each.peer and each.peer == site.peer and each != site]:
+            del self._costs[other]  # of the same messages, which wait for another time from now on
         if value == DEFAULTS[site.knob]:
             self._settings.pop(site, None)
             self._scopes.pop(site, None)

@@ -39,6 +39,17 @@ class StreamFacts(NamedTuple):
     """Connections that are written to directly."""
 
 
+class ViewFacts(NamedTuple):
+    """Bytes of the states for which a receiver has named a lower view, as they are published now."""
+
+    full_bytes_per_s: float
+    """Bytes by the views that it asked for."""
+    lower_bytes_per_s: float
+    """Bytes by the lower ones."""
+    carried_bytes_per_s: float
+    """Goodput of the link when the former were sent: less of it shows while little is sent."""
+
+
 class ReceiverFacts(NamedTuple):
     """One connection that takes states, and its link."""
 
@@ -64,6 +75,8 @@ class ReceiverFacts(NamedTuple):
     """State in which its program is furthest behind; ``None``: in none, as far as its client tells."""
     version_s: float = 0.0
     """Time that the bytes of one version take on the line beyond the smallest round trip; 0: it is not known."""
+    views: ViewFacts | None = None
+    """States that may come by a lower view; ``None``: it has named none."""
 
 
 class SlowStart(NamedTuple):

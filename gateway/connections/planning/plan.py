@@ -10,6 +10,7 @@ from gateway.connections.planning.context import Context
 from gateway.connections.planning.knob import Measure
 from gateway.connections.planning.rules.flush_windows import flush_windows
 from gateway.connections.planning.rules.heartbeats import heartbeats
+from gateway.connections.planning.rules.lower_views import lower_views
 from gateway.connections.planning.rules.moves import Move, moves
 from gateway.connections.planning.rules.paces import paces
 from gateway.connections.planning.rules.routings import Route, routes, routings
@@ -43,6 +44,7 @@ def plan(context: Context) -> ConnectionManagementPlan:
     measures = (
         *flush_windows(context, knobs),
         *paces(context),
+        *lower_views(context),
         *routings(context),
         *heartbeats(context, knobs),
         *sender_credits(context, knobs),

@@ -7,7 +7,7 @@ import weakref
 
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.read_flow_control import ReadFlowControl
-from gateway.client.subscribing.stream_sink import StreamSink
+from gateway.client.subscribing.stream_sink import StreamSink, take_place
 from gateway.client.subscribing.subscription_core import SubscriptionCore, SubscriptionOptions
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import parse_data
@@ -19,6 +19,36 @@ from tests.client.frames import message
 def subscription(errors: list[Exception], sizes: list[tuple[str, int, int]]) -> SubscriptionCore:
     options = SubscriptionOptions(buffer_bytes=1000, progress=lambda *size: sizes.append(size))
     return SubscriptionCore("wf/*", options, flow=ReadFlowControl(lambda reading: None), report=errors.append)
+
+
+async def test_another_view_takes_the_place_of_one_behind_what_is_still_decoded() -> None:
+    core = subscription([], [])
+    core.position.join()
+    sinks: dict[int, StreamSink] = {}
+
+    def announce(number: int, *, lowered: bool | None) -> StreamSink:
+        info = StreamInfo(number, "wf/a", Kind.EVENT, 5, 0, subscription=1, since=0, lowered=lowered)
+        sink = sinks.get(number)
+        if sink is None:
+            sink = sinks[number] = StreamSink(info)
+        assert sink.numbers is not None
+        sink.numbers.add(1)
+        take_place(sinks, sink, info, [(1, core), (2, core)])
+        sink.order.add_ready(lambda: sink.announce([core], info))
+        return sink
+
+    full = announce(7, lowered=False)
+    slot = full.order.reserve()
+    lower = announce(8, lowered=True)
+    assert list(sinks) == [8]
+    assert lower.present() == []
+    slot.fill(lambda: None)
+    assert lower.present() == [core]
+    assert full.present() == []
+    assert core.view_ids == {"wf/a": 8}
+    other = announce(9, lowered=None)
+    assert core.view_ids == {"wf/a": 8}
+    assert other.present() == lower.present() == [core]
 
 
 def received(offset: int) -> InboundFrame:

@@ -142,6 +142,26 @@ def test_nothing_is_taken_before_its_own_start_is_known() -> None:
     assert joined.gaps == []
 
 
+def test_another_view_goes_on_and_may_bring_the_last_version_once_more() -> None:
+    joined = Joined()
+    view = replace(info(0, kind=STATE), lowered=False)
+    joined.position.announce(view)
+    assert joined.come(0, 4, kind=STATE) == 4
+    joined.position.announce(replace(view, id=8, since=6, lowered=True))
+    assert joined.position.lowered == {"wf/x"}
+    assert joined.come(6, kind=STATE) == 1
+    joined.position.announce(replace(view, id=8, since=3, lowered=True))
+    assert joined.come(6, kind=STATE) == 0
+    joined.position.announce(replace(view, id=9, since=6, lowered=False))
+    assert joined.come(6, kind=STATE) == 1
+    assert joined.position.lowered == frozenset()
+    assert joined.counts == Counts(delivered=6, conflated=2)
+    joined.position.announce(replace(view, id=10, since=7, lowered=True))
+    assert joined.reconnect(replace(view, since=6, recovered=True)) == {"wf/x": (1, 6)}
+    assert joined.come(6, kind=STATE) == 1
+    assert joined.position.lowered == frozenset()
+
+
 def test_what_comes_from_history_is_counted() -> None:
     joined = Joined(BEGINNING)
     joined.position.announce(info(0, recovered=True))

@@ -9,6 +9,7 @@ import pytest
 from gateway.connections.outbound import delivery_accounts
 from gateway.connections.outbound.delivery_accounts import (
     MAX_ENDED,
+    MAX_SUCCESSORS,
     DeliveryAccounts,
     SubscribedStreams,
     SubscribeOptions,
@@ -122,6 +123,33 @@ def test_conflated_messages_of_a_stream_that_is_not_received_do_not_count() -> N
     accounts = DeliveryAccounts(SubscribedStreams(Limits()))
     accounts.conflated_by_client(Conflated(7, 3))
     assert accounts.client_conflated == 0
+
+
+def test_another_view_goes_on_from_the_account_and_takes_reports_under_way_about_the_one_before() -> None:
+    ledger, views = (
+        DeliveryAccounts(SubscribedStreams(Limits())),
+        [Stream(StreamId(number), StreamName("wf/x"), Kind.STATE, Epoch(5)) for number in range(2 * MAX_SUCCESSORS)],
+    )
+    ledger.open(views[0], 1, SubscribeOptions(), 0)
+    ledger.messages(0, 0, 3)
+    assert ledger.delivered_of(0) == (3, 3)
+    for before, after in pairwise(views):
+        ledger.carry_on(before.id, 1, after.id)
+        ledger.open(after, 1, SubscribeOptions({"wf/x": (5, 3)}), 4)
+    last = views[-1].id
+    assert ledger.ids == [last]
+    ledger.conflated_by_client(Conflated(last - 2, 2))
+    ledger.conflated_by_client(Conflated(0, 40))  # forgotten
+    ledger.messages(last, 4, 1)
+    assert counts_in(ledger, 1) == {"wf/x": Counts(delivered=4, conflated=1, client_conflated=2)}
+    assert ledger.delivered_of(last) == (4, 5)
+    assert ledger.delivered_of(0) == (0, 0)
+    assert len(ledger._successors) == MAX_SUCCESSORS
+    ledger.carry_on(last, 1, 0)
+    ledger.open(views[0], 1, SubscribeOptions(), 5)
+    ledger.conflated_by_client(Conflated(last, 1))
+    ledger.conflated_by_client(Conflated(0, 1))
+    assert counts_in(ledger, 1)["wf/x"].client_conflated == 4
 
 
 def test_the_end_of_a_stream_may_follow_the_start_of_the_next_one_of_its_name() -> None:

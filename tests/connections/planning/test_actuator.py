@@ -10,6 +10,7 @@ from gateway.connections.planning.rules.routings import MemberWeight, Route
 from gateway.errors import Code
 from gateway.ids import PeerId
 from gateway.protocol.messages import Delete, Kind
+from gateway.protocol.views import View
 from tests.connections.memory import FixedPolicy, World
 
 WINDOW = Site(Knob.FLUSH_WINDOW, "wf")
@@ -86,6 +87,29 @@ def test_a_receiver_is_told_that_it_is_paced_and_why() -> None:
     world.lose(receiver)
     assert not actuator.has(site)
     assert not actuator.set(SettingChange(site, 1.0, "a slow link"))
+
+
+def test_a_receiver_that_has_named_a_lower_view_gets_it() -> None:
+    world = World()
+    world.publisher("wf/x", kind=Kind.STATE)
+    receiver = world.subscriber("wf/x", "viewer")
+    site = Site(Knob.VIEW, "viewer", receiver.session.peer.id)
+    actuator = world.core.planning.actuator
+    assert not actuator.has(site)
+    assert not actuator.set(SettingChange(site, 1.0, "a slow link", "wf"))
+    receiver.subscribe("wf/x", lower=View(max_rate_hz=1.0))
+    assert actuator.has(site)
+    assert actuator.set(SettingChange(site, 1.0, "a slow link", "wf"))
+    assert receiver.session in actuator.lowering
+    assert actuator.set(SettingChange(site, 0.0, "it is over", "wf"))
+    notices = receiver.read().notices
+    assert [notice.reason for notice in notices] == [
+        "wf/x comes by the lower view [...] at 1 Hz: a slow link",
+        "wf/x comes by the view [...] again: it is over",
+    ]
+    world.lose(receiver)
+    assert not actuator.has(site)
+    assert not actuator.set(SettingChange(site, 1.0, "a slow link", "wf"))
 
 
 def test_a_group_is_led_by_weights_only_while_that_is_set() -> None:

@@ -213,6 +213,22 @@ def test_two_knobs_of_a_workflow_are_not_turned_at_once() -> None:
     assert len(model.connections.settings) == 3
 
 
+def test_what_a_receiver_waits_is_measured_anew_for_another_knob_once_one_has_changed() -> None:
+    view = Measure(Site(Knob.VIEW, "viewer", 7), 1.0, "lab", "a slow link")
+    other = Measure(Site(Knob.VIEW, "other", 8), 1.0, "else", "a slow link")
+
+    def cost_of(site: Site, value: float) -> float:
+        return 0.1 if model.connections.settings.get(PACE) else 1.0
+
+    model = Model(cost_of, [WANTED, view])
+    model.sites.add(other.site)
+    model.run(60)
+    kept, rolled_back = model.judged[:2]
+    assert (kept.site, kept.verdict) == (PACE, Verdict.KEPT)
+    assert (rolled_back.site, rolled_back.verdict) == (view.site, Verdict.ROLLED_BACK)
+    assert rolled_back.cost_before.mean_s < 0.11
+
+
 def test_many_receivers_of_one_workflow_are_paced_at_once_within_a_bound() -> None:
     many = [Measure(Site(Knob.PACING, f"viewer-{n}", n), 1.0, "lab", "slow") for n in range(MAX_TRIALS + 10)]
     model = Model(lambda site, value: 0.1 if value else 0.8, many)

@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from types import MappingProxyType
 
+import numpy as np
 import pytest
 
 from gateway.connections.overload.loop_lag import STANDING
@@ -19,6 +20,7 @@ from gateway.connections.socket_counts import SocketCounts, TcpInfo
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Pong
+from gateway.protocol.views import View
 from tests.connections.memory import World
 from tests.connections.planning.fan_in import MESSAGE, FanIn
 
@@ -49,6 +51,8 @@ class SlowScene:
         self.connection = self.receiver.session.connection
         self.connection.sample_round_trip(1_000_000)
         self.sent = 0
+        self.link_s = 0.05
+        """Time that the link takes for a version."""
 
     def step(self) -> None:
         """Let time pass: versions are published, and the receiver reads as fast as its link carries them."""
@@ -59,9 +63,8 @@ class SlowScene:
         self.connection.fall_behind()
         for _ in self.planning.look():
             self.world.settle()
-        # Each version that waits on its way takes the link 50 ms.
         waiting = sum(map(len, self.receiver.transport.writes)) // 8000
-        self.world.clock.advance(0.05 * waiting)
+        self.world.clock.advance(self.link_s * waiting)
         self.answer()
         self.world.clock.advance(0.2)
 
@@ -91,6 +94,39 @@ def test_a_receiver_whose_states_come_late_is_paced_and_stays_so_since_that_help
     assert scene.planning.ledger.counts[Verdict.KEPT] == 1
     stats = scene.planning.stats()
     assert (stats.settings[Knob.PACING], stats.settings[Knob.ROUTING], stats.trials) == (1, 0, 0)
+
+
+class LowerScene(SlowScene):
+    """The same of a client that lets the gateway send less of each version."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.receiver.unsubscribe(1)
+        self.receiver.subscribe("wf/x", 9, lower=View(np.s_[::64]))
+        self.link_s = 0.5
+
+    @property
+    def verdicts(self) -> list[tuple[float, Verdict]]:
+        """Values of the knob of views that were tried, and what became of them, the last one first."""
+        tried = self.planning.snapshot().adjustments
+        return [(each.value, each.verdict) for each in tried if each.site.knob is Knob.VIEW]
+
+
+def test_a_receiver_gets_its_lower_view_since_that_helps_and_the_other_one_when_its_link_is_fast() -> None:
+    scene = LowerScene()
+    scene.run(200)
+    assert scene.verdicts == [(1.0, Verdict.KEPT)]
+    assert scene.connection in {session.connection for session in scene.planning.actuator.lowering._lowered}
+    assert scene.receiver.reader.arrivals[-1].array.size == 8000 // 64
+    reasons = [each.reason for each in scene.planning.snapshot().adjustments if each.site.knob is Knob.VIEW]
+    assert "by the lower views" in reasons[0]
+    codes = [notice.code for notice in scene.receiver.reader.notices if notice.subscription == 9]
+    assert codes == [Code.VIEW_LOWERED]
+    scene.link_s = 0.0
+    scene.run(2000)
+    assert scene.verdicts == [(0.0, Verdict.KEPT), (1.0, Verdict.KEPT)]
+    assert scene.receiver.reader.arrivals[-1].array.size == 8000
+    assert not len(scene.planning.actuator.lowering)
 
 
 def test_a_plan_that_only_advises_sets_nothing() -> None:
@@ -254,7 +290,7 @@ def test_a_trial_begins_again_when_the_stage_of_overload_changes() -> None:
     scene = SlowScene()
     while not scene.planning.snapshot().connections.trials:
         scene.step()
-    scene.run(10)
+    scene.run(5)
     (trial,) = scene.planning.snapshot().connections.trials
     assert trial.cost.number > 0
     for _ in range(STANDING):

@@ -66,7 +66,7 @@ class FactsReader:
         self._groups = groups
         self._clock = clock
         self._thread_time_s = thread_time_s
-        self._watch = ReceiverWatch(actuator.pool, actuator.lag_changes, clock)
+        self._watch = ReceiverWatch(actuator.pool, actuator.lag_changes, actuator.lowering, clock)
         self._slow_starts: list[SlowStart] = []
         self._watched_groups: dict[str, WatchedGroup] = {}
         self._fan_ins: dict[Connection, WatchedFanIn] = {}
@@ -125,7 +125,8 @@ class FactsReader:
             site = Site(Knob.FLUSH_WINDOW, name)
             costs[site] = None if lag_s is None else lag_s + context.setting(site)
         for receiver in context.receivers:
-            costs[Site(Knob.PACING, receiver.client_id, receiver.peer)] = receiver.staleness_s
+            for knob in (Knob.PACING, Knob.VIEW) if receiver.views is not None else (Knob.PACING,):
+                costs[Site(knob, receiver.client_id, receiver.peer)] = receiver.staleness_s
         for fan_in in context.fan_ins:
             site = Site(Knob.SENDER_CREDIT, fan_in.client_id, fan_in.peer)
             costs[site] = None if site in self.settling else fan_in.cost_s

@@ -11,14 +11,16 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.lowering import Lowering
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.planning.context import ReceiverFacts, SlowStart
+from gateway.connections.planning.context import ReceiverFacts, SlowStart, ViewFacts
 from gateway.connections.planning.facts.watched_receiver import (
     LEAST_TAKEN_BYTES,
     MAX_STATES,
     WatchedReceiver,
     time_of,
 )
+from gateway.connections.planning.facts.watched_views import WatchedViews
 from gateway.connections.planning.rules.paces import SLOW_VERSION_S
 from gateway.connections.ports import Clock
 from gateway.connections.sessions.pool import Pool
@@ -64,14 +66,18 @@ class ReceiverWatch:
     Args:
         pool: connections.
         lag_changes: connections that have fallen behind or caught up.
+        lowering: states that may come by a lower view.
         clock: stamps PINGs.
     """
 
-    def __init__(self, pool: Pool, lag_changes: LagChanges[Connection], clock: Clock) -> None:
+    def __init__(self, pool: Pool, lag_changes: LagChanges[Connection], lowering: Lowering, clock: Clock) -> None:
         self._pool = pool
         self._lag_changes = lag_changes
+        self._lowering = lowering
         self._clock = clock
         self._watched: dict[Connection, WatchedReceiver] = {}
+        self._views: dict[Connection, WatchedViews] = {}
+        """Measurements of the watched receivers that have named lower views."""
         self._scan: Iterator[Session] = iter(())
         self._glimpsed: dict[Connection, _Glimpse] = {}
         self._noted = 0
@@ -85,6 +91,7 @@ class ReceiverWatch:
     def forget(self) -> None:
         """Measure anew from now on."""
         self._watched = {}
+        self._views = {}
 
     def read(self, now_s: float) -> Generator[None, None, list[ReceiverFacts]]:
         """Return what is known of the watched receivers. Yields now and then, for the loop."""
@@ -92,15 +99,27 @@ class ReceiverWatch:
         watched = self._watched
         facts: list[ReceiverFacts] = []
         for number, (connection, receiver) in enumerate(list(watched.items()), start=1):
-            if connection.closed or now_s - receiver.lagged_s > WATCHED_S:
+            session = self._pool.get(connection.peer.id)
+            lowered = session is not None and session in self._lowering
+            if session is None or connection.closed or (now_s - receiver.lagged_s > WATCHED_S and not lowered):
                 del watched[connection]
+                self._views.pop(connection, None)
                 continue
             fact = receiver.look(now_s, self._clock.time_ns())
             if fact is not None:
-                facts.append(fact)
+                facts.append(fact._replace(views=self._look_at_views(session, fact, now_s, lowered=lowered)))
             if not number % STEP:
                 yield
         return facts
+
+    def _look_at_views(
+        self, session: Session, receiver: ReceiverFacts, now_s: float, *, lowered: bool
+    ) -> ViewFacts | None:
+        if not self._lowering.may(session):
+            return None
+        views = self._views.setdefault(session.connection, WatchedViews())
+        goodput = None if lowered else receiver.goodput_bytes_per_s
+        return views.look(self._lowering.states_of(session), now_s, goodput)
 
     def slow_starts(self, now_s: float) -> list[SlowStart]:
         """Return what is known of the receivers that have just come or fallen behind.

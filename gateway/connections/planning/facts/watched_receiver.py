@@ -13,6 +13,7 @@ from gateway.connections.socket_counts import TcpInfo
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import workflow_of
 from gateway.protocol.signals import Ping
+from gateway.streams.derived import DerivedStream
 from gateway.streams.run import Source
 from gateway.streams.stream import Stream
 
@@ -57,12 +58,14 @@ class WatchedReceiver:
     """
 
     __slots__ = (
+        "_arrived_s",
         "_asked_ns",
         "_busy_s",
         "_bytes",
         "_conflated",
         "_conflated_s",
         "_excess_delay_s",
+        "_interval_s",
         "_looked_s",
         "_seen",
         "_shortest_s",
@@ -75,7 +78,7 @@ class WatchedReceiver:
 
     def __init__(self, connection: Connection, now_s: float) -> None:
         self.connection = connection
-        self.lagged_s = self._looked_s = self._conflated_s = now_s
+        self.lagged_s = self._looked_s = self._conflated_s = self._arrived_s = now_s
         self._shortest_s = inf
         self._asked_ns = 0
         self._excess_delay_s: float | None = None
@@ -85,8 +88,10 @@ class WatchedReceiver:
         """Decayed sums of what its system has taken, and of the time that this took."""
         self._version_bytes = 0.0
         """Mean size of the versions of the last span that had any."""
-        self._seen: dict[Source, tuple[int, int]] = {}
-        """Published bytes and next offset of each state, at the last look."""
+        self._interval_s: float | None = None
+        """Time between two versions of a state, smoothed; ``None``: none has come."""
+        self._seen: dict[Source, tuple[int, int, int]] = {}
+        """Published bytes and next offset of each state, and versions that were delivered, at the last look."""
         outbox = connection.made_outbox()
         self._conflated, self._bytes = outbox.conflated, outbox.taken_bytes
 
@@ -102,7 +107,7 @@ class WatchedReceiver:
             self.lagged_s = now_s
         span_s, self._looked_s = max(now_s - self._looked_s, 1e-3), now_s
         delay_s = self._take_delay(now_ns)
-        versions, demand_bytes, workflow = self._take_states()
+        versions, demand_bytes, interval_s, workflow = self._take_states(now_s)
         if versions:
             self._version_bytes = demand_bytes / versions
         version_s = self._take_version_s()
@@ -114,7 +119,6 @@ class WatchedReceiver:
         link, known_s, staleness_s = connection.link, self._excess_delay_s, None
         if delay_s is not None:
             excess_delay_s = delay_s if isinf(self._shortest_s) else max(0.0, delay_s - self._shortest_s)
-            interval_s = span_s * max(len(self._seen), 1) / max(versions - conflated, 1) if versions else 0.0
             staleness_s = excess_delay_s + interval_s / 2
             known_s = excess_delay_s if known_s is None else known_s + SMOOTHING * (excess_delay_s - known_s)
         self._excess_delay_s = known_s
@@ -182,21 +186,40 @@ class WatchedReceiver:
             return link.counted_bottleneck, None
         return link.bottleneck, max(states, key=lambda state: state.behind)
 
-    def _take_states(self) -> tuple[int, int, str]:
-        """Return the versions and bytes published to it since the last look, and the workflow with most of them."""
-        seen: dict[Source, tuple[int, int]] = {}
-        versions = nbytes = most = 0
-        workflow = ""
+    def _take_states(self, now_s: float) -> tuple[int, int, float, str]:
+        """Return the versions and bytes published to it since the last look, the time between two that have been sent,
+        and the workflow with most bytes."""
+        seen: dict[Source, tuple[int, int, int]] = {}
+        versions = nbytes = most = arrived = 0
+        workflow, lacks = "", False
         for source in self.connection.memberships:
             if not isinstance(source, Stream) or source.kind is not Kind.STATE:
                 continue
-            seen[source] = source.published_bytes, source.next_offset
-            before_bytes, before = self._seen.get(source, seen[source])
-            versions += source.next_offset - before
-            nbytes += source.published_bytes - before_bytes
-            if source.published_bytes - before_bytes >= most:
-                most, workflow = source.published_bytes - before_bytes, workflow_of(source.name)
+            self.connection.book(source)
+            delivered, following = self.connection.accounts.delivered_of(source.id)
+            lacks = lacks or following < (source.parent if isinstance(source, DerivedStream) else source).next_offset
+            now = source.published_bytes, source.next_offset, delivered
+            before = self._seen.get(source, now)
+            seen[source] = now
+            versions += now[1] - before[1]
+            nbytes += now[0] - before[0]
+            arrived += now[2] - before[2]
+            if now[0] - before[0] >= most:
+                most, workflow = now[0] - before[0], workflow_of(source.name)
             if len(seen) == MAX_STATES:
                 break
         self._seen = seen
-        return versions, nbytes, workflow
+        return versions, nbytes, self._take_interval(now_s, arrived, lacks=lacks), workflow
+
+    def _take_interval(self, now_s: float, arrived: int, *, lacks: bool) -> float:
+        """Return the time between two versions of a state: at least that since the last one, if another is to come."""
+        span_s = now_s - self._arrived_s
+        if arrived:
+            interval_s = span_s * len(self._seen) / arrived
+            known_s = self._interval_s
+            self._interval_s = interval_s if known_s is None else (known_s + interval_s) / 2
+        if arrived or not lacks:
+            self._arrived_s = now_s
+        if not arrived and not lacks:
+            return 0.0
+        return max(self._interval_s or 0.0, 0.0 if arrived else span_s)

@@ -32,6 +32,9 @@ def paces(context: Context) -> list[Measure]:
         elif receiver.version_s >= (STILL_SLOW_S if paced else SLOW_VERSION_S):
             reason = f"one version takes its line {receiver.version_s * 1e3:.0f} ms, so that a burst of them would wait"
             measures.append(Measure(site, 1.0, receiver.workflow, reason, precaution=True))
+        elif paced and context.setting(site._replace(knob=Knob.VIEW)):
+            reason = "it gets lower views, and those that it asked for are to be paced when they are tried again"
+            measures.append(Measure(site, 1.0, receiver.workflow, reason, precaution=True))
     known = {measure.site for measure in measures}
     return measures + [measure for measure in first_paces(context.slow_starts) if measure.site not in known]
 

@@ -67,7 +67,7 @@ class Scene:
         self.world = World()
         self.publisher = self.world.publisher("wf/x", kind=Kind.STATE)
         actuator = self.world.core.planning.actuator
-        self.watch = ReceiverWatch(actuator.pool, actuator.lag_changes, self.world.clock)
+        self.watch = ReceiverWatch(actuator.pool, actuator.lag_changes, actuator.lowering, self.world.clock)
 
     def receiver(self, client_id: str = "viewer") -> Peer:
         """Return a new receiver of the state."""

@@ -78,6 +78,28 @@ def test_demand_is_what_is_published_and_versions_that_are_conflated_do_not_coun
     assert later.staleness_s is not None
 
 
+def test_a_state_of_which_a_newer_version_is_there_gets_older_until_one_comes() -> None:
+    scene = Scene()
+    scene.look()
+    scene.look(1.0, answer_s=0.0)
+    scene.receiver.transport.fill_up()
+    scene.publisher.publish(0, bytes(1000))
+    scene.world.settle()
+    ages = []
+    for _ in range(3):
+        facts = scene.look(1.0)
+        assert facts is not None
+        ages.append(facts.staleness_s)
+    assert ages[-1] is not None
+    assert ages[-1] > 1.0
+    scene.receiver.transport.read_on()
+    scene.look(1.0, answer_s=0.0)
+    facts = scene.look(1.0, answer_s=0.0)
+    assert facts is not None
+    assert facts.staleness_s is not None
+    assert facts.staleness_s < 1.0
+
+
 def test_looks_at_a_receiver_that_has_caught_up_are_told_apart() -> None:
     scene = Scene()
     scene.connection.fall_behind()

@@ -61,6 +61,15 @@ def test_receivers_whose_states_come_fresh_are_not_paced(facts: dict[str, Any]) 
     assert not paces_of(receiver(**facts))
 
 
+def test_pacing_stays_while_lower_views_take_little_of_the_link() -> None:
+    calm = receiver(excess_delay_s=0.0, kept_up_s=60.0)
+    settings = {PACE: 1.0, PACE._replace(knob=Knob.VIEW): 1.0}
+    (measure,) = paces(Context(0.0, receivers=(calm,), settings=settings))
+    assert measure.reason.startswith("it gets lower views")
+    del settings[PACE]
+    assert not paces(Context(0.0, receivers=(calm,), settings=settings))
+
+
 def test_pacing_stays_until_the_link_has_carried_every_version_for_a_while() -> None:
     paced = receiver(excess_delay_s=0.0)
     assert paces_of(paced, paced=True)
