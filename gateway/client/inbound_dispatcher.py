@@ -24,6 +24,7 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Error, Kind, StreamInfo
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.names import is_address
+from gateway.protocol.reorder_buffer import ReorderBuffer
 from gateway.protocol.runs import FrameRun
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.wire import DATA_HEADER, DATA_ROUTE, ROUTE_AT, Opcode
@@ -65,7 +66,7 @@ class InboundDispatcher:
         self._presences = presences
         self._report = report
         self._inbox = RequestDestination(responder, session)
-        self._max_message_bytes = limits.max_message_bytes
+        self._max_message_bytes, self._max_transfers = limits.max_message_bytes, limits.max_transfers
         self._decoding = Decoding(
             session.welcome,
             context.flow,
@@ -97,7 +98,9 @@ class InboundDispatcher:
         }
         if not self._session.welcome.credits:
             return Handlers(frames, self._run_received, self._decoding.place)
-        credits = CreditTaken(self._subscriptions.load.subscriptions)
+        credits = CreditTaken(self._subscriptions.load.subscriptions, self._order_of, self._max_transfers)
+        frames[Opcode.END] = partial(credits.end_received, self._decoding.end_received)
+        frames[Opcode.ABORT] = partial(credits.abort_received, self._decoding.abort_received)
         for opcode in (Opcode.MESSAGE, Opcode.BATCH):
             frames[opcode] = partial(credits.message_received, self._message_received)
         frames[Opcode.STREAM] = partial(credits.stream_received, self._stream_received)
@@ -124,6 +127,10 @@ class InboundDispatcher:
             self._requester.address_refused(error, alias)
         else:
             self._publisher.refused(error, alias)
+
+    def _order_of(self, stream: int) -> ReorderBuffer | None:
+        sink = self._subscriptions.sink(stream)
+        return None if sink is None else sink.order
 
     def _message_received(self, message: memoryview, frame: Frame) -> None:
         if frame.end - frame.start >= DATA_HEADER.size:

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from gateway.app import Gateway
 from gateway.client import Client, Credits, View, connect, sync
 from gateway.client.connecting import Connecting
+from gateway.client.decoding.decode_meter import DecodeMeter
+from gateway.client.decoding.decoding import INLINE_DECODE_BYTES
 from gateway.client.subscribing.subscription import Subscription
 from gateway.config import Settings
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.data import write_data
+from gateway.protocol.encoding import Chain, Encoding
+from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.meta import write_meta
+from gateway.protocol.signals import Abort, Credit, End, Ping
+from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.transfers import ChunkPlan, write_chunk
+from gateway.protocol.wire import MIN_CHUNK_BYTES, Buffer, Opcode
 from gateway.testing import running_gateway, running_gateway_process
+from tests.client.frames import message
+from tests.client.scripted_gateway import Peer, ScriptedGateway
+from tests.connections.frames import message_frame
 from tests.integration.peer import until
 
 SETTINGS = Settings(admin_port=None)
@@ -182,3 +200,90 @@ async def test_without_the_option_credits_bound_acknowledged_streams_only() -> N
         await publish(publisher, "wf/log", "event", 10)
         await settled(client, messages)
         assert messages.stats.received == 10
+
+
+class CreditedGateway:
+    """A gateway that sends what a test says, to a subscription with credit for two messages."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        peer.send(StreamInfo(1, "wf/log", Kind.EVENT, 5, 0))
+
+    def send(self, *frames: Buffer | list[Buffer]) -> None:
+        self._peer.send(*frames)
+
+    def send_head(self, offset: int, transfer: int, size: int) -> None:
+        plan = ChunkPlan(transfer, MIN_CHUNK_BYTES, size)
+        meta = write_meta([TensorSpec("", np.dtype(np.uint8), (size,))], None)
+        self.send(write_data(Opcode.MESSAGE, stream=1, offset=offset, timestamp_ns=0, meta=meta, plan=plan))
+
+    async def granted(self) -> list[int]:
+        """Messages of the grants that the client has sent up to now, each by itself."""
+        self._peer.send(Ping(1).write())
+        found: list[int] = []
+        while (frame := await self._peer.next(Opcode.CREDIT, Opcode.PONG)).opcode == Opcode.CREDIT:
+            found.append(Credit.parse(frame.message, frame.frame).messages)
+        return found
+
+
+@pytest_asyncio.fixture
+async def credited_gateway(scripted: ScriptedGateway) -> AsyncIterator[tuple[CreditedGateway, Subscription]]:
+    assert scripted.welcome is not None
+    scripted.welcome = replace(scripted.welcome, credits=True)
+    async with (
+        connect(scripted.url, credit_all_kinds=True) as client,
+        client.subscribe("wf/*", credits=Credits(2, 1 << 30)) as messages,
+    ):
+        yield CreditedGateway(await scripted.accept()), messages
+
+
+async def test_a_large_message_on_its_way_in_is_not_granted_again(
+    credited_gateway: tuple[CreditedGateway, Subscription],
+) -> None:
+    gateway, messages = credited_gateway
+    gateway.send_head(0, 7, 100)
+    gateway.send_head(1, 8, 100)
+    assert await gateway.granted() == []
+    gateway.send(write_chunk(7, 0, (bytes(100),)), End(7, 0, 0).write())
+    await until(lambda: messages.stats.received == 1)
+    assert await gateway.granted() == []
+    await anext(messages)
+    assert await gateway.granted() == [1]
+    gateway.send(Abort(8, Code.TRANSFER_ABORTED).write())
+    assert await gateway.granted() == [1]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_message_that_a_thread_decodes_is_not_granted_again(
+    fails: bool, credited_gateway: tuple[CreditedGateway, Subscription], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, messages = credited_gateway
+    go_on, decode = threading.Event(), DecodeMeter.decode
+
+    def held(meter: DecodeMeter, encoding: Encoding, data: Buffer, *, base: Buffer | None = None) -> Buffer:
+        assert go_on.wait(60)
+        if fails:
+            raise RequestRefused(Code.CORRUPT_PAYLOAD, "it is corrupt")
+        return decode(meter, encoding, data, base=base)
+
+    monkeypatch.setattr(DecodeMeter, "decode", held)
+    encoded = bytes(INLINE_DECODE_BYTES + 1)
+    for offset in (0, 2):
+        gateway.send(message_frame(1, offset, encoded, chain=Chain.parse("zstd")))
+        gateway.send(message(offset + 1, 1, stream=1))
+    assert await gateway.granted() == []
+    assert messages.stats.received == 0
+    go_on.set()
+    await until(lambda: messages.stats.received + messages.stats.failed == 4)
+    assert sum(await gateway.granted()) == (2 if fails else 0)
+    for _ in range(2 if fails else 4):
+        await anext(messages)
+    await until_granted(gateway, 2 if fails else 4)
+
+
+async def until_granted(gateway: CreditedGateway, total: int) -> None:
+    """Each message is granted again once, and no more than came."""
+    found = 0
+    while found < total:
+        found += sum(await gateway.granted())
+    assert (found, await gateway.granted()) == (total, [])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Generic, Protocol, Self, TypeVar
 
@@ -337,21 +338,33 @@ class ReceiveBuffer(Generic[T]):
             self._waiter.set_result(None)
 
 
+@dataclass(slots=True, eq=False)
+class OnTheWay:
+    """Messages of one session that have come and are not decoded yet."""
+
+    messages: int = 0
+    bytes: int = 0
+
+
 class WatchedBuffer(ReceiveBuffer[T]):
     """Receive buffer that tells how much waits whenever the program has taken an item.
 
     Args:
         bound, flow, conflate: see :class:`ReceiveBuffer`.
         taken: called with the number of items that wait, and their bytes.
+
+    Attributes:
+        on_the_way: messages that count as waiting although they are not here yet; another object for each session.
     """
 
-    __slots__ = ("_taken",)
+    __slots__ = ("_taken", "on_the_way")
 
     def __init__(
         self, bound: int, flow: ReadFlowControl, taken: Callable[[int, int], object], *, conflate: bool = True
     ) -> None:
         super().__init__(bound, flow, conflate=conflate)
         self._taken = taken
+        self.on_the_way = OnTheWay()
 
     def take(self) -> T | None:
         """Return the next item, or None if there is none now."""
@@ -362,7 +375,8 @@ class WatchedBuffer(ReceiveBuffer[T]):
 
     def tell(self) -> None:
         """Tell how much waits."""
-        self._taken(len(self._items), self.bytes)
+        coming = self.on_the_way
+        self._taken(len(self._items) + coming.messages, self.bytes + coming.bytes)
 
 
 def _may_be_dropped(item: BufferedItem) -> bool:

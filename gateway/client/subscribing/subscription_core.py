@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from gateway.client.decoding.delta_bases import DeltaBaseMissing
 from gateway.client.messages.ack_handle import AckHandle, AckScope, JoinedAckHandle
+from gateway.client.messages.frame_sender import FrameSender
 from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun, Received
 from gateway.client.messages.read_flow_control import ReadFlowControl
-from gateway.client.messages.receive_buffer import ReceiveBuffer, WatchedBuffer
+from gateway.client.messages.receive_buffer import OnTheWay, ReceiveBuffer, WatchedBuffer
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.report import Report, call_back
 from gateway.client.subscribing.subscription_position import Gap, StreamEnded, SubscriptionPosition
@@ -219,9 +220,31 @@ class SubscriptionCore:
         """Drop all messages: this is a forked process, and its parent reads."""
         self.buffer.fork(error)
 
+    def begin_credit(self, session: FrameSender, number: int) -> None:
+        """Start on a new session, on which the subscription has this number, with all credit free."""
+        self.ack_scope.begin(session, number)
+        if isinstance(self.buffer, WatchedBuffer):
+            self.buffer.on_the_way = OnTheWay()
+
     def take_credit(self, nbytes: int) -> None:
         """Count a message without acknowledgements, of so many bytes, which has taken credit and may wait now."""
         self.ack_scope.take(nbytes)
+        if isinstance(self.buffer, WatchedBuffer):
+            self.buffer.tell()
+
+    def expect(self, nbytes: int) -> OnTheWay | None:
+        """Count a message as :meth:`take_credit` does, which is not decoded yet; return the count of such messages."""
+        counted = self.buffer.on_the_way if isinstance(self.buffer, WatchedBuffer) else None
+        if counted is not None:
+            counted.messages += 1
+            counted.bytes += nbytes
+        self.take_credit(nbytes)
+        return counted
+
+    def has_decoded(self, counted: OnTheWay, nbytes: int) -> None:
+        """Take note that a message is decoded, or never will be."""
+        counted.messages -= 1
+        counted.bytes -= nbytes
         if isinstance(self.buffer, WatchedBuffer):
             self.buffer.tell()
 
