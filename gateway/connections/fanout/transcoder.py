@@ -108,11 +108,13 @@ class Transcoder:
             names: of the codecs by which the payload is encoded.
             payload_bytes: size of the payload as it was published.
         """
-        if not delivery.format.takes_chunks or not is_awake(delivery):
+        if not delivery.format.takes_chunks:
             return None
         if names:
-            return None if names <= delivery.codecs else PLAIN
+            return None if names <= delivery.codecs or not is_awake(delivery) else PLAIN
         if payload_bytes < RECODE_BYTES or self._queue.backed_up or not isinstance(self._source, Stream):
+            return None
+        if not is_awake(delivery):
             return None
         chain = self._policy.chain_for(self._source, delivery.codecs)
         return None if chain == PLAIN else chain
