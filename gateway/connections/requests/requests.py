@@ -65,7 +65,7 @@ class Requests:
         self._clock = clock
         self.groups = Groups()
         """Members of all groups."""
-        self._outstanding = OutstandingRequests(settings)
+        self._outstanding = OutstandingRequests(settings, clock)
         self._failover = Failover(pool, self.groups, self._outstanding, uploads)
         self._sweeping = False
 

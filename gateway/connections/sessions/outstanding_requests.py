@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.no_entries import NO_ENTRIES, with_entry
+from gateway.connections.ports import Clock
 from gateway.connections.sessions.deadlines import Deadlines
 from gateway.connections.sessions.exchange import Exchange
 from gateway.connections.sessions.send_in_order import send_in_order
@@ -78,6 +79,16 @@ class ConnectionRequests:
     """Weight of the requests that the connection must reply to."""
     kept_bytes: int = 0
     """Bytes kept of the requests that the connection asked."""
+    answered: int = 0
+    """Requests that it had to reply to, and has not to any more."""
+    busy_since_s: float = 0.0
+    """Time since which it has had requests to reply to, while there are any."""
+    idle_busy_s: float = 0.0
+    """Time for which it has had some, until it had none last."""
+
+    def busy_s(self, now_s: float) -> float:
+        """Return the time for which the connection has had requests to reply to."""
+        return self.idle_busy_s + (now_s - self.busy_since_s if self.owed else 0.0)
 
     def stats(self) -> RequestStats:
         """Return the numbers of the requests of this connection."""
@@ -149,6 +160,7 @@ class OutstandingRequests:
 
     Args:
         settings: bounds on the copies that are kept.
+        clock: time for which connections are busy with requests.
 
     Attributes:
         settings: the bounds.
@@ -156,8 +168,9 @@ class OutstandingRequests:
         owing: connections that owe a reply.
     """
 
-    def __init__(self, settings: RequestSettings) -> None:
+    def __init__(self, settings: RequestSettings, clock: Clock) -> None:
         self.settings = settings
+        self._clock = clock
         self.kept_bytes = 0
         self._oversized_bytes = 0
         """Bytes of the one request that is larger than the bound by itself; 0: there is none."""
@@ -220,6 +233,8 @@ class OutstandingRequests:
         replier = request.replier
         if replier.released:
             replier.released.pop(request.key, None)
+        if not replier.owed:
+            replier.busy_since_s = self._clock.monotonic_s()
         replier.owed = with_entry(replier.owed, request.key, request)
         replier.load_bytes += REQUEST_BYTES + request.size
         self.owing[replier] = None
@@ -228,7 +243,9 @@ class OutstandingRequests:
         replier = request.replier
         del replier.owed[request.key]
         replier.load_bytes -= REQUEST_BYTES + request.size
+        replier.answered += 1
         if not replier.owed:
+            replier.idle_busy_s += self._clock.monotonic_s() - replier.busy_since_s
             del self.owing[replier]
 
 

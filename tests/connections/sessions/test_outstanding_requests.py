@@ -25,7 +25,7 @@ class Office:
     def __init__(self, settings: RequestSettings | None = None) -> None:
         self.world = World()
         self.asker, self.first, self.second = (self.world.peer(name) for name in ("asker", "first", "second"))
-        self.table = OutstandingRequests(settings or RequestSettings())
+        self.table = OutstandingRequests(settings or RequestSettings(), self.world.clock)
 
     def request(
         self, correlation: int, size: int = 100, *, kept: bool = True, deadline_ns: int | None = None
@@ -44,6 +44,21 @@ class Office:
         """Asked, owed, and the weight of what is owed."""
         requests: ConnectionRequests = peer.session.requests
         return len(requests.asked), len(requests.owed), requests.load_bytes
+
+
+def test_a_replier_is_busy_while_it_has_requests_however_many() -> None:
+    office = Office()
+    clock, first = office.world.clock, office.first.session.requests
+    requests = [office.request(5), office.request(6)]
+    for request in requests:
+        clock.advance(1.0)
+        request.settle()
+    clock.advance(10.0)
+    assert first.busy_s(clock.monotonic_s()) == pytest.approx(2.0)
+    office.request(7)
+    clock.advance(0.5)
+    assert first.busy_s(clock.monotonic_s()) == pytest.approx(2.5)
+    assert first.answered == 2
 
 
 def test_a_request_is_with_the_asker_and_the_replier_until_it_is_settled() -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+from math import exp
+from typing import Final, NamedTuple
 
 from gateway.connections.planning.context import GroupFacts, MemberFacts
 from gateway.connections.requests.groups import Member
 from gateway.ids import PeerId
 
-REMEMBERED: float = 0.8
-"""Part of the counts that is kept from one look to the next."""
+REMEMBERED: Final = 0.8
+"""Part of the rate of replies that is kept from one look to the next."""
+
+FORGOTTEN_S: Final = 60.0
+"""Time constant with which what was measured of a member is forgotten: one that was slow once has its turn again."""
+
+MAX_REPLIES: Final = 32.0
+"""Replies that the time of a member is the mean of, about."""
 
 
 class _Counts(NamedTuple):
@@ -18,7 +25,10 @@ class _Counts(NamedTuple):
 
     delivered: int
     outstanding: int
+    answered: int
+    busy_so_far_s: float
     replies: float = 0.0
+    """Replies that are remembered."""
     busy_s: float = 0.0
     """Time in which it had requests, while these replies came."""
 
@@ -26,8 +36,8 @@ class _Counts(NamedTuple):
 class WatchedGroup:
     """Measurements of one group.
 
-    A member that has requests at two looks is taken to have had some in between: the time, divided by its replies, is
-    the time of one. So requests cost nothing while they pass.
+    The time for which a member had requests, divided by those that it has answered, is the time of one: requests that
+    wait there for others leave it as it is.
 
     Args:
         address: the group.
@@ -50,10 +60,11 @@ class WatchedGroup:
         replies = outstanding = 0
         for member in members:
             peer = member.requests.connection.peer
-            counts[peer.id], came = self._count(self._counts.get(peer.id), member, span_s)
-            replies += came
-            each = counts[peer.id]
+            before = self._counts.get(peer.id)
+            each = counts[peer.id] = _count(before, member, now_s, span_s)
             outstanding += each.outstanding
+            if before is not None:
+                replies += max(0, each.delivered - before.delivered - (each.outstanding - before.outstanding))
             service_s = each.busy_s / each.replies if each.replies >= 1 else 0.0
             facts.append(MemberFacts(peer.client_id, peer.id, each.outstanding, int(each.replies), service_s))
         self._counts = counts
@@ -62,20 +73,15 @@ class WatchedGroup:
         wait_s = outstanding / self._replies_per_s if self._replies_per_s else 0.0
         return GroupFacts(self.address, replies / span_s, wait_s, tuple(facts))
 
-    def _count(self, before: _Counts | None, member: Member, span_s: float) -> tuple[_Counts, int]:
-        """Return the counts of one member, and the replies since the last look."""
-        delivered, outstanding = member.mailbox.delivered_messages, len(member.requests.owed)
-        if before is None:
-            return _Counts(delivered, outstanding), 0
-        came = max(0, delivered - before.delivered - (outstanding - before.outstanding))
-        if not came or not (outstanding and before.outstanding):
-            return before._replace(delivered=delivered, outstanding=outstanding), came
-        return (
-            _Counts(
-                delivered,
-                outstanding,
-                REMEMBERED * before.replies + came,
-                REMEMBERED * before.busy_s + span_s,
-            ),
-            came,
-        )
+
+def _count(before: _Counts | None, member: Member, now_s: float, span_s: float) -> _Counts:
+    """Return the counts of one member."""
+    requests = member.requests
+    now = _Counts(member.mailbox.delivered_messages, len(requests.owed), requests.answered, requests.busy_s(now_s))
+    if before is None:
+        return now
+    kept = exp(-span_s / FORGOTTEN_S)
+    replies = kept * before.replies + now.answered - before.answered
+    busy_s = kept * before.busy_s + now.busy_so_far_s - before.busy_so_far_s
+    scale = min(1.0, MAX_REPLIES / max(replies, 1.0))
+    return now._replace(replies=scale * replies, busy_s=scale * busy_s)
