@@ -37,6 +37,7 @@ def _row(scene: Scene, name: str, outcome: Outcome, defaults: Outcome | None) ->
         scene.name,
         name,
         against(outcome.age_ms, None if defaults is None else defaults.age_ms),
+        against(outcome.late_ms, None if defaults is None else defaults.late_ms),
         against(outcome.worst_age_ms, None if defaults is None else defaults.worst_age_ms),
         f"{outcome.p50_ms:.1f} ms",
         against(outcome.p99_ms, None if defaults is None else defaults.p99_ms),
@@ -45,11 +46,11 @@ def _row(scene: Scene, name: str, outcome: Outcome, defaults: Outcome | None) ->
 
 def _median(outcomes: list[Outcome]) -> Outcome:
     """Return the medians of the rounds of one choice of settings."""
-    ages, worst, p50, p99 = (
+    ages, late, worst, p50, p99 = (
         statistics.median([getattr(outcome, name) for outcome in outcomes])
-        for name in ("age_ms", "worst_age_ms", "p50_ms", "p99_ms")
+        for name in ("age_ms", "late_ms", "worst_age_ms", "p50_ms", "p99_ms")
     )
-    return Outcome(ages, worst, p50, p99, outcomes[-1].report)
+    return Outcome(ages, late, worst, p50, p99, outcomes[-1].report)
 
 
 def main() -> int:
@@ -83,6 +84,7 @@ def main() -> int:
         "scene",
         "settings",
         "mean age of states",
+        "of it late",
         "oldest receiver",
         "p50 of events",
         "p99 of events",

@@ -26,6 +26,8 @@ class Outcome:
 
     age_ms: float
     """Mean age of states, over receivers and streams; not a number if there are none."""
+    late_ms: float
+    """Part of it by which states are older than the newest version at its publisher: nothing makes the rest smaller."""
     worst_age_ms: float
     """Age at the receiver that has the oldest states."""
     p50_ms: float
@@ -97,9 +99,12 @@ def outcome_of(scene: Scene, results: list[dict[str, Any]], report: Mapping[str,
     if faults or not published.keys() <= kinds.keys():
         raise VerificationFailed(f"{scene.name}: {len(faults)} faults, such as {'; '.join(faults[:5])}")
     ages = [age for result in results for age in result["ages_s"].values()]
+    own = {stream: age for result in results for stream, age in result["own_ages_s"].items()}
+    late = [age - own[name.partition(" ")[2]] for result in results for name, age in result["ages_s"].items()]
     latencies = sorted([latency for result in results for latency in result["latencies_ms"]])
     return Outcome(
         1e3 * sum(ages) / len(ages) if ages else math.nan,
+        1e3 * sum(late) / len(late) if late else math.nan,
         1e3 * max(ages, default=math.nan),
         latencies[len(latencies) // 2],
         latencies[min(len(latencies) - 1, math.ceil(0.99 * len(latencies)) - 1)],

@@ -45,6 +45,11 @@ class Aging:
             self.area += (now_s - begin_s) * ((begin_s + now_s) / 2 - self.stamp_s)
             self.seconds += now_s - begin_s
 
+    @property
+    def mean_s(self) -> float:
+        """Mean age so far."""
+        return self.area / max(self.seconds, 1e-9)
+
 
 @dataclass
 class Results:
@@ -52,6 +57,8 @@ class Results:
 
     ages_s: dict[str, float] = field(default_factory=dict)
     """Mean age by receiver and stream."""
+    own_ages_s: dict[str, float] = field(default_factory=dict)
+    """Mean age of the newest version at its publisher, by stream: no receiver has a younger one."""
     last_versions: dict[str, int] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
     """Of events, from publish to receive; of requests, to the reply."""
@@ -105,12 +112,15 @@ async def publish(run: Run, program: Publish) -> None:
     """Publish at a rate that does not depend on what becomes of the messages, with a burst in the middle."""
     async with connect(run.url, client_id=program.name) as client:
         await run.begin()
-        count, due_s = 0, time.time() + program.offset_s
+        count, due_s, own = 0, time.time() + program.offset_s, Aging()
         while due_s < run.until_s:
             await asyncio.sleep(max(0.0, due_s - time.time()))
             client.publish_nowait(program.stream, stamped(program.size_bytes, count), kind=program.kind)
+            own.arrived(time.time(), count, time.time(), run.measured_from_s, run.until_s)
             count += 1
             due_s += 1 / run.rate_hz(program, due_s)
+        own.pass_to(run.until_s, run.measured_from_s)
+        run.results.own_ages_s[program.stream] = own.mean_s
         run.results.published[program.stream] = run.results.published.get(program.stream, 0) + count
         await asyncio.sleep(LINGER_S)
 
@@ -149,7 +159,7 @@ async def take(run: Run, program: Receive, client: Client, pattern: str) -> None
                 await asyncio.sleep(program.work_s)
     for stream, aging in ages.items():
         aging.pass_to(run.until_s, run.measured_from_s)
-        run.results.ages_s[f"{program.name} {stream}"] = aging.area / max(aging.seconds, 1e-9)
+        run.results.ages_s[f"{program.name} {stream}"] = aging.mean_s
         run.results.last_versions[f"{program.name} {stream}"] = aging.number
     for (stream, _), number in numbers.items():
         run.results.received[f"{program.name} {stream}"] = number

@@ -210,8 +210,9 @@ BURSTS: Final = Scene(
             "source",
             LOCAL,
             (
-                Publish("source", "i/frame", "state", 20_000, 1, 60),
-                Publish("alarm", "i/alarm", "event", 200, 2, 60),
+                # Not on the second: the bursts begin there, and one that begins a moment later would be missed.
+                Publish("source", "i/frame", "state", 20_000, 1, 60, offset_s=0.3),
+                Publish("alarm", "i/alarm", "event", 200, 2, 60, offset_s=0.2),
             ),
         ),
         Place("near", LOCAL, _viewers("near", 2, "i/*")),
