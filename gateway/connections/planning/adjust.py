@@ -8,7 +8,8 @@ setting that was rolled back is barred for a while, which doubles each time, so 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -245,8 +246,10 @@ class _Work:
 
     def _set(self, site: Site, value: float, scope: str, reason: str) -> None:
         self._changes.append(SettingChange(site, value, reason, scope))
-        for other in [each for each in self._costs if each.peer and each.peer == site.peer and each != site]:
-            del self._costs[other]  # of the same messages, which wait for another time from now on
+        if site.peer:
+            for other in Knob:
+                if other is not site.knob:  # of the same messages, which wait for another time from now on
+                    self._costs.pop(site._replace(knob=other), None)
         if value == DEFAULTS[site.knob]:
             self._settings.pop(site, None)
             self._scopes.pop(site, None)
@@ -273,16 +276,20 @@ class _Work:
 
     def begin(self) -> None:
         """Begin the trials of settings that are wanted, and of the ends of those that are not."""
+        under_way = _UnderWay(self._trials)
         for measure in self._candidates():
+            if len(self._trials) >= MAX_TRIALS:
+                break
             site = measure.site
             cost = self._cost_before(measure)
-            if cost is None or len(self._trials) >= MAX_TRIALS:
+            if cost is None or not self._may_begin(measure):
                 continue
-            if not self._may_begin(measure) or not self._is_free(measure):
+            if measure.scope in self._dynamics.disturbed or not under_way.leaves_free(measure):
                 continue
             before = self._settings.get(site, DEFAULTS[site.knob])
             self._set(site, measure.value, measure.scope, measure.reason)
             self._trials.append(Trial(measure, before, self._now_s, cost, measured_from_s=self._now_s + SETTLING_S))
+            under_way.add(measure)
             self._costs.pop(site, None)
 
     def _cost_before(self, measure: Measure) -> Cost | None:
@@ -309,17 +316,6 @@ class _Work:
         bar = self._bars.get(measure.site)
         return bar is None or self._now_s >= bar.until_s
 
-    def _is_free(self, measure: Measure) -> bool:
-        """Return whether the effect of a change could be told from those of the trials under way."""
-        knob = measure.site.knob
-        for trial in self._trials:
-            other = trial.measure
-            if other.site == measure.site or (knob in ALONE and other.site.knob is knob):
-                return False
-            if other.scope == measure.scope and other.site.knob is not knob:
-                return False
-        return measure.scope not in self._dynamics.disturbed
-
     def adjustments(self) -> ConnectionAdjustments:
         """Return what was decided."""
         after = replace(
@@ -334,3 +330,31 @@ class _Work:
         )
         look_again_s = SHORT_S if self._trials or any(map(self._may_begin, self._candidates())) else LONG_S
         return ConnectionAdjustments(tuple(self._changes), tuple(self._judged), after, look_again_s)
+
+
+class _UnderWay:
+    """Index of the trials under way: which changes could be told apart from theirs.
+
+    Args:
+        trials: the trials.
+    """
+
+    def __init__(self, trials: Iterable[Trial]) -> None:
+        self._sites: set[Site] = set()
+        self._knobs: set[Knob] = set()
+        self._knobs_by_scope = defaultdict[str, set[Knob]](set)
+        for trial in trials:
+            self.add(trial.measure)
+
+    def add(self, measure: Measure) -> None:
+        """Take note that a change is tried."""
+        self._sites.add(measure.site)
+        self._knobs.add(measure.site.knob)
+        self._knobs_by_scope[measure.scope].add(measure.site.knob)
+
+    def leaves_free(self, measure: Measure) -> bool:
+        """Return whether the effect of a change could be told from those of the trials under way."""
+        knob = measure.site.knob
+        if measure.site in self._sites or (knob in ALONE and knob in self._knobs):
+            return False
+        return not self._knobs_by_scope[measure.scope] - {knob}

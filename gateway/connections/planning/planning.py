@@ -30,6 +30,9 @@ from gateway.connections.sweeps import Sweep
 
 logger = logging.getLogger(__name__)
 
+SET_A_STEP: Final = 4
+"""Settings put in force between two chances for the loop: a receiver that is paced is sent what waits for it."""
+
 SHARE: Final = 0.01
 """Part of one core that looks may take: a long one is followed by a pause of so many times its length."""
 
@@ -224,8 +227,10 @@ class Planning:
             logger.debug("plans: %s is %s: %s", adjustment.site, adjustment.verdict, adjustment.words)
         for line in lines_of(adjustments.changes, adjustments.judged):
             logger.log(line.level, "plans: %s", line.text)
-        for change in adjustments.changes:
+        for number, change in enumerate(adjustments.changes, start=1):
             self.actuator.set(change)
+            if not number % SET_A_STEP:
+                yield
         for site in gone:
             if site.knob is Knob.FLUSH_WINDOW:
                 self.actuator.end_window(site.name)

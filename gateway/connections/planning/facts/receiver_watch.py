@@ -30,7 +30,7 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.names import workflow_of
 from gateway.streams.stream import Stream
 
-MAX_WATCHED: Final = 256
+MAX_WATCHED: Final = 1024
 """Receivers that are watched at a time."""
 MAX_SUSPECTS: Final = MAX_WATCHED // 2
 """Receivers up to which those are watched, too, that do not lag."""
