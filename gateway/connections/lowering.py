@@ -6,7 +6,7 @@ with the next offset of the other, and counts in the same account (spec section 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -50,8 +50,10 @@ class Lowering:
     def __init__(self, views: Views, slices: Slices) -> None:
         self._views = views
         self._slices = slices
-        self._lowered: dict[Session, None] = {}
-        """Sessions whose subscriptions get their lower views."""
+        self._lowered: dict[Session, str] = {}
+        """Sessions whose subscriptions get their lower views, with the reason."""
+        self._rising: dict[Session, None] = {}
+        """Sessions some of whose streams still come by a lower view, though they are to get the other one again."""
 
     def __len__(self) -> int:
         return len(self._lowered)
@@ -83,22 +85,15 @@ class Lowering:
             False for a client that is gone, or has named no lower view.
         """
         if session.connection.closed or session.lost or not self.may(session):
-            self._lowered.pop(session, None)
+            self._forget(session)
             return False
-        changed = []
-        for number, wanted in session.views.items():
-            if wanted.lower is None or wanted.lowered is lowered:
-                continue
-            wanted.lowered = lowered
-            changed.append(number)
-            view = f"by the lower view {wanted.lower}" if lowered else f"by the view {wanted.view} again"
-            code = Code.VIEW_LOWERED if lowered else Code.VIEW_RESTORED
-            words = f"{wanted.pattern.text} comes {view}: {reason}"
-            session.connection.send(Notice(None, None, None, code, words, subscription=number))
         if lowered:
-            self._lowered[session] = None
+            self._lowered[session] = reason
+            self._rising.pop(session, None)
         else:
             self._lowered.pop(session, None)
+            self._rising[session] = None
+        changed = self._change(session, reason, lowered=lowered)
         work = self._moving(session, changed)
         if sum([len(self._views.held(session, number)) for number in changed]) <= MOVED_AT_ONCE:
             for _ in work:
@@ -109,46 +104,75 @@ class Lowering:
 
     def go_on(self) -> Iterator[None]:
         """Change the streams that could not be changed before, or came since. Yields now and then, for the loop."""
-        for session in list(self._lowered):
-            if session.connection.closed or session.lost:
-                del self._lowered[session]
-            else:
-                yield from self._moving(session, list(session.views))
+        for session, reason in list(self._lowered.items()):
+            if session.connection.closed or session.lost or not self.may(session):
+                self._forget(session)
+                continue
+            self._change(session, reason, lowered=True)
+            yield from self._moving(session, list(session.views))
+        for session in list(self._rising):
+            if (yield from self._moving(session, list(session.views))):
+                self._rising.pop(session, None)
 
-    def _moving(self, session: Session, numbers: list[int]) -> Iterator[None]:
+    def _forget(self, session: Session) -> None:
+        self._lowered.pop(session, None)
+        self._rising.pop(session, None)
+
+    def _change(self, session: Session, reason: str, *, lowered: bool) -> list[int]:
+        """Have subscriptions get their lower views, or the others, and tell the client; return those that change."""
+        changed = []
+        for number, wanted in session.views.items():
+            if wanted.lower is None or wanted.lowered is lowered:
+                continue
+            wanted.lowered = lowered
+            changed.append(number)
+            view = f"by the lower view {wanted.lower}" if lowered else f"by the view {wanted.view} again"
+            code = Code.VIEW_LOWERED if lowered else Code.VIEW_RESTORED
+            words = f"{wanted.pattern.text} comes {view}: {reason}"
+            session.connection.send(Notice(None, None, None, code, words, subscription=number))
+        return changed
+
+    def _moving(self, session: Session, numbers: list[int]) -> Generator[None, None, bool]:
+        """Change the streams of subscriptions, one a step; return whether all come as they are to come."""
+        moved = True
         for number in numbers:
             for derivation in list(self._views.held(session, number)):
-                self._move(session, number, derivation)
+                moved = self._move(session, number, derivation) and moved
                 yield
+        return moved
 
-    def _move(self, session: Session, subscription: int, before: Derivation) -> None:
+    def _move(self, session: Session, subscription: int, before: Derivation) -> bool:
         """Have a stream come by the view that its subscription is to get, unless it does so already.
 
-        It stays as it is while events of it wait for the client, since none may be lost, and if the other view exceeds
-        a bound.
+        Returns:
+            False: it stays as it is for now, since events of it wait for the client, and none may be lost, or since the
+            other view exceeds a bound.
         """
         views, connection, source = self._views, session.connection, before.source
         wanted, known = session.views.get(subscription), connection.accounts.find(source.id, subscription)
-        if wanted is None or wanted.lower is None or known is None or connection.closed or session.lost:
-            return
+        if wanted is None or wanted.lower is None or connection.closed or session.lost:
+            return True
         stream = source.parent
         if wanted.lowered and before.misfit is None and source.view == as_declared(wanted.lower, stream):
-            return  # as nearly always
+            return True  # as nearly always
         view = view_now(wanted, stream, views.newest_of(stream))
-        if view == source.view or (stream.kind is Kind.EVENT and connection.waits_for(source)):
-            return
+        if view == source.view:
+            return True
+        if known is None or (stream.kind is Kind.EVENT and connection.waits_for(source)):
+            return False
         before.fanout.start(connection, None)  # brings into the account what has been sent
         following = known[1].next or 0
         try:
             after = views.hold(session, subscription, view, stream)
         except RequestRefused:
-            return
+            return False
         again = view == as_declared(wanted.view, stream)
         start = start_of_other_view(after.source, following, after.fanout.delivered, again=again)
         views.leave(after if start is None else before, session, subscription)
         if start is None:
-            return
+            return False
         connection.accounts.carry_on(source.id, subscription, after.source.id)
         options = SubscribeOptions({stream.name: (stream.epoch, following)})
         views.announce(session, subscription, after, options, start)
         after.join(connection, start)
+        return True

@@ -68,6 +68,10 @@ class ConnectionSnapshot:
     lagging: bool
     out_of_credit: int
     """Subscriptions that name credits and have none left: their streams wait until the client grants more."""
+    paced: bool
+    """Whether states leave for it only as it reads them."""
+    lowered: int
+    """Subscriptions that get their lower view."""
     waiting_bytes: int
     """Bytes in its outbox and its transport."""
     conflated: int
@@ -210,6 +214,8 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         groups=requests.groups[:MAX_LISTED_GROUPS],
         lagging=connection.lagging,
         out_of_credit=session.out_of_credit,
+        paced=connection.paced,
+        lowered=sum([wanted.lowered for wanted in session.views.values()]),
         waiting_bytes=queued_bytes_of(connection),
         conflated=0 if outbox is None else outbox.conflated,
         client_conflated=connection.accounts.client_conflated,

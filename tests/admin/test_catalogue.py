@@ -83,6 +83,8 @@ async def test_connections_that_have_greeted(gateway: Gateway, http: httpx.Async
         "conflated": 0,
         "client_conflated": 0,
         "out_of_credit": 0,
+        "paced": False,
+        "lowered": 0,
         "dropped": 0,
     }
 

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.connections.hub.joins import FEW
 from gateway.connections.lowering import MOVED_AT_ONCE, Lowering
 from gateway.errors import Code
 from gateway.protocol.account import StreamAccount
 from gateway.protocol.encoding import Chain
+from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Counts, Credits, Kind, Open, StreamInfo
 from gateway.protocol.signals import Gap, Replay
 from gateway.protocol.views import View
@@ -61,6 +63,11 @@ class Scene:
 
     def lower(self, lowered: bool = True) -> None:
         assert self.lowering.set(self.viewer.session, "as the test wants", lowered=lowered)
+        self.world.settle()
+
+    def go_on(self) -> None:
+        for _ in self.lowering.go_on():
+            pass
         self.world.settle()
 
     def announcements(self) -> list[StreamInfo]:
@@ -296,6 +303,68 @@ def test_it_is_over_with_the_subscription_and_with_the_connection() -> None:
         pass
     assert not len(scene.lowering)
     assert not len(scene.world.core.hub.views)
+
+
+def test_events_that_wait_while_the_other_view_is_to_come_again_change_later() -> None:
+    scene = Scene(Kind.EVENT)
+    scene.publish(0)
+    scene.lower()
+    scene.publish(1)
+    connection = scene.viewer.session.connection
+    connection.pause_writing()
+    scene.publish(2)
+    scene.lower(False)
+    assert not len(scene.lowering)
+    scene.go_on()
+    connection.resume_writing()
+    scene.go_on()
+    scene.publish(3)
+    assert scene.sizes() == [(0, 64), (1, 4), (2, 4), (3, 64)]
+    scene.go_on()
+    assert not scene.lowering._rising
+    assert scene.counts() == counted_by_client(scene.viewer.read().log, scene.number)
+
+
+def test_a_subscription_that_comes_later_gets_its_lower_view_too() -> None:
+    scene = Scene()
+    scene.publish(0)
+    scene.lower()
+    scene.viewer.subscribe("wf/field", 9, lower=View(np.s_[0]))
+    scene.go_on()
+    scene.publish(1)
+    assert sorted(scene.sizes()[1:]) == [(0, 8), (1, 4), (1, 8)]
+    assert [notice.subscription for notice in scene.viewer.read().notices] == [scene.number, 9]
+    for number in (scene.number, 9):
+        scene.viewer.unsubscribe(number)
+    scene.go_on()
+    assert not len(scene.lowering)
+
+
+def test_a_stream_keeps_its_view_while_the_gateway_has_no_room_for_another() -> None:
+    scene = Scene(world=World(limits=Limits(max_views=1)))
+    scene.publish(0)
+    scene.lower()
+    scene.publish(1)
+    assert scene.sizes() == [(0, 64), (1, 64)]
+    assert not scene.viewer.read().errors
+
+
+def test_a_stream_that_is_about_to_be_announced_changes_behind_that() -> None:
+    scene = Scene(Kind.EVENT, pattern="wf/**")
+    scene.world.take_one_step_a_turn()
+    late = scene.world.peer("late", EVERY_CODEC)
+    names = [f"wf/event-{number}" for number in range(2 * FEW)]
+    for alias, name in enumerate(names, start=1):
+        scene.publisher.open(alias, name, Kind.EVENT)
+    number = late.subscribe("wf/**", lower=COARSE)
+    held = scene.world.core.hub.views.held
+    while not held(late.session, number):
+        scene.world.turns(1)
+    scene.lowering.set(late.session, "a slow link", lowered=True)
+    scene.world.settle()
+    scene.go_on()
+    announced = [entry for entry in late.read().log if isinstance(entry, StreamInfo)]
+    assert {info.stream for info in announced if info.lowered} == {"wf/field", *names}
 
 
 def test_another_subscription_of_the_connection_keeps_its_view() -> None:

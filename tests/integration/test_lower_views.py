@@ -13,9 +13,10 @@ import pytest_asyncio
 
 from benchmarks.slow_link.paced_line import proxied_line
 from gateway.app import Gateway
-from gateway.client import Notice, View, connect, sync
+from gateway.client import Credits, Notice, View, connect, sync
 from gateway.connections.planning.adjust import SettingChange
 from gateway.connections.planning.knob import Knob, Site
+from gateway.connections.snapshots import connection_snapshot
 from gateway.errors import Code, InvalidArgument
 from gateway.protocol.wire import SUBPROTOCOL_JSON
 from gateway.testing import running_gateway
@@ -55,6 +56,9 @@ async def test_the_program_is_told_and_gets_the_newest_state_whole_again(gateway
         await publisher.publish("wf/field", FIELD + 1)
         message = await anext(fields)
         assert (message.tensor.shape, message.tensor.dtype, message.offset) == ((16, 16), np.dtype("float16"), 1)
+        session = gateway.core.pool.newest_of("viewer")
+        assert session is not None
+        assert connection_snapshot(session).lowered == 1
         assert fields.lowered == {"wf/field"}
         assert set_view(gateway, "viewer", lowered=False)
         message = await anext(fields)
@@ -224,3 +228,19 @@ async def test_over_a_slow_line_a_client_that_is_switched_gets_all_that_it_is_ow
     assert 128 in sides
     if kind == "state":
         assert len(offsets) < count
+
+
+async def test_credit_goes_on_from_one_view_to_the_other(gateway: Gateway) -> None:
+    async with (
+        connect(gateway.url) as publisher,
+        connect(gateway.url, client_id="viewer", credit_all_kinds=True) as viewer,
+        viewer.subscribe("wf/events", lower_view=COARSE, credits=Credits(3, 1 << 20)) as messages,
+    ):
+        for step in range(40):
+            await publisher.publish("wf/events", FIELD + step, kind="event")
+            set_view(gateway, "viewer", lowered=bool(step % 3))
+            assert (await anext(messages)).offset == step
+        assert await viewer.account(messages) == messages.account
+        session = gateway.core.pool.newest_of("viewer")
+        assert session is not None
+        assert session.out_of_credit == 0
