@@ -243,6 +243,12 @@ REACHED_BY = {
     "receivers, groups and workflows that plans watch, settings that they have": (
         "connections/planning/facts/test_facts_reader.py:test_of_very_many_receivers_that_lag_some_are_watched"
     ),
+    "past of durable streams in memory for those that join": (
+        "connections/test_past_tails.py:test_tails_are_bounded_one_by_one_and_together"
+    ),
+    "streams whose reads from the store are counted": (
+        "connections/test_past_tails.py:test_of_very_many_streams_some_are_counted"
+    ),
     "adjustments of plans that are remembered": (
         "connections/planning/test_ledger.py:test_of_very_many_adjustments_the_last_ones_are_kept_and_all_are_counted"
     ),

@@ -176,6 +176,13 @@ def _planning(planning: PlanningStats) -> Iterator[Metric]:
     yield Gauge("frys_plan_trials", "Settings whose effect is being measured.", planning.trials)
     yield Gauge("frys_plan_look_seconds", "Time that the last look of the plans took.", planning.look_s)
     yield Counter("frys_plan_failures", "Looks of the plans that have failed.", planning.failures)
+    reads = Counter("frys_past_reads", "Reads of the past of durable streams, by where it was.", labels=["place"])
+    reads.add_metric(["memory"], planning.past.hits)
+    reads.add_metric(["store"], planning.past.misses)
+    yield reads
+    yield Gauge(
+        "frys_prefetched_bytes", "Bytes of the past that are in memory for those that join.", planning.past.held_bytes
+    )
 
 
 def _overload(overload: OverloadSnapshot) -> Iterator[Metric]:

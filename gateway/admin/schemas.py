@@ -218,6 +218,11 @@ SCHEMAS: Final[Node] = {
         look_s=NUMBER | {"description": "Time that the last look took."},
         failures=INTEGER | {"description": "Looks that have failed so far."},
         rests_s=NUMBER | {"description": "Seconds until plans are made again behind a failure; 0: they are made."},
+        prefetch=object_of(
+            hits=INTEGER | {"description": "Reads of the past of durable streams that were answered from memory."},
+            misses=INTEGER | {"description": "Reads that had to be answered from the store."},
+            held_bytes=INTEGER | {"description": "Bytes of the past that are in memory for those that join."},
+        ),
         plan=object_of(
             wanted={
                 "type": "array",

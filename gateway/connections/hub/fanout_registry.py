@@ -13,6 +13,7 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.state_fanout import Newcomers, StateFanout
 from gateway.connections.hub.observed_store import ObservedStore
 from gateway.connections.outbound.delayed_acks import EventAcks
+from gateway.connections.past_tails import PastTails
 from gateway.connections.viewing.context import ViewContext
 from gateway.connections.viewing.viewed_store import ViewedStore
 from gateway.ids import StreamId
@@ -40,7 +41,8 @@ class FanoutRegistry:
     def __init__(self, streams: StreamRegistry, views: ViewContext, consumers: ConsumerContext) -> None:
         self._views = views
         self._consumers = consumers
-        past = ViewedStore(ObservedStore(consumers.store or MemoryPastReader(), views.transfers), views)
+        self.tails = PastTails(consumers.store or MemoryPastReader(), views.clock)
+        past = ViewedStore(ObservedStore(self.tails, views.transfers), views)
         self._history = HistoryReader(past, views.workers)
         self.flusher = Flusher(views.clock, views.lag_changes)
         self.newcomers = Newcomers()

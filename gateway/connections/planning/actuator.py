@@ -52,6 +52,7 @@ class Actuator:
         groups: the same.
         lowering: subscriptions that may get a lower view.
         lag_changes: the same.
+        tails: past of durable streams that is in memory for those that join.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Actuator:
     ) -> None:
         self.pool = pool
         self._fanouts = hub.fanouts
+        self.tails = hub.fanouts.tails
         self.groups = groups
         self._heartbeat = heartbeat
         self._policy = policy
@@ -79,10 +81,12 @@ class Actuator:
         """Streams whose classes are flushed by them, by workflow."""
 
     def has(self, site: Site) -> bool:
-        """Return whether a receiver or a group is there."""
+        """Return whether a receiver, a group or a tail is there."""
         if site.knob is Knob.VIEW:
             session = self.pool.get(site.peer)
             return session is not None and self.lowering.may(session)
+        if site.knob is Knob.PREFETCH:
+            return self.tails.has(site.name)
         if site.peer:
             return self.pool.get(site.peer) is not None
         return bool(self.groups.first_members_of(site.name, 1))
@@ -120,6 +124,10 @@ class Actuator:
                     self.groups.weights.pop(site.name, None)
             case Knob.SENDER_CREDIT:
                 return self._set_sender_credit(site, int(value))
+            case Knob.PREFETCH:
+                if value:
+                    return self.tails.load(site.name)
+                self.tails.drop(site.name)
             case Knob.HEARTBEAT:
                 if not value:
                     self._heartbeat.awaited = frozenset()  # until the next look names those of other workflows

@@ -125,6 +125,19 @@ class FanInFacts(NamedTuple):
         return self.wait_s + self.senders / self.messages_per_s
 
 
+class PastFacts(NamedTuple):
+    """Use of the past of one durable stream by clients that join."""
+
+    stream: str
+    workflow: str
+    joins: int
+    """Clients that have begun to read it from the store, lately."""
+    loaded: bool
+    """Whether its tail is in memory."""
+    idle_s: float
+    """Time since it was read last."""
+
+
 class MemberFacts(NamedTuple):
     """One member of a group."""
 
@@ -171,6 +184,7 @@ class Context:
     slow_starts: tuple[SlowStart, ...] = ()
     groups: tuple[GroupFacts, ...] = ()
     fan_ins: tuple[FanInFacts, ...] = ()
+    pasts: tuple[PastFacts, ...] = ()
     gateways: tuple[GatewayFacts, ...] = ()
     """All gateways, this one first; empty: it is the only one."""
     settings: Mapping[Site, float] = field(default_factory=lambda: MappingProxyType({}))

@@ -28,8 +28,11 @@ class Knob(enum.StrEnum):
     """Bytes of events that may wait for a receiver of many senders before publishes of these wait; 0: half of the bound
     of its queue."""
 
+    PREFETCH = "prefetch"
+    """1: the tail of a durable stream is in memory for those that join; 0: they read it from the store."""
 
-STANDING: Final = frozenset({Knob.HEARTBEAT})
+
+STANDING: Final = frozenset({Knob.HEARTBEAT, Knob.PREFETCH})
 """Knobs that are turned without a trial, because no cost shows their effect: as long as something calls for it."""
 
 OF_WORKFLOWS: Final = frozenset({Knob.FLUSH_WINDOW, Knob.HEARTBEAT})
@@ -44,7 +47,7 @@ class Site(NamedTuple):
 
     knob: Knob
     name: str
-    """Workflow of the streams or clients, ``client_id`` of the receiver, or address of the group."""
+    """Workflow of the streams or clients, ``client_id`` of the receiver, address of the group, or a stream."""
     peer: int = 0
     """Connection of the receiver; 0 for other knobs."""
 

@@ -13,6 +13,7 @@ from gateway.connections.planning.rules.heartbeats import heartbeats
 from gateway.connections.planning.rules.lower_views import lower_views
 from gateway.connections.planning.rules.moves import Move, moves
 from gateway.connections.planning.rules.paces import paces
+from gateway.connections.planning.rules.prefetches import prefetches
 from gateway.connections.planning.rules.routings import Route, routes, routings
 from gateway.connections.planning.rules.sender_credits import sender_credits
 from gateway.connections.planning.rules.strategies import Strategy, strategies
@@ -48,5 +49,6 @@ def plan(context: Context) -> ConnectionManagementPlan:
         *routings(context),
         *heartbeats(context, knobs),
         *sender_credits(context, knobs),
+        *prefetches(context),
     )
     return ConnectionManagementPlan(routes(context), tuple(moves(context)), PoolPlan(), measures, adaptation)

@@ -6,13 +6,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gateway.connections.collaboration.workflows import Workflows
 from gateway.connections.overload.overload import Overload
+from gateway.connections.past_tails import PastStats
 from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.adjust import LONG_S, Connections, Dynamics, SettingChange, adjust
 from gateway.connections.planning.context import Context
@@ -52,6 +53,8 @@ class PlanningSnapshot(NamedTuple):
     """Looks that have failed."""
     rests_s: float
     """Time until plans go on behind a failure; 0: they do."""
+    past: PastStats
+    """Use of the past of durable streams by clients that join."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class PlanningStats:
     """Time that the last look took."""
     failures: int = 0
     """Looks that have failed so far."""
+    past: PastStats = field(default_factory=PastStats)
+    """Use of the past of durable streams by clients that join."""
 
 
 class Planning:
@@ -128,8 +133,9 @@ class Planning:
         adjustments = tuple(reversed([*self.ledger]))
         now_s = self._clock.monotonic_s()
         rest, left_s = self._rest, self._rest.left_s(now_s)
+        past = self.actuator.tails.stats()
         return PlanningSnapshot(
-            self._mode, now_s, self._plan, self._connections, adjustments, self._spent_s, rest.failures, left_s
+            self._mode, now_s, self._plan, self._connections, adjustments, self._spent_s, rest.failures, left_s, past
         )
 
     def stats(self) -> PlanningStats:
@@ -137,7 +143,8 @@ class Planning:
         settings = Counter([site.knob for site in self._connections.settings])
         by_knob = MappingProxyType({knob: settings[knob] for knob in Knob})
         trials = len(self._connections.trials)
-        return PlanningStats(by_knob, trials, self.ledger.counts, self._spent_s, self._rest.failures)
+        failures, past = self._rest.failures, self.actuator.tails.stats()
+        return PlanningStats(by_knob, trials, self.ledger.counts, self._spent_s, failures, past)
 
     def stop(self) -> None:
         """Hold no message back from now on: the gateway stops."""

@@ -169,3 +169,11 @@ def test_a_sender_credit_is_in_force_at_its_receiver() -> None:
     assert not actuator.has(site)
     assert not actuator.set(SettingChange(site, 65536.0, "its events wait"))
     assert actuator.connection_of("collector") is None
+
+
+def test_a_tail_that_nobody_has_read_cannot_be_loaded() -> None:
+    actuator = World().core.planning.actuator
+    site = Site(Knob.PREFETCH, "wf/x")
+    assert not actuator.has(site)
+    assert not actuator.set(SettingChange(site, 1.0, "others are to come"))
+    assert actuator.set(SettingChange(site, 0.0, "what called for it is over"))

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
 from gateway.connections.collaboration.workflows import Workflows
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.planning.actuator import Actuator
-from gateway.connections.planning.context import Context, FanInFacts, GroupFacts, SlowStart, StreamFacts, WorkflowFacts
+from gateway.connections.planning.context import (
+    Context,
+    FanInFacts,
+    GroupFacts,
+    PastFacts,
+    SlowStart,
+    StreamFacts,
+    WorkflowFacts,
+)
 from gateway.connections.planning.facts.receiver_watch import ReceiverWatch
 from gateway.connections.planning.facts.roles import awaited_in, gatherers_in
 from gateway.connections.planning.facts.watched_fan_in import WatchedFanIn
@@ -113,6 +121,7 @@ class FactsReader:
             tuple(self._slow_starts),
             tuple(groups),
             tuple(fan_ins),
+            tuple(self._read_pasts()),
             settings=settings,
         )
 
@@ -178,6 +187,10 @@ class FactsReader:
                 settling.add(site)
         self.settling = settling
         return facts
+
+    def _read_pasts(self) -> Iterator[PastFacts]:
+        for stream, joins, loaded, idle_s in self._actuator.tails.uses():
+            yield PastFacts(stream.name, workflow_of(stream.name), joins, loaded, idle_s)
 
     def _read_groups(self, now_s: float) -> Generator[None, None, list[GroupFacts]]:
         facts: list[GroupFacts] = []
