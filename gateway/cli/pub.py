@@ -48,7 +48,7 @@ CLOSE_TIMEOUT_S: Final = 1.0
     "--codec",
     default="auto",
     metavar="CHAIN",
-    help="auto measures which codec pays; or a chain: none, lz4, zstd:3, shuffle+zstd:3, ...",
+    help="auto measures which codec pays; or a chain: none, lz4, zstd:3, shuffle+zstd:3, pco:4, ...",
 )
 @click.option(
     "--header",

@@ -158,7 +158,7 @@ class Client(StreamControl, PresenceCalls):
                 gateway, ``fsync`` of the machine. None: the durability of the stream, or ``memory`` for a new one. It
                 belongs to the stream, and needs a gateway with a store.
             headers: JSON values by name, up to 64 KiB. JSON has no NaN and no infinities: they arrive as None.
-            codec: ``auto`` samples; or a chain such as ``none``, ``lz4``, ``zstd:3``, ``shuffle+zstd:3``.
+            codec: ``auto`` samples; or a chain such as ``none``, ``lz4``, ``zstd:3``, ``shuffle+zstd:3``, ``pco:4``.
             progress: called with (bytes sent, bytes in all), before compression, for payloads that travel in chunks.
             timeout_s: longest time without progress, waiting for a connection included. None: no limit.
             region: of a ``state``: ``value`` replaces this part of it, a key such as ``np.s_[0:64, :]`` of integers,

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from gateway.connections.socket_counts import SocketCounts
 from gateway.ids import ClientId, StreamName
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.messages import ClientType
 from gateway.protocol.names import Pattern
@@ -238,12 +239,12 @@ class Sample:
 
     payload: Buffer
     """Bytes as they came from the publisher."""
-    itemsize: int
-    """Bytes of an element."""
+    element: DTypeLike
+    """Dtype of the elements."""
     encoding: Encoding | None = None
     """Encoding of the payload; ``None``: it is plain."""
     integers: bool = False
-    """Whether all elements are integers of ``itemsize`` bytes."""
+    """Whether all elements are integers of the size of ``element``."""
     base: Callable[[], Buffer] | None = None
     """Function that returns the same bytes of the previous version of a ``state`` stream, decoded; ``None`` if there is
     no version of the same dtype and shape. Slow, and raises ``RequestRefused``: to be called in a thread."""

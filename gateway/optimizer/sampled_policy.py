@@ -180,5 +180,5 @@ def _drop(chain: Chain, chains: dict[frozenset[str], Chain]) -> int:
 def _choose(sample: Sample, payload: Buffer, base: Buffer | None, codecs: frozenset[str], delta: Chain) -> Chosen:
     """Return the chains for receivers that know ``codecs``; without a base, that of deltas stays ``delta``."""
     if base is not None:
-        delta = choose_delta(payload, base, sample.itemsize, codecs, codecs, integers=sample.integers)
-    return choose_chain(payload, sample.itemsize, codecs, codecs), delta
+        delta = choose_delta(payload, base, sample.element, codecs, codecs, integers=sample.integers)
+    return choose_chain(payload, sample.element, codecs, codecs), delta

@@ -5,6 +5,7 @@ All dtypes are little-endian, as on the wire. bfloat16 is the numpy dtype of the
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import ml_dtypes
@@ -41,9 +42,13 @@ def _little_endian(name: str) -> DTypeLike:
 DTYPES: Final[tuple[DTypeLike, ...]] = tuple(_little_endian(name) for name in _NAMES)
 """Every dtype that can travel, in the order of the codes."""
 
+BYTE: Final = np.dtype(np.uint8)
+"""Dtype of data that is nothing but bytes."""
+
 _BY_CODE: Final = dict(enumerate(DTYPES, start=1))
 # numpy hashes and compares dtypes by meaning: `long` and `long long` find the same entry, big-endian ones none.
 _CODES: Final = {dtype: code for code, dtype in _BY_CODE.items()}
+_MAX_UNSIGNED_BYTES: Final = 8
 _BY_NAME: Final = dict(zip(_NAMES, DTYPES, strict=True))
 _NAME_OF: Final = dict(zip(DTYPES, _NAMES, strict=True))
 
@@ -70,6 +75,19 @@ def dtype_named(name: str) -> DTypeLike:
         return _BY_NAME[name]
     except KeyError:
         raise RequestRefused(Code.INVALID_TENSOR, f"unknown dtype {name!r}; known are {', '.join(_NAMES)}") from None
+
+
+def common_element(dtypes: Collection[DTypeLike]) -> DTypeLike:
+    """Return the dtype of the elements of a payload that holds tensors of these dtypes, as codecs see it.
+
+    Tensors of several dtypes of one size are unsigned integers of that size, all others bytes.
+    """
+    distinct = set(dtypes)
+    if len(distinct) == 1:
+        return distinct.pop()
+    sizes = {dtype.itemsize for dtype in distinct}
+    size = sizes.pop() if len(sizes) == 1 else BYTE.itemsize
+    return np.dtype(f"<u{size}") if size <= _MAX_UNSIGNED_BYTES else BYTE
 
 
 def is_supported(dtype: DTypeLike) -> bool:

@@ -27,6 +27,7 @@ from gateway.protocol.codecs import (
     is_compressor,
 )
 from gateway.protocol.codecs.abc import corrupt
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.wire import ENCODING_BLOCK, MAX_STEPS, Buffer
 
 _STEPS_AT: Final = 8
@@ -89,13 +90,11 @@ def _parse_steps(block: bytes) -> tuple[CodecStep, ...]:
     ids = [step_id for step_id, _ in pairs]
     steps = tuple(CodecStep(*pair) for pair in pairs[: ids.index(NONE.id) if NONE.id in ids else None])
     for index, step in enumerate(steps):
-        if is_compressor(step.id):
-            if index != len(steps) - 1:
-                raise _unknown_codec(f"{compressor_of(step.id).name} is not the last step", steps)
-            if step.param:
-                raise _unknown_codec(f"{compressor_of(step.id).name} has parameter {step.param}, it takes none", steps)
-        elif step.param not in filter_of(step.id).parameters:
-            raise _unknown_codec(f"{filter_of(step.id).name} has parameter {step.param}", steps)
+        if is_compressor(step.id) and index != len(steps) - 1:
+            raise _unknown_codec(f"{compressor_of(step.id).name} is not the last step", steps)
+        codec = compressor_of(step.id) if is_compressor(step.id) else filter_of(step.id)
+        if step.param not in codec.parameters:
+            raise _unknown_codec(f"{codec.name} has parameter {step.param}", steps)
     if len({step.id for step in steps}) != len(steps):
         raise _unknown_codec("a filter occurs twice", steps)
     if sum([step.id in _DELTA_BY_ID for step in steps]) > 1:
@@ -118,7 +117,7 @@ class Chain:
     shuffle: bool = False
     """True to shuffle bytes, by the element size of the payload."""
     codec: str = NONE.name
-    """Compressor: ``none``, ``lz4``, ``zstd`` or ``snappy``."""
+    """Compressor: ``none``, ``lz4``, ``zstd``, ``snappy`` or ``pco``."""
     level: int | None = None
     """Level of the codec; None is its default."""
     delta: str = ""
@@ -178,13 +177,17 @@ class Chain:
             names.add(SHUFFLE.name)
         return frozenset(names)
 
-    def steps(self, itemsize: int) -> tuple[CodecStep, ...]:
-        """Return the steps on the wire for elements of ``itemsize`` bytes; single bytes are not shuffled."""
-        steps = [CodecStep(DELTAS[self.delta].id, self.distance)] if self.delta else []
-        if self.shuffle and itemsize in SHUFFLE.parameters:
-            steps.append(CodecStep(SHUFFLE.id, itemsize))
+    def steps(self, element: DTypeLike) -> tuple[CodecStep, ...]:
+        """Return the steps on the wire for elements of a dtype; single bytes are not shuffled."""
+        steps: list[CodecStep] = []
+        if self.delta:
+            steps.append(CodecStep(DELTAS[self.delta].id, self.distance))
+            element = DELTAS[self.delta].filtered(element)
+        if self.shuffle and element.itemsize in SHUFFLE.parameters:
+            steps.append(CodecStep(SHUFFLE.id, element.itemsize))
+            element = SHUFFLE.filtered(element)
         if self.codec != NONE.name:
-            steps.append(CodecStep(self._compressor.id, 0))
+            steps.append(CodecStep(self._compressor.id, self._compressor.parameter_for(element)))
         return tuple(steps)
 
     @property
@@ -204,14 +207,14 @@ PLAIN: Final = Chain()
 
 
 def encode(
-    chain: Chain, payload: Buffer, itemsize: int, *, base: Buffer | None = None
+    chain: Chain, payload: Buffer, element: DTypeLike, *, base: Buffer | None = None
 ) -> tuple[Encoding, Buffer] | None:
     """Encode a payload or a chunk.
 
     Args:
         chain: steps to apply.
         payload: flat bytes.
-        itemsize: bytes per element, for ``shuffle``.
+        element: dtype of the elements.
         base: with ``chain.delta``, the earlier payload of the same size that the delta refers to.
 
     Returns:
@@ -223,13 +226,13 @@ def encode(
     """
     if chain.codec == NONE.name or len(payload) > _MAX_PIECE_BYTES:
         return None
-    encoding = Encoding(len(payload), chain.steps(itemsize))
+    encoding = Encoding(len(payload), chain.steps(element))
     data = payload
     for step in encoding.steps[:-1]:
         out = np.empty(len(payload), np.uint8).data
         filter_of(step.id).encode_into(data, out, step.param, base)
         data = out
-    data = COMPRESSORS[chain.codec].encode(data, chain.level)
+    data = COMPRESSORS[chain.codec].encode(data, chain.level, encoding.steps[-1].param)
     return (encoding, data) if len(data) + ENCODING_BLOCK.size < len(payload) else None
 
 
@@ -239,7 +242,8 @@ def check_declared_size(encoding: Encoding, data: Buffer) -> None:
     Raises:
         RequestRefused: ``CORRUPT_PAYLOAD``; ``UNKNOWN_CODEC``.
     """
-    _compressor_of(encoding).check_size(data, encoding.decoded_bytes)
+    compressor, parameter = _compressor_of(encoding)
+    compressor.check_size(data, encoding.decoded_bytes, parameter)
 
 
 def decode(encoding: Encoding | None, data: Buffer, *, base: Buffer | None = None) -> Buffer:
@@ -263,7 +267,7 @@ def decode(encoding: Encoding | None, data: Buffer, *, base: Buffer | None = Non
         out = np.empty(encoding.decoded_bytes, np.uint8).data
         decode_into(encoding, data, out, base=base)
         return out.toreadonly()
-    return _compressor_of(encoding).decode(data, encoding.decoded_bytes)
+    return _decompressed(encoding, data)
 
 
 def decode_into(encoding: Encoding, data: Buffer, out: memoryview, *, base: Buffer | None = None) -> None:
@@ -280,7 +284,7 @@ def decode_into(encoding: Encoding, data: Buffer, out: memoryview, *, base: Buff
     """
     if len(out) != encoding.decoded_bytes:
         raise corrupt(f"the encoding block declares {encoding.decoded_bytes} bytes where {len(out)} are expected")
-    decoded = _compressor_of(encoding).decode(data, encoding.decoded_bytes)
+    decoded = _decompressed(encoding, data)
     filters = _filter_steps(encoding)
     for step in reversed(filters):
         target = out if step is filters[0] else np.empty(len(out), np.uint8).data
@@ -290,9 +294,15 @@ def decode_into(encoding: Encoding, data: Buffer, out: memoryview, *, base: Buff
         out[:] = decoded
 
 
-def _compressor_of(encoding: Encoding) -> Compressor:
+def _decompressed(encoding: Encoding, data: Buffer) -> Buffer:
+    compressor, parameter = _compressor_of(encoding)
+    return compressor.decode(data, encoding.decoded_bytes, parameter)
+
+
+def _compressor_of(encoding: Encoding) -> tuple[Compressor, int]:
+    """Return the compressor of an encoding, and its parameter."""
     steps = encoding.steps
-    return compressor_of(steps[-1].id) if steps and is_compressor(steps[-1].id) else NONE
+    return (compressor_of(steps[-1].id), steps[-1].param) if steps and is_compressor(steps[-1].id) else (NONE, 0)
 
 
 def _filter_steps(encoding: Encoding) -> tuple[CodecStep, ...]:

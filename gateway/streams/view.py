@@ -9,6 +9,7 @@ import numpy as np
 
 from gateway.errors import RequestRefused, fresh
 from gateway.protocol.data import DataFrame, parse_data
+from gateway.protocol.dtypes import BYTE, DTypeLike
 from gateway.protocol.encoding import decode
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import iter_frames
@@ -48,8 +49,8 @@ class Shown(NamedTuple):
     """The frames."""
     frame: DataFrame | None
     """The only frame, if its payload is worth encoding; its buffers are those of the run."""
-    itemsize: int
-    """Bytes of an element, for codecs."""
+    element: DTypeLike
+    """Dtype of the elements, for codecs."""
     size: int
     """Bytes of the payloads."""
 
@@ -59,8 +60,8 @@ class ShownLarge(NamedTuple):
 
     frame: DataFrame
     """The message with the complete payload; without any if the message has ``chunks``."""
-    itemsize: int
-    """Bytes of an element, for codecs."""
+    element: DTypeLike
+    """Dtype of the elements, for codecs."""
     size: int
     """Bytes of the payload."""
     chunk_bytes: int
@@ -83,9 +84,9 @@ def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) 
     """
     if isinstance(entry, LargeMessage) and _takes_all(view) and _goes_out_in_chunks(entry, limits):
         frame = entry.frame()._replace(flags=0, stream=source.id, extensions=None)
-        itemsize = parse_meta(frame.meta).specs[0].dtype.itemsize
+        element = parse_meta(frame.meta).specs[0].dtype
         plan = entry.plan
-        return [ShownLarge(frame, itemsize, plan.payload_bytes, plan.chunk_bytes, entry.chunks)]
+        return [ShownLarge(frame, element, plan.payload_bytes, plan.chunk_bytes, entry.chunks)]
     parts: list[ViewPart] = []
     small: list[DataFrame] = []
     for frame in _frames_of(entry):
@@ -104,13 +105,13 @@ def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) 
             small.append(shown)
             continue
         _join(source, small, parts)
-        itemsize = parse_meta(shown.meta).specs[0].dtype.itemsize
+        element = parse_meta(shown.meta).specs[0].dtype
         if len(shown.payload) > limits.chunk_bytes and shown.opcode == Opcode.MESSAGE:
-            parts.append(ShownLarge(shown, itemsize, len(shown.payload), limits.chunk_bytes))
+            parts.append(ShownLarge(shown, element, len(shown.payload), limits.chunk_bytes))
         else:
             buffers = shown.write()
             run = Run.of_frame(source, shown.offset, buffers, shown.count)
-            parts.append(Shown(run, shown, itemsize, len(shown.payload)))
+            parts.append(Shown(run, shown, element, len(shown.payload)))
     _join(source, small, parts)
     return parts
 
@@ -169,7 +170,7 @@ def _join(source: Source, frames: list[DataFrame], parts: list[ViewPart]) -> Non
     if not frames:
         return
     run = Run.of_frames(source, frames[0].offset, [(b"".join(frame.write()), frame.count) for frame in frames])
-    parts.append(Shown(run, None, 1, sum([len(frame.payload) for frame in frames])))
+    parts.append(Shown(run, None, BYTE, sum([len(frame.payload) for frame in frames])))
     frames.clear()
 
 

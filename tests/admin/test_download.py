@@ -37,7 +37,7 @@ async def test_a_state(gateway: Gateway, http: httpx.AsyncClient) -> None:
     assert 'filename="weights.npy"' in response.headers["content-disposition"]
 
 
-@pytest.mark.parametrize("codec", ["none", "lz4", "shuffle+zstd:3", "snappy"])
+@pytest.mark.parametrize("codec", ["none", "lz4", "shuffle+zstd:3", "snappy", "pco:4"])
 @pytest.mark.parametrize("array", [SMALL, MIDDLE, LARGE], ids=["small", "middle", "large"])
 async def test_what_clients_publish_however_it_is_encoded(
     gateway: Gateway, http: httpx.AsyncClient, codec: str, array: Array

@@ -15,6 +15,7 @@ from gateway.client.decoding.partial_transfers import PartialTransfers
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.ids import ClientId
 from gateway.protocol.data import parse_data, write_data
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import Chain, Encoding, encode
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.limits import Limits, WelcomeLimits
@@ -103,7 +104,7 @@ class Wire:
 
     def message(self, to: Noted, offset: int, payload: bytes, chain: str = "none", base: bytes | None = None) -> None:
         """A message in one frame."""
-        encoded = encode(Chain.parse(chain), payload, 1, base=base)
+        encoded = encode(Chain.parse(chain), payload, BYTE, base=base)
         encoding, data = encoded or (None, payload)
         self.frame(to, offset, len(payload), encoding, data)
 
@@ -121,7 +122,7 @@ class Wire:
         self._receive(to, write_data(Opcode.MESSAGE, stream=1, offset=offset, timestamp_ns=0, meta=meta, plan=plan))
 
     def chunk(self, transfer: int, index: int, data: Buffer, chain: str = "none", base: bytes | None = None) -> None:
-        encoded = encode(Chain.parse(chain), bytes(data), 1, base=base)
+        encoded = encode(Chain.parse(chain), bytes(data), BYTE, base=base)
         encoding, data = encoded or (None, data)
         self.raw_chunk(transfer, index, encoding, data)
 

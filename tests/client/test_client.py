@@ -109,7 +109,7 @@ async def test_named_tensors_and_headers_only(pair: tuple[Client, Client]) -> No
     assert (done.tensors, done.headers) == ({}, {"why": "converged"})
 
 
-@pytest.mark.parametrize("codec", ["none", "lz4", "zstd:3", "snappy", "shuffle+zstd:3", "auto"])
+@pytest.mark.parametrize("codec", ["none", "lz4", "zstd:3", "snappy", "shuffle+zstd:3", "pco", "auto"])
 @pytest.mark.parametrize("size", [1, 5_000, 20_000, 600_000])
 async def test_every_size_travels_with_every_codec(pair: tuple[Client, Client], codec: str, size: int) -> None:
     alice, bob = pair

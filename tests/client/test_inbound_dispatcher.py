@@ -13,6 +13,7 @@ from gateway.client import Client, Subscription, connect
 from gateway.client.decoding.repeated_head import RepeatedHead
 from gateway.errors import Code
 from gateway.protocol.data import write_data
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import Chain, CodecStep, Encoding, encode
 from gateway.protocol.messages import Error, Kind, StreamInfo
 from gateway.protocol.meta import write_meta
@@ -59,14 +60,14 @@ def frame(
 
 def bomb() -> list[Buffer]:
     """A compressed payload that says to be smaller than it is."""
-    encoded = encode(Chain.parse("zstd"), bytes(9999), 1)
+    encoded = encode(Chain.parse("zstd"), bytes(9999), BYTE)
     assert encoded is not None
     return frame(8, encoding=Encoding(8, encoded[0].steps), payload=[encoded[1]])
 
 
 def corrupt() -> list[Buffer]:
     """Half of a compressed payload."""
-    encoded = encode(Chain.parse("zstd"), bytes(10_000) + bytes(range(256)) * 40, 1)
+    encoded = encode(Chain.parse("zstd"), bytes(10_000) + bytes(range(256)) * 40, BYTE)
     assert encoded is not None
     encoding, data = encoded
     return frame(encoding.decoded_bytes, encoding=encoding, payload=[bytes(data)[: len(data) // 2]])
@@ -197,7 +198,7 @@ def some_frames(dice: random.Random, stream: int) -> list[list[Buffer]]:
                 at += count
                 continue
             case 4 if payload_bytes == 999:
-                encoded = encode(Chain.parse("zstd"), bytes(payload_bytes), 1)
+                encoded = encode(Chain.parse("zstd"), bytes(payload_bytes), BYTE)
                 assert encoded is not None
                 encoding, data = encoded
                 frames += [in_one(Opcode.MESSAGE, stream, at + n, meta, [data], None, encoding) for n in range(count)]
@@ -340,7 +341,7 @@ async def test_a_run_that_nobody_wants_is_skipped(scripted: ScriptedGateway) -> 
 
 
 async def test_a_run_waits_for_what_is_being_decoded_before_it(scripted: ScriptedGateway) -> None:
-    encoded = encode(Chain.parse("zstd"), bytes(1_000_000), 1)
+    encoded = encode(Chain.parse("zstd"), bytes(1_000_000), BYTE)
     assert encoded is not None
     async with subscribed(scripted) as (_, peer, messages, _told):
         large = frame(1_000_000, encoding=encoded[0], payload=[encoded[1]])

@@ -27,6 +27,7 @@ from tests.conformance.vector_parts import (
     EXTENDED,
     FAILED,
     FLOATS,
+    HALVES,
     LONG,
     LZ4,
     MESSAGE,
@@ -34,6 +35,7 @@ from tests.conformance.vector_parts import (
     NEXT_COUNTERS,
     NEXT_RAMP,
     NO_TENSOR,
+    PCO,
     PLAIN,
     RAMP,
     REPLY,
@@ -43,6 +45,7 @@ from tests.conformance.vector_parts import (
     SNAPPY,
     T0,
     TOKENS,
+    WAVE,
     XOR,
     ZSTD,
     Definition,
@@ -81,9 +84,13 @@ DTYPES: Final = (
 )
 
 
+_BYTES: Final = {6: 1, 11: 2, 15: 16}
+"""Bytes of an element of the dtypes below that have not eight."""
+
+
 def chain(name: str, *steps: tuple[int, int], payload: bytes = TOKENS, code: int = 5, old: bytes = RAMP) -> Definition:
     base = old if DELTAS.intersection(number for number, _ in steps) else None
-    meta = descriptor(code, (len(payload) // (1 if code == 6 else 8),))
+    meta = descriptor(code, (len(payload) // _BYTES.get(code, 8),))
     body = encoded(payload, *steps, base=base or b"")
     about = f"Steps {', '.join(f'{number} ({parameter})' for number, parameter in steps) or 'none'}"
     return Definition(f"chain-{name}", "10.1", about, data(MESSAGE, meta, body, flags=ENCODED), base=base)
@@ -383,6 +390,15 @@ CHAINS: Final = (
     chain("diff32", (DIFF32, 2), payload=NEXT_COUNTERS, code=6, old=COUNTERS),
     chain("diff64", (DIFF64, 1), payload=NEXT_COUNTERS, code=6, old=COUNTERS),
     chain("diff64-shuffle-zstd", (DIFF64, 1), (SHUFFLE, 8), (ZSTD, 0), payload=TOKENS[8:] + bytes(8), old=TOKENS),
+    chain("pco", (PCO, 5)),
+    chain("pco-float64", (PCO, 13), payload=RAMP, code=13),
+    chain("pco-bfloat16", (PCO, 11), payload=HALVES, code=11),
+    chain("pco-complex64", (PCO, 14), payload=WAVE.astype("<c8").tobytes(), code=14),
+    chain("pco-complex128", (PCO, 15), payload=WAVE.astype("<c16").tobytes(), code=15),
+    chain("pco-with-rest", (PCO, 5), payload=TOKENS + b"abc", code=6),
+    chain("shuffle-pco", (SHUFFLE, 8), (PCO, 6)),
+    chain("xor-pco", (XOR, 1), (PCO, 9), payload=NEXT_RAMP, code=13),
+    chain("diff64-pco", (DIFF64, 1), (PCO, 5), payload=TOKENS[8:] + bytes(8), old=TOKENS),
 )
 
 DELIVERY: Final = (

@@ -250,11 +250,18 @@ def test_codecs() -> None:
     assert rows == {(NONE.id, NONE.name, "")} | compressors | filters
 
 
-def test_parameters_of_filters() -> None:
+def test_parameters_of_codecs_and_filters() -> None:
     ranges = {row["name"]: re.findall(r"(\d+) to (\d+)", row["parameter"]) for row in table("10", "id")}
-    for step in FILTERS.values():
+    assert {name for name, found in ranges.items() if not found} == {NONE.name, "lz4", "zstd", "snappy"}
+    for step in (*FILTERS.values(), COMPRESSORS["pco"]):
         ((first, last),) = ranges[step.name]
         assert (step.parameters[0], step.parameters[-1]) == (int(first), int(last))
+
+
+def test_most_bytes_that_codecs_make_of_one() -> None:
+    ratios = ", ".join(f"{name} {COMPRESSORS[name].max_ratio:,}" for name in ("pco", "lz4", "snappy"))
+    text = " ".join(SECTIONS["10"].split())
+    assert f"zstd makes at most {COMPRESSORS['zstd'].max_ratio:,} bytes of one, {ratios}." in text
 
 
 # --- states -------------------------------------------------------------------------------------------------------

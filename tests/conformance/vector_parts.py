@@ -11,14 +11,25 @@ import lz4.block
 import numpy as np
 import snappy
 import zstandard
+from pcodec import ChunkConfig, standalone
 
 from gateway.errors import Code
 
 T0: Final = 1_770_000_000_000_000_000
 ENCODED, CHUNKED, ACK, FAILED, EXTENDED, MORE = 1, 2, 4, 8, 16, 32
 MESSAGE, BATCH, REQUEST, REPLY = 0x10, 0x11, 0x12, 0x13
-LZ4, ZSTD, SNAPPY, SHUFFLE, XOR = 1, 2, 3, 16, 17
+LZ4, ZSTD, SNAPPY, PCO, SHUFFLE, XOR = 1, 2, 3, 4, 16, 17
 DIFF8, DIFF16, DIFF32, DIFF64 = 18, 19, 20, 21
+PCO_NUMBERS: Final = {
+    5: (8, "<i8", 1),
+    6: (1, "<u1", 1),
+    9: (8, "<u8", 1),
+    11: (2, "<u2", 1),
+    13: (8, "<f8", 1),
+    14: (8, "<f4", 2),
+    15: (16, "<f8", 2),
+}
+"""By code of the dtype: bytes of an element, the numbers that the file holds, and how many of them an element is."""
 DELTAS: Final = frozenset({XOR, DIFF8, DIFF16, DIFF32, DIFF64})
 
 
@@ -123,7 +134,17 @@ def step_applied(step: tuple[int, int], payload: bytes, base: bytes) -> bytes:
         return bytes(lz4.block.compress(payload, store_size=False))
     if number == ZSTD:
         return zstandard.ZstdCompressor(level=3).compress(payload)
+    if number == PCO:
+        return pco_file(parameter, payload)
     return bytes(snappy.compress(payload))
+
+
+def pco_file(dtype: int, payload: bytes) -> bytes:
+    size, held, parts = PCO_NUMBERS[dtype]
+    whole = len(payload) // size * size
+    numbers = np.frombuffer(payload[:whole], held).reshape(-1, parts).T.ravel()
+    file = standalone.simple_compress(numbers, ChunkConfig(enable_8_bit=True))
+    return bytes(file) + payload[whole:]
 
 
 def encoded(payload: bytes, *steps: tuple[int, int], base: bytes = b"") -> bytes:
@@ -142,4 +163,7 @@ COUNTERS: Final = np.array([0, 1, 255, -1, 2**31 - 1, -(2**31), 7, 8], "<i4").to
 NEXT_COUNTERS: Final = np.array([1, 0, 256, 0, -(2**31), 2**31 - 1, 7, 9], "<i4").tobytes() + b"abd"
 """Steps by one, some of them over the end of the range; and bytes that are no whole element."""
 LONG: Final = np.arange(1250, dtype="<f4").tobytes()
+HALVES: Final = (np.arange(64, dtype="<u2") // 3 + 0x3F80).astype("<u2").tobytes()
+"""bfloat16 numbers from 1 on, in small steps."""
+WAVE: Final = np.exp(1j * np.arange(48) / 8).round(1)
 SHORT: Final = np.array([1, 2, 3], "<f4").tobytes()

@@ -42,6 +42,6 @@ def encoded(chain: Chain, payload: Buffer) -> tuple[Encoding | None, Buffer]:
     """A payload as a chain encodes it; the chain must make it smaller."""
     if chain == PLAIN:
         return None, payload
-    found = encode(chain, payload, 1)
+    found = encode(chain, payload, BYTE)
     assert found is not None, "choose a payload that compresses"
     return found

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from gateway.protocol.data import write_data
-from gateway.protocol.dtypes import dtype_named
+from gateway.protocol.dtypes import BYTE, dtype_named
 from gateway.protocol.encoding import PLAIN, Chain, Encoding, encode
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.meta import write_meta
@@ -96,7 +96,7 @@ class Publisher:
 
 def encoded_if_smaller(chain: Chain, payload: Buffer) -> tuple[Encoding | None, Buffer]:
     """A payload as a chain encodes it, plain if that does not make it smaller."""
-    found = None if chain == PLAIN else encode(chain, payload, 1)
+    found = None if chain == PLAIN else encode(chain, payload, BYTE)
     return (None, payload) if found is None else found
 
 

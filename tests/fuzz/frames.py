@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gateway.protocol.data import write_data
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import Chain, encode
 from gateway.protocol.messages import (
     Authenticate,
@@ -74,7 +75,7 @@ def valid_frames(draw: st.DrawFn) -> bytes:
             return b"".join(message_frame(alias, draw(U64), bytes(draw(st.integers(0, 20))), ack=draw(st.booleans())))
         case 6:
             payload = bytes(2000)
-            codec = draw(st.sampled_from(["lz4", "zstd", "snappy"]))
+            codec = draw(st.sampled_from(["lz4", "zstd", "snappy", "pco"]))
             return b"".join(message_frame(alias, draw(U64), payload, chain=Chain(draw(st.booleans()), codec)))
         case 7:
             count = draw(st.integers(1, 4))
@@ -99,7 +100,7 @@ def valid_frames(draw: st.DrawFn) -> bytes:
         case 9:
             index = draw(SMALL)
             data = LARGE[index * 4096 : (index + 1) * 4096]
-            found = encode(Chain(codec="lz4"), data, 1) if data and draw(st.booleans()) else None
+            found = encode(Chain(codec="lz4"), data, BYTE) if data and draw(st.booleans()) else None
             encoding, data = (None, data) if found is None else (found[0], bytes(found[1]))
             return b"".join(write_chunk(number, index, (data,), encoding))
         case 10:

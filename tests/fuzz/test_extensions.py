@@ -131,7 +131,7 @@ class Scene:
 
 def extension(world: World) -> Peer:
     peer = Peer(world, "fuzz", EVERY_CODEC)
-    peer.say(Hello((1,), ClientType.EXTENSION, ClientId("fuzz"), codecs=("lz4", "zstd", "snappy")))
+    peer.say(Hello((1,), ClientType.EXTENSION, ClientId("fuzz"), codecs=("lz4", "zstd", "snappy", "pco")))
     peer.forget()
     peer.reader.strict = False
     return peer

@@ -11,11 +11,13 @@ import pytest
 import pytest_asyncio
 
 from gateway.app import Gateway
+from gateway.client import connect
 from gateway.config import Settings
 from gateway.connections.core_settings import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
-from gateway.errors import Code
+from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import write_data
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import Chain, Encoding, encode
 from gateway.protocol.frames import START_BYTES
 from gateway.protocol.messages import ClientType, Error, Hello, Kind
@@ -103,10 +105,12 @@ async def test_what_breaks_the_protocol_closes(gateway: Gateway, bystanders: Bys
 
 
 def refused() -> dict[str, tuple[bytes, Code]]:
-    found = encode(Chain(codec="zstd"), bytes(MIB), 1)
-    small = encode(Chain(codec="lz4"), bytes(4000), 1)
+    found = encode(Chain(codec="zstd"), bytes(MIB), BYTE)
+    small = encode(Chain(codec="lz4"), bytes(4000), BYTE)
     assert found is not None
     assert small is not None
+    numbers = encode(Chain(codec="pco"), bytes(8000), BYTE)
+    assert numbers is not None
     bytes_meta = write_meta([spec_of(np.zeros(4000, np.uint8))], None)
     unknown = bytearray(message(bytes(small[1]), meta=bytes_meta, encoding=small[0]))
     unknown[32 + len(bytes_meta) + 8] = 77
@@ -127,6 +131,10 @@ def refused() -> dict[str, tuple[bytes, Code]]:
         "a compressed payload that declares another size than dtype and shape": (
             message(bytes(found[1]), meta=bytes_meta, encoding=found[0]),
             Code.SIZE_MISMATCH,
+        ),
+        "a file of numbers that counts others than it declares": (
+            message(bytes(numbers[1]), meta=bytes_meta, encoding=Encoding(4000, numbers[0].steps)),
+            Code.CORRUPT_PAYLOAD,
         ),
     }
 
@@ -156,7 +164,7 @@ async def test_data_that_expands_beyond_what_it_declares_never_reaches_a_plain_r
     gateway: Gateway, bystanders: Bystanders
 ) -> None:
     """lz4 says no size of its own, so only decoding tells: the receiver is told of a gap."""
-    found = encode(Chain(codec="lz4"), bytes(8 * MIB), 1)
+    found = encode(Chain(codec="lz4"), bytes(8 * MIB), BYTE)
     assert found is not None
     meta = write_meta([spec_of(np.zeros(4 * MIB, np.uint8))], None)
     async with (
@@ -166,6 +174,33 @@ async def test_data_that_expands_beyond_what_it_declares_never_reaches_a_plain_r
         await peer.send(message(bytes(found[1]), meta=meta, encoding=Encoding(4 * MIB, found[0].steps)))
         await plain.until(lambda reader: reader.gaps)
         assert plain.reader.gaps[0].code == Code.CORRUPT_PAYLOAD
+
+
+async def test_a_file_of_numbers_that_is_damaged_behind_its_header_is_a_gap(
+    gateway: Gateway, bystanders: Bystanders
+) -> None:
+    """The gateway passes it on to those who know pco, after a look at its header; who decodes it finds the damage."""
+    numbers = np.cumsum(np.random.default_rng(2).integers(0, 9, 30_000))
+    found = encode(Chain(codec="pco"), numbers.tobytes(), numbers.dtype)
+    assert found is not None
+    damaged = bytearray(found[1])
+    damaged[16:24] = bytes([255] * 8)
+    sent = message(bytes(damaged), meta=write_meta([spec_of(numbers)], None), encoding=found[0])
+    told: list[BaseException] = []
+    async with (
+        subscriber_of(gateway.url, "bad/*", "plain") as plain,
+        connect(gateway.url, on_error=told.append) as client,
+        client.subscribe("bad/*") as messages,
+        publisher_of(gateway.url, "bad/stream") as peer,
+    ):
+        await peer.send(sent)
+        await plain.until(lambda reader: reader.gaps)
+        assert plain.reader.gaps[0].code == Code.CORRUPT_PAYLOAD
+        await client.publish("bad/stream", numbers, kind="event", codec="pco")
+        np.testing.assert_array_equal((await anext(messages)).tensor, numbers)
+    (error,) = told
+    assert isinstance(error, RequestRefused)
+    assert (error.code, "pco file" in str(error)) == (Code.CORRUPT_PAYLOAD, True)
 
 
 async def test_a_websocket_message_above_the_limit(gateway: Gateway, bystanders: Bystanders) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from gateway.connections.ports import EncodingOutcome, Sample
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.optimizer.sampled_policy import FIRST_RESAMPLE_MESSAGES, LAST_RESAMPLE_MESSAGES, SampledPolicy
+from gateway.protocol.dtypes import BYTE, DTypeLike
 from gateway.protocol.encoding import PLAIN, Chain, encode
 from gateway.protocol.messages import Kind
 from gateway.streams.stream import Stream
@@ -28,9 +29,9 @@ def show(policy: SampledPolicy, source: Stream, sample: Sample) -> None:
         policy.observe(source, sample)
 
 
-def learned(policy: SampledPolicy, workers: StepWorkers, source: Stream, payload: bytes, itemsize: int) -> None:
+def learned(policy: SampledPolicy, workers: StepWorkers, source: Stream, payload: bytes, element: DTypeLike) -> None:
     policy.chain_for(source, CODECS)
-    show(policy, source, Sample(payload, itemsize))
+    show(policy, source, Sample(payload, element))
     while len(workers):
         workers.step()
 
@@ -44,7 +45,7 @@ def test_it_encodes_what_compresses_for_those_who_can_decode() -> None:
     policy = SampledPolicy(workers)
     source = stream()
     policy.chain_for(source, frozenset())
-    learned(policy, workers, source, TOKENS, 8)
+    learned(policy, workers, source, TOKENS, np.dtype("<u8"))
     chain = policy.chain_for(source, CODECS)
     assert chain != PLAIN
     assert chain.names <= CODECS
@@ -55,7 +56,7 @@ def test_it_encodes_what_compresses_for_those_who_can_decode() -> None:
 def test_it_leaves_noise_alone() -> None:
     workers = StepWorkers()
     policy = SampledPolicy(workers)
-    learned(policy, workers, stream(), NOISE, 1)
+    learned(policy, workers, stream(), NOISE, BYTE)
     assert policy.chain_for(stream(), CODECS) == PLAIN
 
 
@@ -63,11 +64,11 @@ def test_it_looks_again_after_a_while() -> None:
     workers = StepWorkers()
     policy = SampledPolicy(workers)
     source = stream()
-    learned(policy, workers, source, TOKENS, 8)
+    learned(policy, workers, source, TOKENS, np.dtype("<u8"))
     for _ in range(FIRST_RESAMPLE_MESSAGES):
-        show(policy, source, Sample(NOISE, 1))
+        show(policy, source, Sample(NOISE, BYTE))
         assert not len(workers)
-    show(policy, source, Sample(NOISE, 1))
+    show(policy, source, Sample(NOISE, BYTE))
     workers.step()
     assert policy.chain_for(source, CODECS) == PLAIN
 
@@ -79,7 +80,7 @@ def test_it_looks_less_often_while_nothing_changes() -> None:
     policy.chain_for(source, CODECS)
     samples = 0
     for _ in range(20 * FIRST_RESAMPLE_MESSAGES):
-        show(policy, source, Sample(NOISE, 1))
+        show(policy, source, Sample(NOISE, BYTE))
         if len(workers):
             samples += 1
             workers.step()
@@ -90,10 +91,10 @@ def test_a_sample_that_fails_changes_nothing() -> None:
     workers = StepWorkers()
     policy = SampledPolicy(workers)
     source = stream()
-    learned(policy, workers, source, TOKENS, 8)
+    learned(policy, workers, source, TOKENS, np.dtype("<u8"))
     chain = policy.chain_for(source, CODECS)
     policy._choices[source.id].countdown = 0
-    show(policy, source, Sample(None, 8))  # type: ignore[arg-type]
+    show(policy, source, Sample(None, np.dtype("<u8")))  # type: ignore[arg-type]
     workers.step()
     assert policy.chain_for(source, CODECS) == chain
 
@@ -109,7 +110,7 @@ def test_it_makes_deltas_of_what_changes_little_for_those_who_can_undo_them() ->
     source = stream()
     policy.chain_for(source, CODECS)
     policy.chain_for(source, DELTAS)
-    show(policy, source, Sample(NOISE, 8, base=lambda: changed(NOISE)))
+    show(policy, source, Sample(NOISE, np.dtype("<u8"), base=lambda: changed(NOISE)))
     workers.step()
     assert policy.delta_for(source, CODECS) == PLAIN
     assert policy.delta_for(source, DELTAS).delta == "xor"
@@ -120,10 +121,10 @@ def test_it_compares_with_the_version_before_as_soon_as_there_is_one() -> None:
     workers = StepWorkers()
     policy = SampledPolicy(workers)
     source = stream()
-    learned(policy, workers, source, TOKENS, 8)
+    learned(policy, workers, source, TOKENS, np.dtype("<u8"))
     assert policy.delta_for(source, CODECS) == PLAIN
     policy.chain_for(source, DELTAS)
-    show(policy, source, Sample(TOKENS, 8, integers=True, base=lambda: changed(TOKENS)))
+    show(policy, source, Sample(TOKENS, np.dtype("<u8"), integers=True, base=lambda: changed(TOKENS)))
     workers.step()
     assert policy.delta_for(source, DELTAS).delta == "diff64"
 
@@ -133,10 +134,10 @@ def test_without_a_version_before_it_keeps_what_it_knows_of_deltas() -> None:
     policy = SampledPolicy(workers)
     source = stream()
     policy.chain_for(source, DELTAS)
-    show(policy, source, Sample(NOISE, 8, base=lambda: changed(NOISE)))
+    show(policy, source, Sample(NOISE, np.dtype("<u8"), base=lambda: changed(NOISE)))
     workers.step()
     policy.chain_for(source, CODECS)  # somebody else comes: it looks again
-    show(policy, source, Sample(NOISE, 8))
+    show(policy, source, Sample(NOISE, np.dtype("<u8")))
     workers.step()
     assert policy.delta_for(source, DELTAS).delta == "xor"
 
@@ -146,15 +147,15 @@ def test_an_encoded_sample_is_decoded_and_a_broken_one_skipped() -> None:
     policy = SampledPolicy(workers)
     source = stream()
     policy.chain_for(source, DELTAS)
-    encoded = encode(Chain(codec="lz4"), TOKENS, 8)
+    encoded = encode(Chain(codec="lz4"), TOKENS, np.dtype("<u8"))
     assert encoded is not None
     encoding, data = encoded
-    show(policy, source, Sample(data, 8, encoding, integers=True, base=lambda: TOKENS))
+    show(policy, source, Sample(data, np.dtype("<u8"), encoding, integers=True, base=lambda: TOKENS))
     workers.step()
     chosen = policy.delta_for(source, DELTAS)
     assert chosen.delta == "diff64"
     policy.chain_for(source, CODECS)
-    show(policy, source, Sample(data[:-9], 8, encoding, integers=True, base=lambda: TOKENS))
+    show(policy, source, Sample(data[:-9], np.dtype("<u8"), encoding, integers=True, base=lambda: TOKENS))
     workers.step()
     assert policy.delta_for(source, DELTAS) == chosen
 
@@ -164,7 +165,7 @@ def test_what_is_forgotten_is_as_if_it_had_never_been() -> None:
     policy = SampledPolicy(workers)
     source = stream()
     policy.forget(source)  # which it does not know
-    learned(policy, workers, source, TOKENS, 8)
+    learned(policy, workers, source, TOKENS, np.dtype("<u8"))
     policy.forget(source)
     assert not policy.wants_sample(source, based=False)
     assert policy.chain_for(source, CODECS) == PLAIN
@@ -176,7 +177,7 @@ def test_who_gets_everything_as_it_came_may_still_get_deltas() -> None:
     policy = SampledPolicy(workers)
     source = stream()
     assert policy.delta_for(source, DELTAS) == PLAIN
-    show(policy, source, Sample(NOISE, 8, base=lambda: changed(NOISE)))
+    show(policy, source, Sample(NOISE, np.dtype("<u8"), base=lambda: changed(NOISE)))
     workers.step()
     assert policy.delta_for(source, DELTAS) != PLAIN
 
@@ -188,7 +189,7 @@ def futile(chain: Chain) -> EncodingOutcome:
 def compressing(workers: StepWorkers) -> tuple[SampledPolicy, Stream, Chain]:
     """A policy that encodes a stream."""
     policy, source = SampledPolicy(workers), stream()
-    learned(policy, workers, source, TOKENS, 8)
+    learned(policy, workers, source, TOKENS, np.dtype("<u8"))
     return policy, source, policy.chain_for(source, CODECS)
 
 
@@ -210,9 +211,9 @@ def test_a_chain_that_was_dropped_is_tried_again_after_the_next_sample() -> None
     for _ in range(20):
         policy.report(source, futile(chain))
     for _ in range(FIRST_RESAMPLE_MESSAGES):
-        show(policy, source, Sample(TOKENS, 8))
+        show(policy, source, Sample(TOKENS, np.dtype("<u8")))
         assert not len(workers)
-    show(policy, source, Sample(TOKENS, 8))
+    show(policy, source, Sample(TOKENS, np.dtype("<u8")))
     workers.step()
     assert policy.chain_for(source, CODECS) == chain
     policy.report(source, futile(chain))
@@ -231,7 +232,7 @@ def test_deltas_are_dropped_by_themselves() -> None:
     workers = StepWorkers()
     policy, source = SampledPolicy(workers), stream()
     policy.chain_for(source, DELTAS)
-    show(policy, source, Sample(TOKENS, 8, integers=True, base=lambda: changed(TOKENS)))
+    show(policy, source, Sample(TOKENS, np.dtype("<u8"), integers=True, base=lambda: changed(TOKENS)))
     workers.step()
     chain, delta = policy.chain_for(source, DELTAS), policy.delta_for(source, DELTAS)
     for _ in range(20):
@@ -252,11 +253,11 @@ def test_streams_whose_chains_have_changed_are_told_once() -> None:
     workers = StepWorkers()
     policy = SampledPolicy(workers)
     source = stream()
-    learned(policy, workers, source, TOKENS, 8)
+    learned(policy, workers, source, TOKENS, np.dtype("<u8"))
     assert list(policy.take_changed()) == [source]
-    learned(policy, workers, source, TOKENS, 8)
+    learned(policy, workers, source, TOKENS, np.dtype("<u8"))
     assert not policy.take_changed()
     other = stream(2)
-    learned(policy, workers, other, TOKENS, 8)
+    learned(policy, workers, other, TOKENS, np.dtype("<u8"))
     policy.forget(other)
     assert not policy.take_changed()

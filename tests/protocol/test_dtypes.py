@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import Code, RequestRefused, UnsupportedDtype
-from gateway.protocol.dtypes import DTYPES, code_of, dtype_name, dtype_named, dtype_of, is_supported
+from gateway.protocol.dtypes import DTYPES, code_of, common_element, dtype_name, dtype_named, dtype_of, is_supported
 
 TABLE: dict[int, tuple[str, int]] = {
     1: ("bool", 1),
@@ -90,3 +90,19 @@ def test_extended_precision_is_refused(wide: type[Any], narrow: str) -> None:
 @pytest.mark.parametrize(("alias", "code"), [(np.longlong, 5), (np.ulonglong, 9), (np.intc, 4), ("=f4", 12)])
 def test_other_spellings_of_a_dtype_have_its_code(alias: Any, code: int) -> None:
     assert code_of(np.dtype(alias)) == code
+
+
+@pytest.mark.parametrize(
+    ("names", "common"),
+    [
+        ([], "uint8"),
+        (["bfloat16"], "bfloat16"),
+        (["float32", "float32"], "float32"),
+        (["float32", "int32"], "uint32"),
+        (["complex64", "int64"], "uint64"),
+        (["float32", "int64"], "uint8"),
+        (["complex128", "complex128"], "complex128"),
+    ],
+)
+def test_the_common_element_of_several_tensors(names: list[str], common: str) -> None:
+    assert common_element([dtype_named(name) for name in names]) == dtype_named(common)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Code, InvalidArgument, PeerError, ProtocolViolation, RequestRefused
 from gateway.protocol.codecs import DELTAS
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import (
     PLAIN,
     Chain,
@@ -28,7 +29,7 @@ from tests.protocol.strategies import Array, arrays, chains
 RAMP = np.arange(5000, dtype="<i8")
 PAYLOAD = RAMP.data.cast("B")
 
-LZ4, ZSTD, SNAPPY, SHUFFLE, XOR, DIFF64 = 1, 2, 3, 16, 17, 21
+LZ4, ZSTD, SNAPPY, PCO, SHUFFLE, XOR, DIFF16, DIFF64 = 1, 2, 3, 4, 16, 17, 19, 21
 
 
 def decoded_or_code(encoding: Encoding, data: Buffer, base: bytes | None) -> bytes | int:
@@ -50,7 +51,9 @@ def parsed_or_code(block: bytes) -> Encoding | int:
     filters=st.permutations([CodecStep(SHUFFLE, 4), CodecStep(XOR, 1)]).flatmap(
         lambda both: st.sampled_from([[], both[:1], both])
     ),
-    codec=st.sampled_from([[], [CodecStep(LZ4, 0)], [CodecStep(ZSTD, 0)], [CodecStep(SNAPPY, 0)]]),
+    codec=st.sampled_from(
+        [[], [CodecStep(LZ4, 0)], [CodecStep(ZSTD, 0)], [CodecStep(SNAPPY, 0)], [CodecStep(PCO, 12)]]
+    ),
     before=st.binary(max_size=9),
 )
 def test_the_block_round_trips(
@@ -74,7 +77,10 @@ def test_what_stands_after_the_end_of_the_chain_is_ignored() -> None:
 @pytest.mark.parametrize(
     ("steps", "problem"),
     [
-        (b"\x04\0", "id 4"),
+        (b"\x05\0", "id 5"),
+        (b"\x04\0", "pco has parameter 0"),
+        (b"\x04\x10", "pco has parameter 16"),
+        (b"\x04\x0c\x10\4", "pco is not the last"),
         (b"\xff\0", "id 255"),
         (b"\x01\1", "lz4 has parameter 1"),
         (b"\x10\0", "shuffle has parameter 0"),
@@ -150,6 +156,8 @@ def test_texts_of_chains(text: str, chain: Chain, names: set[str]) -> None:
         "zstd:-8",
         "lz4:13",
         "snappy:1",
+        "pco:13",
+        "pco:-1",
         "none:1",
         "xor:256+lz4",
         "xor:-1+lz4",
@@ -172,7 +180,7 @@ def test_texts_that_are_no_chain(text: str) -> None:
 def test_round_trip(array: Array, chain: Chain, repeat: int) -> None:
     payload = array.tobytes() * repeat
     base = payload[::-1] if chain.delta else None
-    encoded = encode(chain, payload, array.itemsize, base=base)
+    encoded = encode(chain, payload, array.dtype, base=base)
     if encoded is None:
         return
     encoding, data = encoded
@@ -193,36 +201,42 @@ def test_round_trip(array: Array, chain: Chain, repeat: int) -> None:
         ("shuffle+zstd:1", [(SHUFFLE, 8), (ZSTD, 0)]),
         ("xor:7+shuffle+snappy", [(XOR, 7), (SHUFFLE, 8), (SNAPPY, 0)]),
         ("diff64:255+lz4", [(DIFF64, 255), (LZ4, 0)]),
+        ("pco", [(PCO, 5)]),
+        ("pco:4", [(PCO, 5)]),
+        ("shuffle+pco", [(SHUFFLE, 8), (PCO, 6)]),
+        ("xor:2+pco", [(XOR, 2), (PCO, 9)]),
+        ("diff64:2+pco", [(DIFF64, 2), (PCO, 5)]),
+        ("diff16:2+pco", [(DIFF16, 2), (PCO, 3)]),
     ],
 )
 def test_the_chain_is_named_on_the_wire(text: str, steps: list[tuple[int, int]]) -> None:
-    encoded = encode(Chain.parse(text), PAYLOAD, RAMP.itemsize, base=bytes(PAYLOAD))
+    encoded = encode(Chain.parse(text), PAYLOAD, RAMP.dtype, base=bytes(PAYLOAD))
     assert encoded is not None
     assert encoded[0] == Encoding(RAMP.nbytes, tuple(CodecStep(*step) for step in steps))
 
 
 def test_single_bytes_are_not_shuffled() -> None:
-    encoded = encode(Chain(shuffle=True, codec="lz4"), bytes(1000), 1)
+    encoded = encode(Chain(shuffle=True, codec="lz4"), bytes(1000), BYTE)
     assert encoded is not None
     assert encoded[0].steps == (CodecStep(LZ4, 0),)
 
 
 @pytest.mark.parametrize("chain", [PLAIN, Chain(shuffle=True), Chain(delta="xor", distance=1)])
 def test_a_chain_without_a_codec_encodes_nothing(chain: Chain) -> None:
-    assert encode(chain, PAYLOAD, 8) is None
+    assert encode(chain, PAYLOAD, np.dtype("<u8")) is None
 
 
 @pytest.mark.parametrize("payload", [b"", b"abc", bytes(20), np.random.default_rng(3).bytes(5000)])
-@pytest.mark.parametrize("codec", ["lz4", "zstd", "snappy"])
+@pytest.mark.parametrize("codec", ["lz4", "zstd", "snappy", "pco"])
 def test_what_does_not_get_smaller_is_not_encoded(payload: bytes, codec: str) -> None:
-    assert encode(Chain(codec=codec), payload, 4) is None
+    assert encode(Chain(codec=codec), payload, np.dtype("<u4")) is None
 
 
 def test_deltas_need_their_base() -> None:
     chain = Chain(codec="lz4", delta="xor", distance=1)
     with pytest.raises(InvalidArgument, match="base"):
-        encode(chain, PAYLOAD, 8)
-    encoded = encode(chain, PAYLOAD, 8, base=bytes(PAYLOAD))
+        encode(chain, PAYLOAD, np.dtype("<u8"))
+    encoded = encode(chain, PAYLOAD, np.dtype("<u8"), base=bytes(PAYLOAD))
     assert encoded is not None
     assert decoded_or_code(*encoded, base=None) == Code.CORRUPT_PAYLOAD
     assert decoded_or_code(*encoded, base=b"short") == Code.CORRUPT_PAYLOAD
@@ -291,8 +305,9 @@ def test_the_base_of_a_delta_is_so_many_offsets_before(steps: tuple[tuple[int, i
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"codec": "gzip"}, "unknown codec 'gzip'; known are none, lz4, zstd, snappy"),
+        ({"codec": "gzip"}, "unknown codec 'gzip'; known are none, lz4, zstd, snappy, pco"),
         ({"codec": "lz4", "level": 13}, "lz4 has no level 13; allowed are -64 to 12"),
+        ({"codec": "pco", "level": 13}, "pco has no level 13; allowed are 0 to 12"),
         ({"codec": "snappy", "level": 1}, "snappy has no level 1; allowed are none at all"),
         ({"delta": "diff24", "distance": 1}, "unknown delta filter 'diff24'"),
         ({"delta": "xor", "distance": 256}, "xor to the version 256 before"),

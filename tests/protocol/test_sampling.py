@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
+from gateway.protocol.dtypes import DTYPES, DTypeLike
 from gateway.protocol.encoding import PLAIN, Chain, encode
 from gateway.protocol.sampling import MIN_BYTES, choose_chain, choose_delta
 from tests.protocol.strategies import Array
@@ -20,13 +21,13 @@ COUNTER = np.arange(200_000)
 
 
 def chosen(array: Array, codecs: tuple[str, ...] = CODEC_NAMES, filters: tuple[str, ...] = FILTER_NAMES) -> Chain:
-    return choose_chain(array.data.cast("B"), array.itemsize, codecs, filters)
+    return choose_chain(array.data.cast("B"), array.dtype, codecs, filters)
 
 
 @pytest.mark.parametrize("size", [0, 1, MIN_BYTES - 1])
 def test_small_payloads_stay_plain(size: int) -> None:
-    assert choose_chain(bytes(size), 4, CODEC_NAMES, FILTER_NAMES) == PLAIN
-    assert choose_chain(bytes(MIN_BYTES), 4, CODEC_NAMES, FILTER_NAMES) != PLAIN
+    assert choose_chain(bytes(size), np.dtype("<u4"), CODEC_NAMES, FILTER_NAMES) == PLAIN
+    assert choose_chain(bytes(MIN_BYTES), np.dtype("<u4"), CODEC_NAMES, FILTER_NAMES) != PLAIN
 
 
 def test_noise_stays_plain() -> None:
@@ -66,26 +67,28 @@ def test_receivers_without_codecs_get_it_plain() -> None:
 @pytest.mark.parametrize("array", [TOKENS, SPARSE, COUNTER, COUNTER.astype(np.complex128), np.zeros(9000, np.float16)])
 def test_what_is_chosen_pays_on_the_whole_payload(array: Array) -> None:
     payload = array.data.cast("B")
-    encoded = encode(chosen(array), payload, array.itemsize)
+    encoded = encode(chosen(array), payload, array.dtype)
     assert encoded is not None
     assert len(encoded[1]) < 0.8 * len(payload)
 
 
 @given(
     payload=st.binary(min_size=1, max_size=400).map(lambda unit: unit * 200),
-    itemsize=st.sampled_from([1, 2, 4, 8, 16]),
+    element=st.sampled_from(DTYPES),
     codecs=st.sets(st.sampled_from([*CODEC_NAMES, "brotli"])),
     filters=st.sets(st.sampled_from(FILTER_NAMES)),
 )
-def test_the_choice_is_legal_and_repeatable(payload: bytes, itemsize: int, codecs: set[str], filters: set[str]) -> None:
-    chain = choose_chain(payload, itemsize, codecs, filters)
+def test_the_choice_is_legal_and_repeatable(
+    payload: bytes, element: DTypeLike, codecs: set[str], filters: set[str]
+) -> None:
+    chain = choose_chain(payload, element, codecs, filters)
     assert chain.names <= codecs | filters
-    assert choose_chain(memoryview(payload), itemsize, sorted(codecs), sorted(filters)) == chain
+    assert choose_chain(memoryview(payload), element, sorted(codecs), sorted(filters)) == chain
 
 
 def delta_of(old: Array, new: Array, filters: tuple[str, ...] = FILTER_NAMES, *, integers: bool = False) -> Chain:
     one, other = old.data.cast("B"), new.data.cast("B")
-    return choose_delta(other, one, new.itemsize, CODEC_NAMES, filters, integers=integers)
+    return choose_delta(other, one, new.dtype, CODEC_NAMES, filters, integers=integers)
 
 
 def some_changed(array: Array, share: float) -> Array:
@@ -98,7 +101,7 @@ def test_a_delta_of_what_changes_little() -> None:
     new = some_changed(field, 0.01)
     chain = delta_of(field, new)
     assert (chain.delta, chain.distance) == ("xor", 1)
-    encoded = encode(chain, new.tobytes(), 4, base=field.tobytes())
+    encoded = encode(chain, new.tobytes(), np.dtype("<u4"), base=field.tobytes())
     assert encoded is not None
     assert len(encoded[1]) < 0.05 * new.nbytes
 

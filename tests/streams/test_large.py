@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import PLAIN, Chain, encode
 from gateway.protocol.extensions import Extensions, Identity
 from gateway.protocol.messages import Kind
@@ -58,7 +59,7 @@ def test_numbers_of_transfers_differ_and_fit_the_wire() -> None:
 def half_encoded(source: Stream) -> tuple[LargeMessage, bytes]:
     """A complete message, the first of whose chunks is encoded; and its payload."""
     payload = bytes(4096) + bytes(range(226)) * 4
-    found = encode(Chain(codec="lz4"), payload[:4096], 1)
+    found = encode(Chain(codec="lz4"), payload[:4096], BYTE)
     assert found is not None
     plan = ChunkPlan(1, 4096, len(payload))
     message = LargeMessage(source, Opcode.MESSAGE, 9, 5, 0, b"", plan)

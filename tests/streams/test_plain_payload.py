@@ -21,7 +21,7 @@ def cut(piece_bytes: int, encoded: bool) -> PlainPayload:
     pieces = []
     for at in range(0, len(PAYLOAD), piece_bytes):
         piece = PAYLOAD[at : at + piece_bytes]
-        found = encode(Chain(shuffle=True, codec="lz4"), piece, 4) if encoded else None
+        found = encode(Chain(shuffle=True, codec="lz4"), piece, np.dtype("<u4")) if encoded else None
         pieces.append(StoredChunk(None, piece) if found is None else StoredChunk(*found))
     return PlainPayload(7, (), piece_bytes, pieces)
 

@@ -32,7 +32,7 @@ def stream() -> Stream:
 
 def whole_run(source: Stream, offset: int = 0, array: Array = STATE, chain: Chain | None = None) -> Run:
     data = array.tobytes()
-    encoding, payload = (None, data) if chain is None else encode(chain, data, 2) or (None, data)
+    encoding, payload = (None, data) if chain is None else encode(chain, data, np.dtype("<u2")) or (None, data)
     buffers = write_data(
         Opcode.MESSAGE,
         stream=7,
@@ -59,7 +59,9 @@ def whole_large(source: Stream, chain: Chain | None = None) -> LargeMessage:
     message = LargeMessage(source, Opcode.MESSAGE, 3, 0, 0, write_meta([spec_of(STATE)]), plan)
     for at in range(0, len(data), CHUNK_BYTES):
         piece = data[at : at + CHUNK_BYTES]
-        message.chunks.append(StoredChunk(*(encode(chain, piece, 2) or (None, piece)) if chain else (None, piece)))
+        message.chunks.append(
+            StoredChunk(*(encode(chain, piece, np.dtype("<u2")) or (None, piece)) if chain else (None, piece))
+        )
     message.offset = 0
     return message
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.data import DataFrame, parse_data, write_data
-from gateway.protocol.dtypes import code_of
+from gateway.protocol.dtypes import BYTE, code_of
 from gateway.protocol.encoding import PLAIN, Chain, encode
 from gateway.protocol.frames import bytes_of, iter_frames
 from gateway.protocol.limits import Limits
@@ -40,7 +40,7 @@ def message(
 ) -> list[Buffer]:
     payload: Buffer = b"".join(payload_buffers(list(tensors.values()))) if tensors else b""
     encoding = None
-    if chain != PLAIN and (encoded := encode(chain, payload, 1)) is not None:
+    if chain != PLAIN and (encoded := encode(chain, payload, BYTE)) is not None:
         encoding, payload = encoded
     return write_data(
         Opcode.MESSAGE,
@@ -79,7 +79,7 @@ def large(array: Array, chunk_bytes: int = 4096, chain: Chain = PLAIN) -> LargeM
     head.offset = 3
     for pieces in split_payload(payload_buffers([array]), chunk_bytes):
         piece = b"".join(pieces)
-        encoded = None if chain == PLAIN else encode(chain, piece, array.itemsize)
+        encoded = None if chain == PLAIN else encode(chain, piece, array.dtype)
         head.chunks.append(StoredChunk(None, piece) if encoded is None else StoredChunk(*encoded))
     return head
 
@@ -167,11 +167,11 @@ def test_what_is_large_goes_out_in_chunks_and_what_is_middling_alone() -> None:
     array = np.zeros((1024, 1024), np.float32)
     (part,) = show(View(dtype="float64"), large(array, chunk_bytes=LIMITS.chunk_bytes), OWN, LIMITS)
     assert isinstance(part, ShownLarge)
-    assert (part.itemsize, len(part.frame.payload)) == (8, 8 * 2**20)
+    assert (part.element, len(part.frame.payload)) == (np.dtype(np.float64), 8 * 2**20)
     (middling,) = show(View(np.s_[::32, ::2]), large(array), OWN, LIMITS)
     assert isinstance(middling, Shown)
     assert middling.frame is not None
-    assert middling.itemsize == 4
+    assert middling.element == np.float32
 
 
 def test_a_view_of_everything_copies_nothing() -> None:

@@ -114,7 +114,7 @@ class OpenBatch:
             meta=self._meta,
             buffers=[payload] if payload else [],
             payload_bytes=len(payload),
-            itemsize=self._dtype.itemsize,
+            element=self._dtype,
             signature=((self._dtype, self.shape),),
         )
         opcode = Opcode.MESSAGE if len(records) == 1 else Opcode.BATCH

@@ -78,7 +78,7 @@ class CodecChoice:
     def sample(self, content: Content, welcome: Welcome) -> Chain:
         """Sample the message and return its chain, in up to 1 ms. The largest of several tensors speaks for all."""
         largest: Buffer = max(content.buffers, key=len)
-        chain = choose_chain(largest, content.itemsize, welcome.codecs, welcome.filters)
+        chain = choose_chain(largest, content.element, welcome.codecs, welcome.filters)
         self._interval = self._next_interval(content, chain)
         self._chain, self._signature = chain, content.signature
         self._left = self._interval - 1

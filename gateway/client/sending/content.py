@@ -10,6 +10,7 @@ import numpy as np
 
 from gateway.errors import InvalidArgument, UsageError
 from gateway.protocol.arguments import check_mapping, is_a, shown, wrong
+from gateway.protocol.dtypes import DTypeLike, common_element
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta, write_tensor_meta
 from gateway.protocol.tensors import (
@@ -48,8 +49,8 @@ class Content(NamedTuple):
     buffers: list[Buffer]
     """The payload in order; views of the caller's arrays wherever they could be used as they are."""
     payload_bytes: int
-    itemsize: int
-    """Size of an element, or 1 where tensors of different dtypes are mixed."""
+    element: DTypeLike
+    """Dtype of the elements, for codecs; single bytes where tensors of different element sizes are mixed."""
     signature: Signature
 
     def payload(self) -> Buffer:
@@ -199,12 +200,11 @@ def content_of(value: object, headers: Headers) -> Content:
             raise InvalidArgument(f"tensors are named by strings, not by {shown(name)}")
         arrays.append(as_wire_array(array))
     specs = [spec_of(array, name) for name, array in zip(named, arrays, strict=True)]
-    itemsizes = {spec.dtype.itemsize for spec in specs}
     return Content(
         meta=write_meta(specs, headers),
         buffers=payload_buffers(arrays) if arrays else [],
         payload_bytes=payload_layout(specs)[1],
-        itemsize=itemsizes.pop() if len(itemsizes) == 1 else 1,
+        element=common_element([spec.dtype for spec in specs]),
         signature=tuple((spec.dtype, spec.shape) for spec in specs),
     )
 
@@ -214,7 +214,7 @@ def _content_of_one(array: Array, headers: Headers) -> Content:
     dtype, shape = array.dtype, array.shape
     plain = headers is None
     meta = write_tensor_meta(dtype, shape) if plain else write_meta((TensorSpec("", dtype, shape),), headers)
-    return Content(meta, payload_buffers((array,)), array.nbytes, dtype.itemsize, ((dtype, shape),))
+    return Content(meta, payload_buffers((array,)), array.nbytes, dtype, ((dtype, shape),))
 
 
 def kind_of(kind: str | None) -> Kind | None:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, Self
 
 from gateway.client.sending.content import Content
 from gateway.client.workers import WORKERS
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import Chain, Encoding, encode
 from gateway.protocol.transfers import ChunkPlan, split_payload
 from gateway.protocol.wire import Buffer
@@ -31,10 +32,10 @@ class OutboundChunk(NamedTuple):
     """The bytes of the payload that they stand for, which nobody changes; None: the same bytes, which may change."""
 
 
-def encoded_chunk(part: Sequence[Buffer], chain: Chain, itemsize: int) -> OutboundChunk:
+def encoded_chunk(part: Sequence[Buffer], chain: Chain, element: DTypeLike) -> OutboundChunk:
     """Encode a part of a payload, or a small payload, that nobody changes: encoders read it several times."""
     payload = part[0] if len(part) == 1 else b"".join(part)
-    encoded = encode(chain, payload, itemsize)
+    encoded = encode(chain, payload, element)
     if encoded is None:
         return OutboundChunk(None, [payload], [payload])
     return OutboundChunk(encoded[0], [encoded[1]], [payload])
@@ -44,8 +45,8 @@ async def whole_encoded(content: Content, chain: Chain, name: str) -> OutboundCh
     """Encode a payload that is sent to ``name`` in one frame, in a thread if that takes long."""
     copy = [content.copied(bytearray(content.payload_bytes), name)]
     if content.payload_bytes <= INLINE_ENCODE_BYTES:
-        return encoded_chunk(copy, chain, content.itemsize)
-    return await WORKERS.run(encoded_chunk, copy, chain, content.itemsize)
+        return encoded_chunk(copy, chain, content.element)
+    return await WORKERS.run(encoded_chunk, copy, chain, content.element)
 
 
 class OutboundChunks:
@@ -68,7 +69,7 @@ class OutboundChunks:
             self._parts = map(_copied, self._parts)
         self._unchanging = unchanging
         self._chain = chain
-        self._itemsize = content.itemsize
+        self._element = content.element
         self._ahead: deque[asyncio.Future[OutboundChunk]] = deque()
 
     def __aiter__(self) -> Self:
@@ -80,7 +81,7 @@ class OutboundChunks:
                 return OutboundChunk(None, part, part if self._unchanging else None)
             raise StopAsyncIteration
         for part in islice(self._parts, READ_AHEAD + 1 - len(self._ahead)):
-            self._ahead.append(WORKERS.run(encoded_chunk, part, self._chain, self._itemsize))
+            self._ahead.append(WORKERS.run(encoded_chunk, part, self._chain, self._element))
         if not self._ahead:
             raise StopAsyncIteration
         return await self._ahead.popleft()

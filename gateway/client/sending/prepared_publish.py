@@ -119,9 +119,9 @@ class PreparedPublish(PreparedMessage):
             and value.flags.c_contiguous
             and all(map(is_, options, self._options))
         ):
-            meta, _, payload_bytes, itemsize, signature = self._content
+            meta, _, payload_bytes, element, signature = self._content
             # As parse_data does: the named tuple's own __new__ takes longer.
-            return tuple.__new__(Content, (meta, payload_buffers((value,)), payload_bytes, itemsize, signature))
+            return tuple.__new__(Content, (meta, payload_buffers((value,)), payload_bytes, element, signature))
         return None
 
     def joined(self, payload: Buffer, sequence: int, timestamp_ns: int) -> bytes | None:

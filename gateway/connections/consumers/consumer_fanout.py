@@ -26,6 +26,7 @@ from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.slices import Step
 from gateway.ids import ClientId
 from gateway.protocol.data import DataFrame
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.signals import Ack, Done, InProgress
 from gateway.protocol.wire import Buffer
@@ -53,8 +54,7 @@ class ConsumerFanout:
         flusher: takes note of deliveries, each of which costs time of the turn.
 
     Attributes:
-        taps: called with each message when the consumers get it for the first time: observers of the stream are served
-            from them.
+        taps: called with each message that consumers get for the first time; they serve observers of the stream.
     """
 
     __slots__ = (
@@ -290,7 +290,7 @@ class ConsumerFanout:
     # Publishes.
 
     def chains_for(
-        self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
+        self, names: frozenset[str], payload: Buffer, element: DTypeLike, meta: Buffer, encoding: Encoding | None = None
     ) -> dict[DeliveryClass, Chain]:
         """Return no chain: receivers get payloads as published, or plain if they cannot decode that."""
         return {}
@@ -302,11 +302,11 @@ class ConsumerFanout:
         for tap in self.taps:
             tap(entry)
 
-    def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
+    def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, element: DTypeLike) -> None:
         """Deliver a run of one frame to all consumers, as published."""
         self.deliver(run)
 
-    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> ChunkSink:
+    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], element: DTypeLike) -> ChunkSink:
         """Return a collector of chunks: the message is delivered when complete, since it may be delivered again."""
         return ChunkCollector(message, self)
 

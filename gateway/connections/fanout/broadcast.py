@@ -19,6 +19,7 @@ from gateway.connections.outbound.formats import ChunkedFormat
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import EncodingOutcome
 from gateway.errors import Code
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.signals import Abort
 from gateway.protocol.wire import Buffer
@@ -169,8 +170,8 @@ class Broadcast:
     """Fan-out that delivers the message."""
     _queue: EncodeQueue
     """Queue that keeps the order of the stream while chunks are encoded."""
-    itemsize: int
-    """Bytes of an element, for the codecs."""
+    element: DTypeLike
+    """Dtype of the elements, for codecs."""
     publisher_codecs: frozenset[str]
     """Codecs by which the chunks may be encoded, by their names."""
     parts: list[BroadcastPart] = field(default_factory=list, init=False)
@@ -189,7 +190,7 @@ class Broadcast:
         for chain in {part.chain for part in self.parts if part.chain is not None}:
             parts = [part for part in self.parts if part.chain == chain]
             self._encoders.append(
-                _ChunkEncoder(self.message, chain, parts, self.itemsize, base if chain.delta else None)
+                _ChunkEncoder(self.message, chain, parts, self.element, base if chain.delta else None)
             )
 
     def chunk(self, chunk: StoredChunk) -> None:
@@ -288,8 +289,8 @@ class _ChunkEncoder:
     """Chain that encodes the chunks; ``PLAIN`` decodes them."""
     parts: list[BroadcastPart]
     """The receivers that get them so."""
-    itemsize: int
-    """Bytes of an element."""
+    element: DTypeLike
+    """Dtype of the elements."""
     base: PlainPayload | None
     """The version that deltas refer to; ``None``: the chain makes no deltas."""
     outcome: EncodingOutcome | None = field(default=None, init=False)
@@ -316,13 +317,13 @@ class _ChunkEncoder:
     def _encode(self, chunk: StoredChunk, index: int) -> tuple[StoredChunk, EncodingOutcome | None]:
         """Return the encoded chunk and, unless it was decoded or came encoded, how the chain did. Runs in a thread."""
         if self.base is None and (self.chain == PLAIN or chunk.encoding is not None):
-            return recode_chunk(chunk, self.chain, self.itemsize), None
+            return recode_chunk(chunk, self.chain, self.element), None
         started_s = thread_time()
         if self.base is None:
-            encoded = recode_chunk(chunk, self.chain, self.itemsize)
+            encoded = recode_chunk(chunk, self.chain, self.element)
         else:
             at = index * self.message.plan.chunk_bytes
-            encoded = delta_chunk(chunk, self.chain, self.itemsize, self.base, at, self._known)
+            encoded = delta_chunk(chunk, self.chain, self.element, self.base, at, self._known)
         return encoded, EncodingOutcome(self.chain, len(chunk.data), len(encoded.data), thread_time() - started_s)
 
     def _deliver(self, chunk: StoredChunk, result: tuple[StoredChunk, EncodingOutcome | None] | BaseException) -> None:

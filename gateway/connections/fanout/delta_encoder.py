@@ -14,6 +14,7 @@ from gateway.connections.fanout.recode import frame_of, readable
 from gateway.connections.ports import DeliveryPolicy, Sample
 from gateway.protocol.codecs import XOR
 from gateway.protocol.data import DataFrame
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import PLAIN, Chain, Encoding, decode, encode
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.sampling import MIN_BYTES
@@ -56,12 +57,12 @@ class DeltaEncoder:
         base = None if self.latest is None or opcode != Opcode.MESSAGE else payload_of(self.latest)
         return base if base is not None and base.specs == specs_of(meta) else None
 
-    def observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
+    def observe(self, payload: Buffer, element: DTypeLike, meta: Buffer, encoding: Encoding | None) -> None:
         """Let the policy learn from a payload, compared with the version before.
 
         Args:
             payload: a complete one, or the first chunk.
-            itemsize: bytes of an element.
+            element: dtype of the elements.
             meta: the meta block.
             encoding: of the payload; ``None``: it is plain.
         """
@@ -70,7 +71,7 @@ class DeltaEncoder:
         specs = specs_of(meta)
         base = self.base_of(Opcode.MESSAGE, meta)
         part = None if base is None else partial(base.part, 0, decoded_bytes(payload, encoding))
-        self._policy.observe(self._stream, Sample(payload, itemsize, encoding, all_integers(specs), part))
+        self._policy.observe(self._stream, Sample(payload, element, encoding, all_integers(specs), part))
 
 
 def decoded_bytes(payload: Buffer, encoding: Encoding | None) -> int:
@@ -107,14 +108,14 @@ def all_integers(specs: tuple[TensorSpec, ...]) -> bool:
     return all(spec.dtype.kind in "iu" for spec in specs) and len({spec.dtype.itemsize for spec in specs}) == 1
 
 
-def delta_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int, base: PlainPayload) -> Run | None:
+def delta_run(run: Run, frame: DataFrame, chain: Chain, element: DTypeLike, base: PlainPayload) -> Run | None:
     """Return a message as a delta; ``None`` if that is not smaller than the message as it was published.
 
     Args:
         run: holds one frame.
         frame: that frame, cut into its blocks, as it is delivered.
         chain: with a delta filter.
-        itemsize: bytes of an element.
+        element: dtype of the elements.
         base: a version of the same size, less than 256 offsets before.
 
     Raises:
@@ -122,7 +123,7 @@ def delta_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int, base: Pla
     """
     payload = decode(frame.encoding, frame.payload)
     distant = replace(chain, distance=run.first - base.offset)
-    encoded = encode(distant, payload, itemsize, base=base.part(0, len(payload)))
+    encoded = encode(distant, payload, element, base=base.part(0, len(payload)))
     if encoded is None or len(encoded[1]) >= len(frame.payload):
         return None
     buffers = frame.encoded(*encoded).write()
@@ -132,14 +133,14 @@ def delta_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int, base: Pla
 
 
 def delta_chunk(
-    chunk: StoredChunk, chain: Chain, itemsize: int, base: PlainPayload, at: int, known: frozenset[str]
+    chunk: StoredChunk, chain: Chain, element: DTypeLike, base: PlainPayload, at: int, known: frozenset[str]
 ) -> StoredChunk:
     """Return a chunk as a delta, or in a form that is not one if the delta is not smaller.
 
     Args:
         chunk: as it was published.
         chain: with a delta filter and distance 1.
-        itemsize: bytes of an element.
+        element: dtype of the elements.
         base: a version of the message's size.
         at: offset of the chunk in the payload, in bytes.
         known: names of the codecs and filters that the receivers know.
@@ -148,6 +149,6 @@ def delta_chunk(
         RequestRefused: ``CORRUPT_PAYLOAD``, the chunk or its base cannot be decoded.
     """
     payload = decode(chunk.encoding, chunk.data)
-    encoded = encode(chain, payload, itemsize, base=base.part(at, len(payload)))
+    encoded = encode(chain, payload, element, base=base.part(at, len(payload)))
     keyframe = chunk if readable(chunk.encoding, known) else StoredChunk(None, payload)
     return StoredChunk(*encoded) if encoded is not None and len(encoded[1]) < len(keyframe.data) else keyframe

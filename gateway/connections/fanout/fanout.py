@@ -9,6 +9,7 @@ from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.protocol.data import DataFrame
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.signals import Ack
 from gateway.protocol.wire import Buffer
@@ -74,14 +75,14 @@ class Fanout(Protocol):
         """Number of acknowledgements to publishers that are held back."""
 
     def chains_for(
-        self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
+        self, names: frozenset[str], payload: Buffer, element: DTypeLike, meta: Buffer, encoding: Encoding | None = None
     ) -> dict[DeliveryClass, Chain]:
         """Return the chains for the delivery classes that do not get a payload as it was published.
 
         Args:
             names: of the codecs by which the payload is encoded.
             payload: the policy may take a sample of it.
-            itemsize: bytes of an element.
+            element: dtype of the elements.
             meta: its meta block.
             encoding: of the payload; ``None``: it is plain.
         """
@@ -89,23 +90,23 @@ class Fanout(Protocol):
     def deliver(self, run: Run) -> None:
         """Deliver a run as it was published."""
 
-    def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
+    def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, element: DTypeLike) -> None:
         """Deliver a run of one frame whose payload is encoded, or large enough to be encoded.
 
         Args:
             run: holds the frame.
             frame: the frame as it was published, cut into its blocks.
             publisher: peer of the sender.
-            itemsize: bytes of an element.
+            element: dtype of the elements.
         """
 
-    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> ChunkSink:
+    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], element: DTypeLike) -> ChunkSink:
         """Begin to deliver a large message.
 
         Args:
             message: the message, of which only the head has come.
             publisher_codecs: names of the codecs that its chunks may come encoded by.
-            itemsize: bytes of an element, for the codecs.
+            element: dtype of the elements, for the codecs.
 
         Returns:
             the handle for its chunks and its end.

@@ -19,6 +19,7 @@ from gateway.connections.ports import Steps
 from gateway.connections.sliced_workers import taken_at_once
 from gateway.errors import Code, RequestRefused, name_of
 from gateway.protocol.codecs import CODEC_NAMES, SHUFFLE
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import PLAIN
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import (
@@ -189,6 +190,6 @@ def _text(form: UnchunkedFormat, entry: Run | LargeMessage) -> Steps[Sequence[Fo
 
 def _plain(message: LargeMessage) -> Sequence[Found]:
     try:
-        return (LargeForm(message, [recode_chunk(chunk, PLAIN, 1) for chunk in message.chunks]),)
+        return (LargeForm(message, [recode_chunk(chunk, PLAIN, BYTE) for chunk in message.chunks]),)
     except RequestRefused as refusal:
         return (Gap(message.source.id, refusal.code, *offsets_of(message)),)

@@ -27,6 +27,7 @@ from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.errors import Code
 from gateway.protocol.data import DataFrame
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.messages import Kind, Since
 from gateway.protocol.signals import Ack, Gap
@@ -46,8 +47,7 @@ class PubSubFanout:
         workers: threads that encode and decode.
         policy: chooses encodings.
         history: reads messages that a receiver missed.
-        acks: acknowledgements to publishers of an ``event`` stream; a view has those of its stream. ``None``:
-            publishers do not wait for receivers.
+        acks: acknowledgements to publishers of an ``event`` stream or its view; ``None``: publishers do not wait.
 
     Attributes:
         acks: the same.
@@ -312,10 +312,10 @@ class PubSubFanout:
         else:
             self._add(run, newest)
 
-    def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
+    def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, element: DTypeLike) -> None:
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.deliver_frame` by the transcoder."""
         names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
-        chains = self.chains_for(names, frame.payload, itemsize, frame.meta, frame.encoding)
+        chains = self.chains_for(names, frame.payload, element, frame.meta, frame.encoding)
         if not chains and not (names and not self._queue.idle):
             self.deliver(run)
             return
@@ -336,13 +336,13 @@ class PubSubFanout:
                     self._late_join.send_decoded(run, delivery)
             self._tell_taps(run)
 
-        self._transcoder.submit(run, patched, chains, itemsize, self._classes, deliver)
+        self._transcoder.submit(run, patched, chains, element, self._classes, deliver)
 
     def chains_for(
-        self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
+        self, names: frozenset[str], payload: Buffer, element: DTypeLike, meta: Buffer, encoding: Encoding | None = None
     ) -> dict[DeliveryClass, Chain]:
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.chains_for` by the transcoder."""
-        return self._transcoder.chains_for(self._classes.values(), names, payload, itemsize, meta, encoding)
+        return self._transcoder.chains_for(self._classes.values(), names, payload, element, meta, encoding)
 
     def _add(self, run: Run, newest: Run | None, text: Run | None = None) -> None:
         self._newest = newest
@@ -354,15 +354,15 @@ class PubSubFanout:
 
     # Large messages.
 
-    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> Broadcast:
+    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], element: DTypeLike) -> Broadcast:
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.begin` by a broadcast."""
-        broadcast = Broadcast(message, self, self._queue, itemsize, publisher_codecs)
+        broadcast = Broadcast(message, self, self._queue, element, publisher_codecs)
         self._broadcasts[message.plan.transfer] = broadcast
         return broadcast
 
     def start_broadcast(self, broadcast: Broadcast, first: StoredChunk) -> None:
         """Choose the encoding of each delivery class, by a sample of the first chunk."""
-        self._transcoder.observe(first.data, broadcast.itemsize, broadcast.message.meta, first.encoding)
+        self._transcoder.observe(first.data, broadcast.element, broadcast.message.meta, first.encoding)
         self._transcoder.begin(broadcast, self._classes.values())
 
     def commit_broadcast(self, broadcast: Broadcast) -> None:

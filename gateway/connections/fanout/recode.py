@@ -8,6 +8,7 @@ from functools import lru_cache
 from gateway.errors import RequestRefused
 from gateway.protocol.codecs import DELTAS, compressor_of, filter_of, is_compressor
 from gateway.protocol.data import DataFrame, parse_data
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import PLAIN, Chain, Encoding, decode, encode
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.meta import parse_meta
@@ -26,14 +27,14 @@ THREAD_BYTES = 64 * 1024
 there and back (design, section 4)."""
 
 
-def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
+def recode_run(run: Run, frame: DataFrame, chain: Chain, element: DTypeLike) -> Run:
     """Return the same message encoded by ``chain``; the run itself if that makes no difference.
 
     Args:
         run: holds one frame.
         frame: that frame, cut into its blocks.
         chain: ``PLAIN`` decodes; another one encodes a plain payload and leaves an encoded one as it is.
-        itemsize: bytes of an element.
+        element: dtype of the elements.
 
     Raises:
         RequestRefused: ``CORRUPT_PAYLOAD``.
@@ -45,7 +46,7 @@ def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
             return run
         payload = decode(frame.encoding, frame.payload)
     else:
-        encoded = None if frame.encoding is not None else encode(chain, frame.payload, itemsize)
+        encoded = None if frame.encoding is not None else encode(chain, frame.payload, element)
         if encoded is None:
             return run
         encoding, payload = encoded
@@ -53,11 +54,11 @@ def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
     return Run.of_frame(run.source, run.first, buffers, run.count)
 
 
-def recode_chunk(chunk: StoredChunk, chain: Chain, itemsize: int) -> StoredChunk:
+def recode_chunk(chunk: StoredChunk, chain: Chain, element: DTypeLike) -> StoredChunk:
     """Return a chunk encoded by ``chain``, by the rules of :func:`recode_run`."""
     if chain == PLAIN:
         return chunk if chunk.encoding is None else StoredChunk(None, decode(chunk.encoding, chunk.data))
-    encoded = None if chunk.encoding is not None else encode(chain, chunk.data, itemsize)
+    encoded = None if chunk.encoding is not None else encode(chain, chunk.data, element)
     return chunk if encoded is None else StoredChunk(*encoded)
 
 

@@ -25,6 +25,7 @@ from gateway.connections.outbound.formats import UnchunkedFormat
 from gateway.connections.ports import DeliveryPolicy, EncodingOutcome, Sample, Steps
 from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import PLAIN, Chain, Encoding
 from gateway.protocol.wire import Buffer
 from gateway.streams.plain_payload import PlainPayload
@@ -75,7 +76,7 @@ class Transcoder:
         classes: Collection[DeliveryClass],
         names: frozenset[str],
         payload: Buffer,
-        itemsize: int,
+        element: DTypeLike,
         meta: Buffer,
         encoding: Encoding | None = None,
     ) -> dict[DeliveryClass, Chain]:
@@ -85,12 +86,12 @@ class Transcoder:
             classes: the delivery classes of the source.
             names: of the codecs by which the payload is encoded.
             payload: the policy may take a sample of it, if it is large enough.
-            itemsize: bytes of an element.
+            element: dtype of the elements.
             meta: its meta block.
             encoding: of the payload; ``None``: it is plain.
         """
         if len(payload) >= RECODE_BYTES or encoding is not None:
-            self.observe(payload, itemsize, meta, encoding)
+            self.observe(payload, element, meta, encoding)
         chains: dict[DeliveryClass, Chain] = {}
         for delivery in classes:
             chain = self.chain_for(delivery, names, len(payload))
@@ -190,20 +191,20 @@ class Transcoder:
         """Return whether a run is to be written as text with others that are sent in this turn: quickly."""
         return self._flusher.take_text(texts_in(run))
 
-    def observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
+    def observe(self, payload: Buffer, element: DTypeLike, meta: Buffer, encoding: Encoding | None) -> None:
         """Let the policy learn from a payload, or from its first chunk.
 
         Args:
             payload: the policy may take a sample of it.
-            itemsize: bytes of an element.
+            element: dtype of the elements.
             meta: the meta block of the message.
             encoding: of the payload; ``None``: it is plain.
         """
         source = self._source
         if self._deltas is not None:
-            self._deltas.observe(payload, itemsize, meta, encoding)
+            self._deltas.observe(payload, element, meta, encoding)
         elif encoding is None and isinstance(source, Stream) and self._policy.wants_sample(source, based=False):
-            self._policy.observe(source, Sample(payload, itemsize))
+            self._policy.observe(source, Sample(payload, element))
 
     # Encoding.
 
@@ -212,7 +213,7 @@ class Transcoder:
         run: Run,
         frame: DataFrame,
         chains: dict[DeliveryClass, Chain],
-        itemsize: int,
+        element: DTypeLike,
         classes: Mapping[Any, DeliveryClass],
         deliver: Callable[[Mapping[DeliveryClass, Run], Run | None], object],
     ) -> None:
@@ -222,12 +223,12 @@ class Transcoder:
             run: holds one frame.
             frame: that frame, cut into its blocks.
             chains: from :meth:`chains_for`.
-            itemsize: bytes of an element.
+            element: dtype of the elements.
             classes: the delivery classes of the source, as they are at any time.
             deliver: called with the message for each class that does not get it as it was published, and with its text
                 as :meth:`write_text` does. A class of ``chains`` is missing if the message cannot be encoded for it.
         """
-        recoding = _Recoding(run, frame, itemsize, chains)
+        recoding = _Recoding(run, frame, element, chains)
         if self._deltas is not None:
             self._prepare_deltas(self._deltas, recoding)
 
@@ -287,8 +288,8 @@ class _Recoding:
     """Run of one frame."""
     frame: DataFrame
     """The frame, cut into its blocks."""
-    itemsize: int
-    """Bytes of an element."""
+    element: DTypeLike
+    """Dtype of the elements."""
     chains: dict[DeliveryClass, Chain]
     """Chains of complete messages."""
     deltas: dict[DeliveryClass, Chain] = field(default_factory=dict)
@@ -333,7 +334,7 @@ class _Recoding:
 
     def _recoded(self, chain: Chain) -> Run:
         started_s = thread_time()
-        recoded = recode_run(self.run, self.frame, chain, self.itemsize)
+        recoded = recode_run(self.run, self.frame, chain, self.element)
         if chain != PLAIN and self.frame.encoding is None:
             self._note(chain, recoded, thread_time() - started_s)
         return recoded
@@ -341,7 +342,7 @@ class _Recoding:
     def _delta(self, chain: Chain, base: PlainPayload) -> Run | None:
         started_s = thread_time()
         try:
-            delta = delta_run(self.run, self.frame, chain, self.itemsize, base)
+            delta = delta_run(self.run, self.frame, chain, self.element, base)
         except RequestRefused as refusal:
             run = self.run
             logger.warning("message %d of %s is not made a delta: %s", run.first, run.source.name, refusal)

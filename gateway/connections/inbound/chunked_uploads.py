@@ -14,10 +14,11 @@ from gateway.connections.fanout.fanout import ChunkSink, Fanout
 from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.inbound.commit_gate import CommitGate
 from gateway.connections.inbound.partial_uploads import PartialUploads
-from gateway.connections.inbound.payload import check_encoding, check_size, element_bytes
+from gateway.connections.inbound.payload import check_encoding, check_size, element_of
 from gateway.connections.sessions.session import AliasBinding, Session, Upload
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
+from gateway.protocol.dtypes import BYTE, DTypeLike
 from gateway.protocol.extensions import Extensions, Identity
 from gateway.protocol.frames import Frame, check_table
 from gateway.protocol.limits import Limits
@@ -119,22 +120,22 @@ class ChunkedUploads:
         """Send a large REQUEST under way to another mailbox, from its first chunk on; returns the new message."""
         upload = session.transfers[transfer]
         upload.sink.abort(Code.TRANSFER_ABORTED)
-        upload.message, upload.sink = self._begin_again(session, upload.message, mailbox, upload.itemsize)
+        upload.message, upload.sink = self._begin_again(session, upload.message, mailbox, upload.element)
         return upload.message
 
     def repeat(self, session: Session, message: LargeMessage, mailbox: Fanout) -> LargeMessage:
         """Send a complete large REQUEST of a session to another mailbox; returns the new message."""
-        again, sink = self._begin_again(session, message, mailbox, 1)
+        again, sink = self._begin_again(session, message, mailbox, BYTE)
         sink.commit()
         return again
 
     def _begin_again(
-        self, session: Session, message: LargeMessage, mailbox: Fanout, itemsize: int
+        self, session: Session, message: LargeMessage, mailbox: Fanout, element: DTypeLike
     ) -> tuple[LargeMessage, ChunkSink]:
         """Begin a large REQUEST once more, with all chunks that it has so far."""
         plan = replace(message.plan, transfer=self._transfers.next())
         again = replace(message, source=mailbox.source, plan=plan, chunks=[], variants={})
-        sink = mailbox.begin(again, session.connection.codecs, itemsize)
+        sink = mailbox.begin(again, session.connection.codecs, element)
         for chunk in message.chunks:
             sink.chunk(chunk)
         return again, sink
@@ -241,8 +242,8 @@ class ChunkedUploads:
             message.deadline_ns = None if parsed.extensions is None else parsed.extensions.deadline_ns
             if window is not None:
                 message.extensions = Extensions(identity=Identity(window.producer, parsed.offset))
-        itemsize = element_bytes(meta)
-        sink = fanout.begin(message, session.connection.codecs, itemsize)
+        element = element_of(meta)
+        sink = fanout.begin(message, session.connection.codecs, element)
         upload = Upload(
             session=session,
             transfer=plan.transfer,
@@ -250,7 +251,7 @@ class ChunkedUploads:
             codecs=session.connection.codecs,
             message=message,
             sink=sink,
-            itemsize=itemsize,
+            element=element,
             correlation=correlation,
             window=window,
         )

@@ -6,6 +6,7 @@ from gateway.connections.fanout.recode import codec_names
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.codecs import DELTAS
 from gateway.protocol.data import DataFrame
+from gateway.protocol.dtypes import BYTE, DTypeLike
 from gateway.protocol.encoding import Encoding, check_declared_size
 from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
@@ -53,7 +54,7 @@ def check_size(payload_bytes: int, limits: Limits) -> None:
         raise RequestRefused(Code.MESSAGE_TOO_BIG, message + " of the gateway: raise it, or split the tensor")
 
 
-def check_payload(parsed: DataFrame, meta: Meta, codecs: frozenset[str], limits: Limits) -> int:
+def check_payload(parsed: DataFrame, meta: Meta, codecs: frozenset[str], limits: Limits) -> DTypeLike:
     """Check that the payload of a frame without chunks agrees with its descriptors.
 
     Args:
@@ -63,7 +64,7 @@ def check_payload(parsed: DataFrame, meta: Meta, codecs: frozenset[str], limits:
         limits: bounds of the gateway.
 
     Returns:
-        the size of an element, for codecs.
+        the dtype of the elements, for codecs.
 
     Raises:
         RequestRefused: ``SIZE_MISMATCH``, ``UNKNOWN_CODEC``, ``CORRUPT_PAYLOAD``, ``MESSAGE_TOO_BIG``, or for a
@@ -84,12 +85,12 @@ def check_payload(parsed: DataFrame, meta: Meta, codecs: frozenset[str], limits:
     elif len(parsed.payload) != payload_bytes:
         message = f"payload of {len(parsed.payload)} bytes, dtype and shape say {payload_bytes}"
         raise RequestRefused(Code.SIZE_MISMATCH, message)
-    return element_bytes(meta)
+    return element_of(meta)
 
 
-def element_bytes(meta: Meta) -> int:
-    """Return the element size that codecs assume for a message's payload: that of its first tensor."""
-    return meta.specs[0].dtype.itemsize if meta.specs else 1
+def element_of(meta: Meta) -> DTypeLike:
+    """Return the dtype of elements that codecs assume for a message's payload: that of its first tensor."""
+    return meta.specs[0].dtype if meta.specs else BYTE
 
 
 def frame_as_run(data: Buffer, frame: Frame, parsed: DataFrame, source: Source, publisher: int, offset: int) -> Run:

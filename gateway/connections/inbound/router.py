@@ -23,6 +23,7 @@ from gateway.connections.inbound.run_patching import VECTOR_FRAMES, patch_run
 from gateway.connections.sessions.session import AliasBinding, Session
 from gateway.errors import Code, RequestRefused, fresh
 from gateway.protocol.data import DataFrame, parse_data
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
 from gateway.protocol.meta import Meta, parse_meta
@@ -243,7 +244,7 @@ class Router:
             or data[at + _HEADER_BYTES : payload_at] != binding.meta
             or meta_units * ALIGNMENT != len(binding.meta)
             or fanout.chains_for(
-                _NO_CODECS, incoming.view[payload_at : at + frame_bytes], binding.itemsize, binding.meta
+                _NO_CODECS, incoming.view[payload_at : at + frame_bytes], binding.element, binding.meta
             )
         ):
             return None
@@ -353,7 +354,7 @@ class Router:
             return
         if binding.window is not None:
             self._partial_uploads.abandon_waiting(binding.window)
-        itemsize = check_payload(parsed, meta, connection.codecs, self._limits)
+        element = check_payload(parsed, meta, connection.codecs, self._limits)
         if region is None and (parsed.encoding is not None or stream.expanded_bytes):
             decoded_bytes = 0 if parsed.encoding is None else parsed.encoding.decoded_bytes
             self._expansion.replace(stream, len(parsed.payload), decoded_bytes)
@@ -364,24 +365,24 @@ class Router:
             assert isinstance(fanout, StateFanout)
             deliver: Callable[[], object] = partial(fanout.deliver_patch, patch, names)
         else:
-            deliver = self._delivery_of(run, meta, parsed, binding, itemsize, session.peer.id)
+            deliver = self._delivery_of(run, meta, parsed, binding, element, session.peer.id)
         self._gate.commit(session, binding, run, parsed.offset, deliver, ack=ack)
         fanout.hold_back(connection.reading)
 
     def _delivery_of(
-        self, run: Run, meta: Meta, parsed: DataFrame, binding: AliasBinding, itemsize: int, publisher: int
+        self, run: Run, meta: Meta, parsed: DataFrame, binding: AliasBinding, element: DTypeLike, publisher: int
     ) -> Callable[[], object]:
         """Return the delivery of a message that is no patch; :meth:`publish_run` takes the next ones like it."""
         fanout = binding.fanout
         assert fanout is not None
         plain = parsed.encoding is None
         if parsed.opcode == _MESSAGE and plain and meta.headers is None and len(parsed.meta) <= MAX_KEPT_META_BYTES:
-            binding.meta, binding.itemsize = bytes(parsed.meta), itemsize
+            binding.meta, binding.element = bytes(parsed.meta), element
             binding.frame_bytes = _HEADER_BYTES + len(parsed.meta) + len(parsed.payload)
             binding.schema = None if binding.stream is None else binding.stream.schema
         if plain and len(parsed.payload) < RECODE_BYTES:
             return partial(fanout.deliver, run)
-        return partial(fanout.deliver_frame, run, parsed, publisher, itemsize)
+        return partial(fanout.deliver_frame, run, parsed, publisher, element)
 
 
 def _parse(incoming: InboundMessage, frame: Frame) -> DataFrame | RequestRefused:

@@ -18,6 +18,7 @@ from gateway.connections.sessions.outstanding_requests import (
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.signals import Cancel
 from gateway.streams.run import Run
 
@@ -105,7 +106,7 @@ class Failover:
         assert kept is not None, "a request that is reassigned is to a group, and so it was kept"
         if isinstance(kept, Run):
             run = readdressed(kept, mailbox.source, peer)
-            mailbox.deliver_frame(run, frame_of(run), peer, 1)
+            mailbox.deliver_frame(run, frame_of(run), peer, BYTE)
         elif request.incoming is not None:
             request.kept = self._uploads.redirect(self._session(request.asker), request.incoming, mailbox)
         else:

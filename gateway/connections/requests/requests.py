@@ -199,12 +199,12 @@ class Requests:
             request.kept = large if for_group else None
             self._add(request)
             return
-        itemsize = check_payload(parsed, meta, session.connection.codecs, self._limits)
+        element = check_payload(parsed, meta, session.connection.codecs, self._limits)
         peer = session.peer.id
         run = frame_as_run(data, frame, parsed, mailbox.source, peer, correlation)
         request.kept = run.unpinned() if for_group else None
         self._add(request)
-        mailbox.deliver_frame(run, parsed, peer, itemsize)
+        mailbox.deliver_frame(run, parsed, peer, element)
 
     def _address(self, session: Session, parsed: DataFrame) -> tuple[str, Exchange]:
         binding = session.bindings.get(parsed.stream)
@@ -262,12 +262,12 @@ class Requests:
             request.exchange.replied(parsed.plan.payload_bytes)
             request.replying = parsed.plan.transfer
             return
-        itemsize = check_payload(parsed, meta, session.connection.codecs, self._limits)
+        element = check_payload(parsed, meta, session.connection.codecs, self._limits)
         peer = session.peer.id
         run = frame_as_run(data, frame, parsed, mailbox.source, peer, parsed.offset)
         request.exchange.replied(run.size)
         _replied(request, last)
-        mailbox.deliver_frame(run, parsed, peer, itemsize)
+        mailbox.deliver_frame(run, parsed, peer, element)
 
 
 def _admits(receiver: ConnectionRequests, mailbox: PubSubFanout, sender: Session | None, message: DataFrame) -> bool:

@@ -20,6 +20,7 @@ from gateway.connections.sessions.outstanding_requests import ConnectionRequests
 from gateway.connections.slices import Slices
 from gateway.errors import Code, PeerError, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
+from gateway.protocol.dtypes import BYTE, DTypeLike
 from gateway.protocol.messages import ClientType, Error
 from gateway.protocol.names import Pattern
 from gateway.protocol.schema import Schema
@@ -68,8 +69,8 @@ class AliasBinding:
     """The last meta block without headers that was found valid."""
     frame_bytes: int = _NO_FRAME
     """Length of the frame that had it, without padding; of no frame if the next message has to be looked at closely."""
-    itemsize: int = 1
-    """Bytes of an element of these messages."""
+    element: DTypeLike = BYTE
+    """Dtype of the elements of these messages."""
     schema: Schema | None = None
     """Schema of the stream when that meta block was checked."""
     counted: tuple[int, int, int] = (0, 0, 0)
@@ -121,8 +122,8 @@ class Upload:
     """The message, with the chunks that have been received."""
     sink: ChunkSink
     """Delivery of its chunks and its end."""
-    itemsize: int
-    """Bytes of an element, for the codecs."""
+    element: DTypeLike
+    """Dtype of the elements, for codecs."""
     correlation: int | None = None
     """Correlation of a request or a reply; ``None`` for a message to a stream."""
     window: Window | None = None

@@ -282,7 +282,7 @@ class Derivation:
 
     def _deliver(self, part: ViewPart | Gap) -> None:
         match part:
-            case Shown(run, frame, itemsize):
+            case Shown(run, frame, element):
                 self.misfit = None
                 self.source.append_run(run)
                 if self._is_known(run.first):
@@ -290,7 +290,7 @@ class Derivation:
                 elif frame is None:
                     self.fanout.deliver(run)
                 else:
-                    self.fanout.deliver_frame(run, frame, frame.publisher, itemsize)
+                    self.fanout.deliver_frame(run, frame, frame.publisher, element)
             case ShownLarge():
                 self.misfit = None
                 self._deliver_large(part)
@@ -331,7 +331,7 @@ class Derivation:
             return
         # As if a publisher sent it: the fan-out adds the chunks one by one.
         chunks, message.chunks = message.chunks, []
-        sink = self.fanout.begin(message, frozenset(), part.itemsize)
+        sink = self.fanout.begin(message, frozenset(), part.element)
         for chunk in chunks:
             sink.chunk(chunk)
         self.source.append_large(message)

@@ -5,10 +5,14 @@ Implementations are stateless to their callers and safe to use from any thread: 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.wire import Buffer
+
+NO_PARAMETER: Final = range(1)
+"""Parameters of compressors of bytes: 0."""
 
 
 class Codec(Protocol):
@@ -22,6 +26,10 @@ class Codec(Protocol):
     def id(self) -> int:
         """Number on the wire."""
 
+    @property
+    def parameters(self) -> range:
+        """Values that the parameter may have."""
+
 
 class Compressor(Codec, Protocol):
     """Last step of a chain: makes the data smaller."""
@@ -34,17 +42,20 @@ class Compressor(Codec, Protocol):
     def max_ratio(self) -> int:
         """Decoded bytes that one encoded byte can stand for at most; a payload that declares more is lying."""
 
-    def encode(self, data: Buffer, level: int | None) -> Buffer:
+    def parameter_for(self, element: DTypeLike) -> int:
+        """Return the parameter for data whose elements have this dtype."""
+
+    def encode(self, data: Buffer, level: int | None, parameter: int) -> Buffer:
         """Compress ``data``; ``level`` None takes the format's own default. May return ``data`` itself."""
 
-    def check_size(self, data: Buffer, decoded_bytes: int) -> None:
+    def check_size(self, data: Buffer, decoded_bytes: int, parameter: int) -> None:
         """Refuse data whose own header contradicts ``decoded_bytes``, without decompressing.
 
         Raises:
             RequestRefused: ``CORRUPT_PAYLOAD``.
         """
 
-    def decode(self, data: Buffer, decoded_bytes: int) -> Buffer:
+    def decode(self, data: Buffer, decoded_bytes: int, parameter: int) -> Buffer:
         """Decompress to exactly ``decoded_bytes``; allocates one output of that size and no more.
 
         Raises:
@@ -55,9 +66,8 @@ class Compressor(Codec, Protocol):
 class Filter(Codec, Protocol):
     """A step that keeps the size and makes the data easier to compress."""
 
-    @property
-    def parameters(self) -> range:
-        """Values that the parameter may have."""
+    def filtered(self, element: DTypeLike) -> DTypeLike:
+        """Return the dtype that filtered data has for the compressor, if its elements had this one before."""
 
     def encode_into(self, data: Buffer, out: memoryview, parameter: int, base: Buffer | None) -> None:
         """Write the filtered data to ``out``: flat, writable, of the same size, not overlapping.

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from gateway.errors import InvalidArgument
 from gateway.protocol.codecs.abc import base_size, corrupt
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.wire import Buffer
 
 
@@ -33,6 +34,11 @@ class Diff:
         self.name: Final = f"diff{8 * itemsize}"
         self._itemsize = itemsize
         self._dtype: np.dtype[Any] = np.dtype(f"<u{itemsize}")
+        self._change: DTypeLike = np.dtype(f"<i{itemsize}")
+
+    def filtered(self, element: DTypeLike) -> DTypeLike:
+        """Return the signed integer: steps up and down are small numbers."""
+        return self._change
 
     def encode_into(self, data: Buffer, out: memoryview, parameter: int, base: Buffer | None) -> None:
         """Write ``data`` minus ``base`` to ``out``."""

@@ -6,7 +6,8 @@ from typing import Final
 
 import lz4.block
 
-from gateway.protocol.codecs.abc import check_ratio, corrupt
+from gateway.protocol.codecs.abc import NO_PARAMETER, check_ratio, corrupt
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.wire import Buffer
 
 _MAX_BLOCK_BYTES: Final = 0x7E000000
@@ -19,10 +20,15 @@ class Lz4:
     name: Final = "lz4"
     id: Final = 1
     levels: Final = range(-64, 13)
+    parameters: Final = NO_PARAMETER
     max_ratio: Final = 255
     """Each further byte lengthens a match by 255 bytes."""
 
-    def encode(self, data: Buffer, level: int | None) -> Buffer:
+    def parameter_for(self, element: DTypeLike) -> int:
+        """Return 0: all data is bytes."""
+        return 0
+
+    def encode(self, data: Buffer, level: int | None, parameter: int) -> Buffer:
         """Compress ``data``, which is at most 2,113,929,216 bytes."""
         compressed: bytes
         if not level:
@@ -33,15 +39,15 @@ class Lz4:
             compressed = lz4.block.compress(data, mode="high_compression", compression=level, store_size=False)
         return compressed
 
-    def check_size(self, data: Buffer, decoded_bytes: int) -> None:
+    def check_size(self, data: Buffer, decoded_bytes: int, parameter: int) -> None:
         """Raise ``CORRUPT_PAYLOAD`` if no block of this length decodes to so much; the format has no header to ask."""
         if decoded_bytes > _MAX_BLOCK_BYTES:
             raise corrupt(f"an lz4 block cannot hold {decoded_bytes} bytes")
         check_ratio(self, data, decoded_bytes)
 
-    def decode(self, data: Buffer, decoded_bytes: int) -> Buffer:
+    def decode(self, data: Buffer, decoded_bytes: int, parameter: int) -> Buffer:
         """Decompress to exactly ``decoded_bytes``, or raise ``CORRUPT_PAYLOAD``."""
-        self.check_size(data, decoded_bytes)
+        self.check_size(data, decoded_bytes, parameter)
         try:
             # The size is that of the output buffer: data that decodes to more is an error.
             decoded: bytes = lz4.block.decompress(data, uncompressed_size=decoded_bytes)

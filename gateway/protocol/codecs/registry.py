@@ -14,6 +14,15 @@ from gateway.protocol.codecs.snappy import Snappy
 from gateway.protocol.codecs.xor import Xor
 from gateway.protocol.codecs.zstd import Zstd
 
+try:
+    from gateway.protocol.codecs.pco import Pco
+except (
+    ImportError
+):  # its library has wheels for x86-64 and ARM64, with glibc or on macOS; without it, `pco` is not offered
+    _NUMBERS: tuple[Compressor, ...] = ()
+else:
+    _NUMBERS = (Pco(),)
+
 NONE: Final[Compressor] = NoneCodec()
 SHUFFLE: Final[Filter] = Shuffle()
 XOR: Final[Filter] = Xor()
@@ -23,7 +32,9 @@ DELTAS: Final[dict[str, Filter]] = {
 }
 """The filters that need a base, by name: a chain has at most one of them, and only the server uses them."""
 
-COMPRESSORS: Final[dict[str, Compressor]] = {codec.name: codec for codec in (Lz4(), Zstd(), Snappy())}
+_COMPRESSORS: Final[tuple[Compressor, ...]] = (Lz4(), Zstd(), Snappy(), *_NUMBERS)
+
+COMPRESSORS: Final = {codec.name: codec for codec in _COMPRESSORS}
 """The compressors without ``none``, by name, in the order in which a server prefers them."""
 
 FILTERS: Final[dict[str, Filter]] = {step.name: step for step in (SHUFFLE, *DELTAS.values())}

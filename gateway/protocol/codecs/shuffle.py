@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gateway.protocol.dtypes import BYTE, DTypeLike
 from gateway.protocol.wire import Buffer
 
 # numpy copies strided bytes one by one, 4 GB/s at every element size. Whole words that are shifted and narrowed go
@@ -29,6 +30,10 @@ class Shuffle:
     name: Final = "shuffle"
     id: Final = 16
     parameters: Final = range(2, 17)
+
+    def filtered(self, element: DTypeLike) -> DTypeLike:
+        """Return single bytes, which is what stands side by side."""
+        return BYTE
 
     def encode_into(self, data: Buffer, out: memoryview, parameter: int, base: Buffer | None) -> None:
         """Write the shuffled ``data`` to ``out``."""

@@ -6,7 +6,8 @@ from typing import Final
 
 import snappy
 
-from gateway.protocol.codecs.abc import check_ratio, corrupt
+from gateway.protocol.codecs.abc import NO_PARAMETER, check_ratio, corrupt
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.wire import Buffer
 
 _MAX_PREAMBLE_BYTES: Final = 5
@@ -18,24 +19,29 @@ class Snappy:
     name: Final = "snappy"
     id: Final = 3
     levels: Final = range(0)
+    parameters: Final = NO_PARAMETER
     max_ratio: Final = 22
     """The densest element takes 3 bytes and copies 64."""
 
-    def encode(self, data: Buffer, level: int | None) -> Buffer:
+    def parameter_for(self, element: DTypeLike) -> int:
+        """Return 0: all data is bytes."""
+        return 0
+
+    def encode(self, data: Buffer, level: int | None, parameter: int) -> Buffer:
         """Compress ``data``, which is below 4 GiB."""
         compressed: bytes = snappy.compress(data)
         return compressed
 
-    def check_size(self, data: Buffer, decoded_bytes: int) -> None:
+    def check_size(self, data: Buffer, decoded_bytes: int, parameter: int) -> None:
         """Raise ``CORRUPT_PAYLOAD`` unless the block's preamble says ``decoded_bytes``."""
         preamble_bytes = _decoded_bytes(data)
         if preamble_bytes != decoded_bytes:
             raise corrupt(f"snappy block of {preamble_bytes} bytes where {decoded_bytes} bytes were declared")
         check_ratio(self, data, decoded_bytes)
 
-    def decode(self, data: Buffer, decoded_bytes: int) -> Buffer:
+    def decode(self, data: Buffer, decoded_bytes: int, parameter: int) -> Buffer:
         """Decompress to exactly ``decoded_bytes``, or raise ``CORRUPT_PAYLOAD``."""
-        self.check_size(data, decoded_bytes)
+        self.check_size(data, decoded_bytes, parameter)
         try:
             decoded: bytes = snappy.uncompress(data)
         except snappy.UncompressError as error:

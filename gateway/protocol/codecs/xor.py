@@ -11,6 +11,7 @@ import numpy as np
 
 from gateway.errors import InvalidArgument
 from gateway.protocol.codecs.abc import base_size, corrupt
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.wire import Buffer
 
 
@@ -24,6 +25,10 @@ class Xor:
     name: Final = "xor"
     id: Final = 17
     parameters: Final = range(1, 256)
+
+    def filtered(self, element: DTypeLike) -> DTypeLike:
+        """Return an unsigned integer of the same bits: what is left of a float is none. Complex ones are two."""
+        return np.dtype(f"<u{element.itemsize // (2 if element.kind == 'c' else 1)}")
 
     def encode_into(self, data: Buffer, out: memoryview, parameter: int, base: Buffer | None) -> None:
         """Write ``data`` xor ``base`` to ``out``."""

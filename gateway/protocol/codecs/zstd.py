@@ -9,7 +9,8 @@ from typing import Final, Generic, TypeVar
 
 import zstandard
 
-from gateway.protocol.codecs.abc import check_ratio, corrupt
+from gateway.protocol.codecs.abc import NO_PARAMETER, check_ratio, corrupt
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.wire import Buffer
 
 _DEFAULT_LEVEL: Final = 3
@@ -50,6 +51,7 @@ class Zstd:
     name: Final = "zstd"
     id: Final = 2
     levels: Final = range(-7, 20)
+    parameters: Final = NO_PARAMETER
     max_ratio: Final = 32768
     """A block of 4 bytes repeats one byte up to 128 KiB times."""
 
@@ -59,7 +61,11 @@ class Zstd:
             level: _Spares(partial(zstandard.ZstdCompressor, level=level)) for level in self.levels if level
         }
 
-    def encode(self, data: Buffer, level: int | None) -> Buffer:
+    def parameter_for(self, element: DTypeLike) -> int:
+        """Return 0: all data is bytes."""
+        return 0
+
+    def encode(self, data: Buffer, level: int | None, parameter: int) -> Buffer:
         """Compress ``data`` to one frame that names its content size; level 0 is the default, 3."""
         spares = self._compressors[level or _DEFAULT_LEVEL]
         compressor = spares.take()
@@ -68,7 +74,7 @@ class Zstd:
         finally:
             spares.give_back(compressor)
 
-    def check_size(self, data: Buffer, decoded_bytes: int) -> None:
+    def check_size(self, data: Buffer, decoded_bytes: int, parameter: int) -> None:
         """Raise ``CORRUPT_PAYLOAD`` unless the frame's own header says ``decoded_bytes``."""
         try:
             content_bytes = zstandard.frame_content_size(data)
@@ -79,10 +85,10 @@ class Zstd:
             raise corrupt(f"zstd frame with {size} where {decoded_bytes} bytes were declared")
         check_ratio(self, data, decoded_bytes)
 
-    def decode(self, data: Buffer, decoded_bytes: int) -> Buffer:
+    def decode(self, data: Buffer, decoded_bytes: int, parameter: int) -> Buffer:
         """Decompress to exactly ``decoded_bytes``, or raise ``CORRUPT_PAYLOAD``."""
         # zstandard allocates the size in the frame's header and ignores max_output_size: check the header first.
-        self.check_size(data, decoded_bytes)
+        self.check_size(data, decoded_bytes, parameter)
         decompressor = self._decompressors.take()
         try:
             decoded = decompressor.decompress(data, allow_extra_data=False)

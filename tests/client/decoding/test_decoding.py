@@ -7,6 +7,7 @@ import pytest
 
 from gateway.client.decoding.decoding import WAITING_BYTES
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import Chain, CodecStep, Encoding, encode
 from gateway.protocol.transfers import write_chunk
 from tests.client.decoding_wire import CHUNK_BYTES, Noted, Wire, counting
@@ -178,7 +179,7 @@ async def test_a_missing_chunk_breaks_the_transfer_and_nothing_else(chain: str) 
 @pytest.mark.parametrize("size", [20_000, 200_000])
 async def test_a_corrupt_payload_fails_and_the_next_message_comes(size: int) -> None:
     wire, noted = Wire(), Noted()
-    encoded = encode(Chain.parse("zstd"), counting(size), 1)
+    encoded = encode(Chain.parse("zstd"), counting(size), BYTE)
     assert encoded is not None
     data = bytearray(encoded[1])
     data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
@@ -194,7 +195,7 @@ async def test_a_corrupt_payload_fails_and_the_next_message_comes(size: int) -> 
 
 async def test_a_codec_that_was_not_agreed_on_is_refused() -> None:
     wire, noted = Wire(), Noted()
-    snappy = encode(Chain.parse("snappy"), counting(10_000), 1)
+    snappy = encode(Chain.parse("snappy"), counting(10_000), BYTE)
     assert snappy is not None
     with pytest.raises(RequestRefused) as caught:
         wire.frame(noted, 0, 10_000, *snappy)
@@ -221,7 +222,7 @@ async def test_limits_are_checked_before_anything_is_allocated() -> None:
 async def test_too_much_that_waits_for_threads_stops_the_socket() -> None:
     wire, noted = Wire(), Noted()
     noise = np.random.default_rng(1).integers(0, 100, 4 << 20, dtype=np.uint8).tobytes()
-    encoded = encode(Chain.parse("zstd:1"), noise, 1)
+    encoded = encode(Chain.parse("zstd:1"), noise, BYTE)
     assert encoded is not None
     count = WAITING_BYTES // len(encoded[1]) + 2
     for offset in range(count):

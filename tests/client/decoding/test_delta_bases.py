@@ -8,6 +8,7 @@ import pytest
 from gateway.client.decoding.decoding import INLINE_DECODE_BYTES
 from gateway.client.decoding.delta_bases import MIN_BASE_BYTES, DeltaBaseMissing, DeltaBases, base_of
 from gateway.errors import Code
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import Chain, encode
 from tests.client.decoding_wire import CHUNK_BYTES, Noted, Wire
 
@@ -127,7 +128,7 @@ async def test_what_refers_to_something_broken_fails_as_well() -> None:
     wire, noted = Wire(), state()
     size = INLINE_DECODE_BYTES + 8
     first, second = (bytes(size - 16) + version[:16] for version in versions(2, size))
-    encoded = encode(Chain.parse("lz4"), first, 1)
+    encoded = encode(Chain.parse("lz4"), first, BYTE)
     assert encoded is not None
     encoding, data = encoded
     wire.frame(noted, 1, size, encoding, bytes(data[:-9]))

@@ -72,7 +72,7 @@ def test_a_view_says_how_its_integers_stand_for_numbers(count: int | None) -> No
 
 
 def test_an_encoded_payload_is_checked_by_what_it_declares() -> None:
-    encoded = encode(Chain.parse("zstd"), bytes(80_000), 4)
+    encoded = encode(Chain.parse("zstd"), bytes(80_000), np.dtype("<u4"))
     assert encoded is not None
     encoding, data = encoded
     good = write_meta([TensorSpec("", F4, (20_000,))])

@@ -22,7 +22,7 @@ def test_one_array_is_an_unnamed_tensor_over_the_same_memory() -> None:
     assert meta.headers is None
     assert np.shares_memory(view, array)
     np.testing.assert_array_equal(view, array)
-    assert (content.payload_bytes, content.itemsize) == (24, 4)
+    assert (content.payload_bytes, content.element) == (24, array.dtype)
 
 
 @pytest.mark.parametrize("mapping", [dict, MappingProxyType])
@@ -35,7 +35,7 @@ def test_a_mapping_is_several_named_tensors(mapping: type) -> None:
     assert meta.headers == {"step": 7}
     np.testing.assert_array_equal(views[0], w)
     np.testing.assert_array_equal(views[1], b)
-    assert content.itemsize == 1  # mixed: nothing to shuffle by
+    assert content.element == np.uint8  # mixed: nothing to shuffle by
     assert content.payload_bytes == len(content.payload())
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.client.sending.content import content_of
 from gateway.client.sending.outbound_chunk import READ_AHEAD, OutboundChunks, encoded_chunk
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import PLAIN, Chain, decode
 from gateway.protocol.transfers import ChunkPlan
 
@@ -54,6 +55,6 @@ async def test_chunks_of_bytes_are_views_of_them() -> None:
 
 def test_a_chunk_that_does_not_compress_is_sent_as_it_is() -> None:
     noise = np.random.default_rng(1).integers(0, 256, 1000, np.uint8)
-    encoding, data, content = encoded_chunk([noise.data], Chain.parse("zstd:1"), 1)
+    encoding, data, content = encoded_chunk([noise.data], Chain.parse("zstd:1"), BYTE)
     assert encoding is None
     assert data == content == [noise.data]

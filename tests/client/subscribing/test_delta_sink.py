@@ -22,7 +22,8 @@ VERSIONS = [np.r_[number, np.arange(MIN_BASE_BYTES)] for number in range(6)]
 def frame(offset: int, base: Array | None = None) -> bytes:
     """A version of the view, as a delta if a base is given."""
     state = VERSIONS[offset]
-    encoded = None if base is None else encode(Chain.parse("xor:1+lz4"), state.tobytes(), 8, base=base.tobytes())
+    chain = Chain.parse("xor:1+lz4")
+    encoded = None if base is None else encode(chain, state.tobytes(), state.dtype, base=base.tobytes())
     encoding, payload = encoded or (None, state.tobytes())
     return b"".join(
         write_data(

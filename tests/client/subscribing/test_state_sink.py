@@ -43,7 +43,7 @@ def frame(offset: int, array: Array, key: Any = None, shape: tuple[int, ...] = S
     """A version, or a patch to one."""
     region = None if key is None else Region.of(key, shape)
     part = array if region is None else region.fit(array)
-    encoded = encode(Chain(codec="lz4"), part.tobytes(), 4) if broken else None
+    encoded = encode(Chain(codec="lz4"), part.tobytes(), np.dtype("<u4")) if broken else None
     encoding, payload = (None, part.tobytes()) if encoded is None else (encoded[0], b"\xff" * len(encoded[1]))
     return b"".join(
         write_data(

@@ -415,7 +415,7 @@ async def test_the_next_stream_of_a_name_begins_behind_messages_of_the_one_befor
     scripted: ScriptedGateway,
 ) -> None:
     large = np.arange(1_000_000, dtype="<i8")
-    encoding, payload = encode(Chain(codec="lz4"), large.tobytes(), 8) or (None, b"")
+    encoding, payload = encode(Chain(codec="lz4"), large.tobytes(), np.dtype("<u8")) or (None, b"")
     assert encoding is not None
     meta = write_tensor_meta(large.dtype, large.shape)
     encoded = write_data(

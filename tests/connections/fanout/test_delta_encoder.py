@@ -33,7 +33,7 @@ LZ4_XOR = Chain(codec="lz4", delta="xor", distance=1)
 
 
 def run(payload: bytes, offset: int, chain: Chain = PLAIN, count: int = 1) -> Run:
-    found = encode(chain, payload, 4) if chain != PLAIN else None
+    found = encode(chain, payload, np.dtype("<u4")) if chain != PLAIN else None
     encoding, data = (None, payload) if found is None else (found[0], bytes(found[1]))
     buffers = write_data(
         Opcode.BATCH if count > 1 else Opcode.MESSAGE,
@@ -58,7 +58,7 @@ def base_of(offset: int = 4) -> PlainPayload:
 @pytest.mark.parametrize("distance", [1, 2, 255])
 def test_a_delta_says_how_far_back_its_base_is(distance: int) -> None:
     whole = run(NEW.tobytes(), 300)
-    delta = delta_run(whole, frame_of(whole), XOR, 4, base_of(300 - distance))
+    delta = delta_run(whole, frame_of(whole), XOR, np.dtype("<u4"), base_of(300 - distance))
     assert delta is not None
     assert delta.is_delta
     assert (delta.first, delta.count, delta.size) == (300, 1, bytes_of(delta.buffers))
@@ -74,25 +74,25 @@ def test_a_delta_says_how_far_back_its_base_is(distance: int) -> None:
 def test_what_came_encoded_is_decoded_first_and_kept_where_it_is_smaller() -> None:
     zeros = np.zeros(6000, np.float32)
     whole = run(zeros.tobytes(), 5, LZ4)
-    assert delta_run(whole, frame_of(whole), XOR, 4, base_of()) is None
+    assert delta_run(whole, frame_of(whole), XOR, np.dtype("<u4"), base_of()) is None
     steps = np.repeat(NEW[:3000], 2)
     encoded = run(steps.tobytes(), 5, Chain(codec="zstd"))
     base = payload_of(run(np.repeat(OLD[:3000], 2).tobytes(), 4, LZ4))
     assert base is not None
     assert frame_of(encoded).encoding is not None
-    delta = delta_run(encoded, frame_of(encoded), XOR, 4, base)
+    delta = delta_run(encoded, frame_of(encoded), XOR, np.dtype("<u4"), base)
     assert delta is not None
     assert delta.size < encoded.size // 5
 
 
 def test_what_changes_altogether_is_no_delta() -> None:
     whole = run(np.random.default_rng(2).bytes(24_000), 5)
-    assert delta_run(whole, frame_of(whole), XOR, 4, base_of()) is None
+    assert delta_run(whole, frame_of(whole), XOR, np.dtype("<u4"), base_of()) is None
 
 
 def test_chunks_refer_to_the_same_place() -> None:
     plain = StoredChunk(None, NEW.tobytes()[4096:8192])
-    delta = delta_chunk(plain, XOR, 4, base_of(), 4096, frozenset())
+    delta = delta_chunk(plain, XOR, np.dtype("<u4"), base_of(), 4096, frozenset())
     assert delta.encoding is not None
     assert delta.encoding.distance == 1
     assert bytes(decode(delta.encoding, delta.data, base=OLD.tobytes()[4096:8192])) == plain.data
@@ -100,13 +100,13 @@ def test_chunks_refer_to_the_same_place() -> None:
 
 def test_a_chunk_that_is_no_delta_goes_out_so_that_it_can_be_read() -> None:
     zeros = bytes(4096)
-    came = recode_chunk(StoredChunk(None, zeros), LZ4, 4)
-    assert delta_chunk(came, XOR, 4, base_of(), 0, frozenset({"lz4", "xor", "zstd"})) is came
-    unreadable = delta_chunk(came, LZ4_XOR, 4, base_of(), 0, frozenset({"xor"}))
+    came = recode_chunk(StoredChunk(None, zeros), LZ4, np.dtype("<u4"))
+    assert delta_chunk(came, XOR, np.dtype("<u4"), base_of(), 0, frozenset({"lz4", "xor", "zstd"})) is came
+    unreadable = delta_chunk(came, LZ4_XOR, np.dtype("<u4"), base_of(), 0, frozenset({"xor"}))
     assert unreadable.encoding is None
     assert unreadable.data == zeros
     noise = StoredChunk(None, np.random.default_rng(5).bytes(4096))
-    assert delta_chunk(noise, XOR, 4, base_of(), 0, frozenset()) is noise
+    assert delta_chunk(noise, XOR, np.dtype("<u4"), base_of(), 0, frozenset()) is noise
 
 
 def test_what_can_be_a_base() -> None:

@@ -40,7 +40,7 @@ PAYLOAD = np.arange(500, dtype=np.int64).tobytes()
 def run(payload: bytes, chain: Chain = PLAIN, count: int = 1) -> Run:
     """A run of one frame: a message, or a batch of records of int64."""
     size = len(payload) // count // 8
-    found = encode(chain, payload, 8) if chain != PLAIN else None
+    found = encode(chain, payload, np.dtype("<u8")) if chain != PLAIN else None
     encoding, data = (None, payload) if found is None else (found[0], bytes(found[1]))
     buffers = write_data(
         Opcode.BATCH if count > 1 else Opcode.MESSAGE,
@@ -60,10 +60,10 @@ def run(payload: bytes, chain: Chain = PLAIN, count: int = 1) -> Run:
 def test_encoding_and_decoding_give_the_payload_and_change_nothing_else(chain: Chain, count: int) -> None:
     plain = run(PAYLOAD, count=count)
     frame = frame_of(plain)
-    encoded = recode_run(plain, frame, chain, 8)
+    encoded = recode_run(plain, frame, chain, np.dtype("<u8"))
     other = frame_of(encoded)
     assert (other.encoding is not None) == (encoded is not plain)
-    decoded = recode_run(encoded, other, PLAIN, 8)
+    decoded = recode_run(encoded, other, PLAIN, np.dtype("<u8"))
     assert frame_of(decoded)._replace(payload=memoryview(b"")) == frame._replace(
         payload=memoryview(b""), flags=other.flags & ~1
     )
@@ -75,10 +75,10 @@ def test_encoding_and_decoding_give_the_payload_and_change_nothing_else(chain: C
 
 def test_what_is_as_it_should_be_stays_the_same_object() -> None:
     plain, encoded = run(PAYLOAD), run(PAYLOAD, Chain(codec="zstd"))
-    assert recode_run(plain, frame_of(plain), PLAIN, 8) is plain
-    assert recode_run(encoded, frame_of(encoded), Chain(codec="lz4"), 8) is encoded
+    assert recode_run(plain, frame_of(plain), PLAIN, np.dtype("<u8")) is plain
+    assert recode_run(encoded, frame_of(encoded), Chain(codec="lz4"), np.dtype("<u8")) is encoded
     noise = run(np.random.default_rng(1).bytes(4000))
-    assert recode_run(noise, frame_of(noise), Chain(codec="lz4"), 8) is noise
+    assert recode_run(noise, frame_of(noise), Chain(codec="lz4"), np.dtype("<u8")) is noise
 
 
 @pytest.mark.parametrize("chain", [PLAIN, Chain(True, "zstd")])
@@ -97,20 +97,20 @@ def test_the_last_record_of_a_message_is_itself() -> None:
 
 def test_chunks() -> None:
     plain = StoredChunk(None, PAYLOAD)
-    assert recode_chunk(plain, PLAIN, 8) is plain
-    encoded = recode_chunk(plain, Chain(True, "lz4"), 8)
+    assert recode_chunk(plain, PLAIN, np.dtype("<u8")) is plain
+    encoded = recode_chunk(plain, Chain(True, "lz4"), np.dtype("<u8"))
     assert encoded.encoding is not None
     assert decode(encoded.encoding, encoded.data) == PAYLOAD
-    assert recode_chunk(encoded, Chain(codec="zstd"), 8) is encoded
-    assert bytes(recode_chunk(encoded, PLAIN, 8).data) == PAYLOAD
+    assert recode_chunk(encoded, Chain(codec="zstd"), np.dtype("<u8")) is encoded
+    assert bytes(recode_chunk(encoded, PLAIN, np.dtype("<u8")).data) == PAYLOAD
 
 
 def test_what_cannot_be_decoded_is_refused() -> None:
-    chunk = recode_chunk(StoredChunk(None, PAYLOAD), Chain(codec="lz4"), 8)
+    chunk = recode_chunk(StoredChunk(None, PAYLOAD), Chain(codec="lz4"), np.dtype("<u8"))
     assert chunk.encoding is not None
     broken = StoredChunk(Encoding(len(PAYLOAD) + 8, chunk.encoding.steps), chunk.data)
     with pytest.raises(RequestRefused) as refused:
-        recode_chunk(broken, PLAIN, 8)
+        recode_chunk(broken, PLAIN, np.dtype("<u8"))
     assert refused.value.code == Code.CORRUPT_PAYLOAD
 
 
@@ -143,6 +143,6 @@ def test_a_frame_that_cannot_be_decoded_is_a_gap() -> None:
 def test_codecs_of_chunks() -> None:
     chunks = [StoredChunk(None, PAYLOAD)]
     assert chunk_codecs(chunks) == frozenset()
-    chunks.append(recode_chunk(chunks[0], Chain(True, "zstd"), 8))
+    chunks.append(recode_chunk(chunks[0], Chain(True, "zstd"), np.dtype("<u8")))
     assert chunk_codecs(chunks) == {"zstd", "shuffle"}
     assert [readable(chunk.encoding, frozenset({"zstd"})) for chunk in chunks] == [True, False]

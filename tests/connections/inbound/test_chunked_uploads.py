@@ -180,7 +180,7 @@ def test_one_that_is_too_large_by_itself_passes_when_it_is_alone() -> None:
 
 
 def encoded_chunk(payload: bytes) -> tuple[Encoding, bytes]:
-    found = encode(Chain(codec="lz4"), payload, 1)
+    found = encode(Chain(codec="lz4"), payload, BYTE)
     assert found is not None
     return found[0], bytes(found[1])
 
@@ -207,7 +207,7 @@ def test_a_chunk_of_a_codec_that_was_not_agreed_on() -> None:
 def test_a_zstd_chunk_whose_own_header_says_more_than_it_declares() -> None:
     _, publisher, _ = pair()
     publisher.large(0, PAYLOAD)
-    found = encode(Chain(codec="zstd"), bytes(1 << 20), 1)
+    found = encode(Chain(codec="zstd"), bytes(1 << 20), BYTE)
     assert found is not None
     publisher.send(write_chunk(1, 0, (found[1],), Encoding(CHUNK_BYTES, found[0].steps)))
     assert publisher.read().codes == [Code.CORRUPT_PAYLOAD]

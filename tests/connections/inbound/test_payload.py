@@ -11,13 +11,14 @@ from gateway.connections.inbound.payload import (
     check_payload,
     check_size,
     cut_as_run,
-    element_bytes,
+    element_of,
     frame_as_run,
     readdressed,
 )
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.data import DataFrame, parse_data, write_data
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import Chain, Encoding, encode
 from gateway.protocol.frames import Frame, frame_at
 from gateway.protocol.limits import Limits
@@ -28,7 +29,7 @@ from gateway.protocol.wire import Opcode
 from gateway.streams.stream import Stream
 
 SOURCE = Stream(StreamId(7), StreamName("wf/a"), Kind.EVENT, Epoch(1))
-ALL = frozenset({"lz4", "zstd", "snappy", "shuffle", "xor"})
+ALL = frozenset({"lz4", "zstd", "snappy", "pco", "shuffle", "xor"})
 
 
 def parsed(
@@ -56,11 +57,11 @@ def refusal(payload: bytes, shape: tuple[int, ...], **options: object) -> int:
     return code
 
 
-def test_a_good_payload_gives_the_size_of_its_elements() -> None:
+def test_a_good_payload_gives_the_dtype_of_its_elements() -> None:
     for shape, count, payload in (((3,), None, bytes(6)), ((), 5, bytes(10)), ((0,), None, b"")):
         _, _, frame, meta = parsed(payload, shape, count=count)
-        assert check_payload(frame, meta, ALL, Limits()) == 2
-    assert element_bytes(parse_meta(b"")) == 1
+        assert check_payload(frame, meta, ALL, Limits()) == np.dtype("<i2")
+    assert element_of(parse_meta(b"")) == BYTE
 
 
 def test_sizes_that_do_not_fit() -> None:
@@ -73,7 +74,7 @@ def test_sizes_that_do_not_fit() -> None:
 
 
 def test_encodings_that_do_not_fit() -> None:
-    found = encode(Chain(codec="zstd"), bytes(2000), 2)
+    found = encode(Chain(codec="zstd"), bytes(2000), np.dtype("<u2"))
     assert found is not None
     encoding, data = found[0], bytes(found[1])
     assert refusal(data, (1000,), encoding=encoding, codecs=("lz4",)) == Code.UNKNOWN_CODEC
@@ -101,7 +102,7 @@ def test_a_message_may_be_as_large_as_the_limits_and_no_larger() -> None:
     with pytest.raises(RequestRefused, match="split the tensor"):
         check_size((1 << 20) + 1, limits)
     _, _, frame, meta = parsed(bytes(1 << 18), (1 << 17,))
-    assert check_payload(frame, meta, ALL, limits) == 2
+    assert check_payload(frame, meta, ALL, limits) == np.dtype("<i2")
     _, _, frame, meta = parsed(bytes((1 << 18) + 2), ((1 << 17) + 1,))
     with pytest.raises(RequestRefused, match="send it in chunks") as refused:
         check_payload(frame, meta, ALL, limits)
@@ -123,12 +124,12 @@ def test_a_record_batch_takes_one_tensor_and_no_headers(names: tuple[str, ...], 
 
 def test_a_delta_cannot_be_published_and_another_size_has_the_code_of_its_caller() -> None:
     base, payload = bytes(2000), bytes(1999) + b"1"
-    delta = encode(Chain(delta="xor", distance=1, codec="zstd"), payload, 1, base=base)
+    delta = encode(Chain(delta="xor", distance=1, codec="zstd"), payload, BYTE, base=base)
     assert delta is not None
     with pytest.raises(RequestRefused, match="xor cannot be published") as refused:
         check_encoding(delta[0], delta[1], 2000, ALL, Code.BROKEN_TRANSFER)
     assert refused.value.code == Code.UNKNOWN_CODEC
-    plain = encode(Chain(codec="zstd"), payload, 1)
+    plain = encode(Chain(codec="zstd"), payload, BYTE)
     assert plain is not None
     check_encoding(plain[0], plain[1], 2000, ALL, Code.BROKEN_TRANSFER)
     with pytest.raises(RequestRefused, match="declares 2000 bytes") as refused:

@@ -11,6 +11,7 @@ import pytest
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.errors import Code
 from gateway.protocol.data import write_data
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import Chain, encode
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
@@ -81,7 +82,7 @@ def test_a_sequence_that_repeats_inside_of_a_run() -> None:
 def refused_frames() -> dict[str, tuple[bytes, Code]]:
     """Frames with sequence 1 that are refused on their own account."""
     meta = tensor_meta(np.zeros(2, np.float32))
-    encoding, data = encode(Chain(codec="lz4"), bytes(8000), 1) or (None, b"")
+    encoding, data = encode(Chain(codec="lz4"), bytes(8000), BYTE) or (None, b"")
     assert encoding is not None
 
     def frame(payload: bytes = bytes(8), **options: object) -> bytes:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.codecs import COMPRESSORS, Compressor
+from gateway.protocol.wire import Buffer
 
 SAMPLES = (
     b"",
@@ -24,9 +25,16 @@ SAMPLES = (
 LIES = (0, 1, 999, 1001, 2**20, 2**31 - 1, 2**31, 2**32, 2**63, 2**64 - 1)
 
 
+ELEMENT = np.dtype("<i8")
+
+
+def encoded(codec: Compressor, data: Buffer, level: int | None = None) -> bytes:
+    return bytes(codec.encode(data, level, codec.parameter_for(ELEMENT)))
+
+
 def decoded_or_code(codec: Compressor, data: bytes, decoded_bytes: int) -> bytes | int:
     try:
-        return bytes(codec.decode(data, decoded_bytes))
+        return bytes(codec.decode(data, decoded_bytes, codec.parameter_for(ELEMENT)))
     except RequestRefused as refusal:
         return refusal.code
 
@@ -39,30 +47,31 @@ every_compressor = pytest.mark.parametrize("codec", COMPRESSORS.values(), ids=CO
 def test_round_trip_at_every_kind_of_level(codec: Compressor, sample: bytes) -> None:
     levels = codec.levels
     for level in {None, *levels[:1], *levels[-1:], *([0, 1] if levels else [])}:
-        data = codec.encode(memoryview(sample), level)
-        codec.check_size(data, len(sample))
-        assert bytes(codec.decode(memoryview(data), len(sample))) == sample
+        data = encoded(codec, memoryview(sample), level)
+        codec.check_size(data, len(sample), codec.parameter_for(ELEMENT))
+        assert decoded_or_code(codec, data, len(sample)) == sample
 
 
 @every_compressor
 @given(sample=st.binary(max_size=2000), repeat=st.integers(1, 50))
 def test_round_trip(codec: Compressor, sample: bytes, repeat: int) -> None:
     sample *= repeat
-    data = bytearray(codec.encode(bytearray(sample), None))
-    assert bytes(codec.decode(data, len(sample))) == sample
+    for parameter in codec.parameters:
+        data = bytearray(codec.encode(bytearray(sample), None, parameter))
+        assert bytes(codec.decode(memoryview(data), len(sample), parameter)) == sample
 
 
 @every_compressor
 @pytest.mark.parametrize("lie", LIES)
 def test_another_size_is_refused(codec: Compressor, lie: int) -> None:
-    data = codec.encode(bytes(1000), None)
-    assert decoded_or_code(codec, bytes(data), lie) == Code.CORRUPT_PAYLOAD
+    data = encoded(codec, bytes(1000))
+    assert decoded_or_code(codec, data, lie) == Code.CORRUPT_PAYLOAD
 
 
 @every_compressor
 def test_what_is_cut_off_or_longer_is_refused(codec: Compressor) -> None:
     sample = SAMPLES[3]
-    data = bytes(codec.encode(sample, None))
+    data = encoded(codec, sample)
     for wrong in (b"", data[:1], data[: len(data) // 2], data[:-1], data + b"tail"):
         assert decoded_or_code(codec, wrong, len(sample)) == Code.CORRUPT_PAYLOAD
 
@@ -78,7 +87,7 @@ def test_random_bytes_only_give_corrupt_payload(codec: Compressor, data: bytes, 
 @given(at=st.integers(0, 2**32), byte=st.integers(0, 255))
 def test_a_wrong_byte_never_changes_the_size(codec: Compressor, at: int, byte: int) -> None:
     sample = SAMPLES[5]
-    data = bytearray(codec.encode(sample, None))
+    data = bytearray(encoded(codec, sample))
     data[at % len(data)] = byte
     decoded = decoded_or_code(codec, bytes(data), len(sample))
     assert decoded == Code.CORRUPT_PAYLOAD or (isinstance(decoded, bytes) and len(decoded) == len(sample))
@@ -87,7 +96,7 @@ def test_a_wrong_byte_never_changes_the_size(codec: Compressor, at: int, byte: i
 @every_compressor
 def test_the_format_expands_no_more_than_max_ratio(codec: Compressor) -> None:
     size = 16 * 1024 * 1024
-    data = codec.encode(bytes(size), None)
+    data = encoded(codec, bytes(size))
     assert size <= len(data) * codec.max_ratio
     assert size > len(data) * codec.max_ratio * 0.9
 
@@ -97,7 +106,7 @@ def test_threads_do_not_share_state(codec: Compressor) -> None:
     samples = [np.random.default_rng(seed).integers(0, 50, 50_000).astype(np.uint8).tobytes() for seed in range(4)]
 
     def round_trips(sample: bytes) -> bool:
-        return all(bytes(codec.decode(codec.encode(sample, None), len(sample))) == sample for _ in range(20))
+        return all(decoded_or_code(codec, encoded(codec, sample), len(sample)) == sample for _ in range(20))
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(round_trips, samples))

@@ -24,6 +24,7 @@ def test_the_table_of_the_spec() -> None:
         1: "lz4",
         2: "zstd",
         3: "snappy",
+        4: "pco",
     }
     assert {step.id: step.name for step in FILTERS.values()} == {
         16: "shuffle",
@@ -38,7 +39,7 @@ def test_the_table_of_the_spec() -> None:
 
 
 def test_names_stand_in_the_order_of_preference() -> None:
-    assert CODEC_NAMES == ("lz4", "zstd", "snappy")
+    assert CODEC_NAMES == ("lz4", "zstd", "snappy", "pco")
     assert FILTER_NAMES == ("shuffle", "xor", "diff8", "diff16", "diff32", "diff64")
 
 
@@ -52,7 +53,7 @@ def test_lookups_agree() -> None:
     assert compressor_of(0) is NONE
 
 
-@pytest.mark.parametrize("step_id", [4, 15, 22, 255])
+@pytest.mark.parametrize("step_id", [5, 15, 22, 255])
 def test_unknown_ids(step_id: int) -> None:
     assert not is_compressor(step_id)
     for lookup in (compressor_of, filter_of):

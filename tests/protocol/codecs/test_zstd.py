@@ -15,7 +15,7 @@ SKIPPABLE = b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"
 
 def code_of(data: bytes, decoded_bytes: int) -> int:
     with pytest.raises(RequestRefused) as caught:
-        Zstd().decode(data, decoded_bytes)
+        Zstd().decode(data, decoded_bytes, 0)
     return caught.value.code
 
 
@@ -28,11 +28,11 @@ def lying(frame: bytes, content_bytes: int) -> bytes:
 
 def test_encoded_frames_name_their_size() -> None:
     for level in (None, -7, 3, 19):
-        assert zstandard.frame_content_size(bytes(Zstd().encode(bytes(12345), level))) == 12345
+        assert zstandard.frame_content_size(bytes(Zstd().encode(bytes(12345), level, 0))) == 12345
 
 
 def test_a_lying_content_size_is_refused_before_it_is_allocated() -> None:
-    frame = bytes(Zstd().encode(bytes(100_000), None))
+    frame = bytes(Zstd().encode(bytes(100_000), None, 0))
     bomb = lying(frame, 1 << 30)
     assert zstandard.frame_content_size(bomb) == 1 << 30
     tracemalloc.start()
@@ -47,7 +47,7 @@ def test_a_lying_content_size_is_refused_before_it_is_allocated() -> None:
 
 @pytest.mark.parametrize("declared", [99_999, 100_001])
 def test_a_content_size_that_is_slightly_wrong(declared: int) -> None:
-    frame = bytes(Zstd().encode(bytes(100_000), None))
+    frame = bytes(Zstd().encode(bytes(100_000), None, 0))
     assert code_of(lying(frame, declared), declared) == Code.CORRUPT_PAYLOAD
 
 
@@ -68,14 +68,14 @@ def test_other_frames_of_the_format_are_refused() -> None:
 
 def test_a_checksum_is_checked() -> None:
     frame = zstandard.ZstdCompressor(write_checksum=True).compress(b"abc" * 100)
-    assert bytes(Zstd().decode(frame, 300)) == b"abc" * 100
+    assert bytes(Zstd().decode(frame, 300, 0)) == b"abc" * 100
     assert code_of(frame[:-1] + bytes([frame[-1] ^ 1]), 300) == Code.CORRUPT_PAYLOAD
 
 
 def test_a_failed_frame_does_not_spoil_the_next() -> None:
     codec = Zstd()
-    frame = bytes(codec.encode(bytes(range(256)) * 100, 1))
+    frame = bytes(codec.encode(bytes(range(256)) * 100, 1, 0))
     for _ in range(10):
         with pytest.raises(RequestRefused):
-            codec.decode(frame[:-3], 25_600)
-        assert bytes(codec.decode(frame, 25_600)) == bytes(range(256)) * 100
+            codec.decode(frame[:-3], 25_600, 0)
+        assert bytes(codec.decode(frame, 25_600, 0)) == bytes(range(256)) * 100

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import Chain, encode
 from gateway.protocol.extensions import Extensions, Identity
 from gateway.streams.history import Entry
@@ -112,7 +113,7 @@ def test_it_is_read_in_steps(connection: sqlite3.Connection) -> None:
 
 def test_a_large_message_comes_back_with_its_encodings(connection: sqlite3.Connection) -> None:
     message = large_of(3, 10_000, STREAM)
-    encoded = encode(Chain(codec="lz4"), bytes(4096), 1)
+    encoded = encode(Chain(codec="lz4"), bytes(4096), BYTE)
     assert encoded is not None
     message.chunks[1] = StoredChunk(*encoded)
     message.end_timestamp_ns, message.checksum = 99, 2**32 - 1
