@@ -62,7 +62,7 @@ from gateway.connections.subscribe_parts import SubscribeParts
 from gateway.connections.sweeps import Sweep
 from gateway.connections.viewing.context import ViewContext
 from gateway.errors import Code, PeerError, ProtocolViolation
-from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
+from gateway.protocol.codecs import FILTER_NAMES
 from gateway.protocol.negotiation import PATCH, Capabilities
 from gateway.streams.large import TransferNumbers
 from gateway.streams.producers import Producers
@@ -217,7 +217,7 @@ class Core:
         self.presence = PresenceHandler(settings.presence, clock, self.slices)
         self._deletions = Deletions(self.hub, self.streams, self.gate)
         self._greeter = Greeter(
-            Capabilities(codecs=CODEC_NAMES, filters=(*FILTER_NAMES, PATCH), limits=limits),
+            Capabilities(codecs=settings.codecs.names, filters=(*FILTER_NAMES, PATCH), limits=limits),
             authorizer,
             clock,
             settings.heartbeat_interval_s,

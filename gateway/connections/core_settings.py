@@ -14,6 +14,7 @@ from gateway.connections.presence.settings import PresenceSettings
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.validation import check_positive
 from gateway.protocol.limits import Limits
+from gateway.protocol.negotiation import CodecSettings
 from gateway.streams.rules import StreamRules
 from gateway.streams.stream_registry import HISTORY_TOTAL_BYTES
 
@@ -28,6 +29,8 @@ class CoreSettings:
 
     limits: Limits = field(default_factory=Limits)
     """Bounds on messages and requests of clients."""
+    codecs: CodecSettings = field(default_factory=CodecSettings)
+    """Codecs that clients may agree to."""
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     """Bounds on the memory held for receivers that do not keep up."""
     requests: RequestSettings = field(default_factory=RequestSettings)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.errors import Code, ProtocolViolation
+from gateway.protocol.codecs import CODEC_NAMES
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Hello
 from gateway.protocol.wire import VERSION
@@ -26,6 +27,25 @@ class Capabilities:
     """Filters that the server knows, by name, the preferred one first."""
     limits: Limits = field(default_factory=Limits)
     """Limits on messages that the server accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodecSettings:
+    """Codecs that clients may agree to. A message that was published by another one is decoded for its receivers."""
+
+    lz4: bool = True
+    """Whether clients may publish by it, and are sent it."""
+    zstd: bool = True
+    """The same."""
+    snappy: bool = True
+    """The same."""
+    pco: bool = True
+    """The same."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Codecs that are on, by name, the preferred one first."""
+        return tuple(name for name in CODEC_NAMES if getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)

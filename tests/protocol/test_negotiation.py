@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from gateway.errors import Action, Code, ProtocolViolation
+from gateway.protocol.codecs import CODEC_NAMES
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Hello
-from gateway.protocol.negotiation import Agreement, Capabilities, negotiate, observes_by_default
+from gateway.protocol.negotiation import Agreement, Capabilities, CodecSettings, negotiate, observes_by_default
 from gateway.protocol.wire import VERSION
 
 CAPABILITIES = Capabilities(
@@ -58,3 +61,9 @@ def test_the_defaults_speak_this_version() -> None:
 def test_who_observes_by_default(client_type: ClientType) -> None:
     assert observes_by_default(client_type, named=False)
     assert observes_by_default(client_type, named=True) is (client_type in ("admin_panel", "extension"))
+
+
+def test_codecs_are_turned_off_one_by_one() -> None:
+    assert CodecSettings().names == CODEC_NAMES
+    assert CodecSettings(zstd=False, pco=False).names == ("lz4", "snappy")
+    assert {field.name for field in fields(CodecSettings)} == set(CODEC_NAMES)
