@@ -19,15 +19,12 @@ class Knob(enum.StrEnum):
     """1: a receiver gets the lower views that it has named, in place of those that it asked for; 0: the latter."""
     ROUTING = "routing"
     """1: requests to a group go to the member that is likely to answer first, by measured times; 0: by their number."""
-
     HEARTBEAT = "heartbeat"
     """1: clients of a workflow that others wait for are asked for signs of life as often as the settings allow, and
     given up as soon as their systems acknowledge nothing; 0: by their type and link."""
-
     SENDER_CREDIT = "sender_credit"
     """Bytes of events that may wait for a receiver of many senders before publishes of these wait; 0: half of the bound
     of its queue."""
-
     PREFETCH = "prefetch"
     """1: the tail of a durable stream is in memory for those that join; 0: they read it from the store."""
 

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
 from gateway.connections.collaboration.workflows import Workflows
-from gateway.connections.outbound.connection import Connection
 from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.context import (
     Context,
-    FanInFacts,
     GroupFacts,
     PastFacts,
     SlowStart,
     StreamFacts,
     WorkflowFacts,
 )
+from gateway.connections.planning.facts.fan_in_watch import FanInWatch
 from gateway.connections.planning.facts.receiver_watch import ReceiverWatch
 from gateway.connections.planning.facts.roles import awaited_in, gatherers_in
-from gateway.connections.planning.facts.watched_fan_in import WatchedFanIn
 from gateway.connections.planning.facts.watched_group import WatchedGroup
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.rules.paces import first_paces
 from gateway.connections.ports import Clock
 from gateway.connections.requests.groups import Groups
-from gateway.protocol.messages import Kind
 from gateway.protocol.names import workflow_of
 
 MAX_GROUPS: Final = 64
 MAX_MEMBERS: Final = 256
 """Groups that are watched, and members of each."""
-
-MAX_FAN_INS: Final = 64
-"""Receivers of many senders that are watched at a time."""
 
 MAX_WORKFLOWS: Final = 256
 """Workflows in which clients are found that others wait for."""
@@ -56,9 +50,6 @@ class FactsReader:
         groups: members of groups.
         clock: time.
         thread_time_s: returns the time for which this thread has worked.
-
-    Attributes:
-        settling: sites at which what had waited before a change still does.
     """
 
     def __init__(
@@ -77,10 +68,14 @@ class FactsReader:
         self._watch = ReceiverWatch(actuator.pool, actuator.lag_changes, actuator.lowering, clock)
         self._slow_starts: list[SlowStart] = []
         self._watched_groups: dict[str, WatchedGroup] = {}
-        self._fan_ins: dict[Connection, WatchedFanIn] = {}
-        self.settling: Collection[Site] = ()
+        self._fan_ins = FanInWatch(actuator.connection_of)
         self._lags_s: deque[float] = deque(maxlen=MAX_LAGS)
         self._worked_s = self._looked_s = 0.0
+
+    @property
+    def settling(self) -> Collection[Site]:
+        """Sites at which what had waited before a change still does."""
+        return self._fan_ins.settling
 
     def observe_lag(self, lag_s: float) -> None:
         """Take a measurement of the lag of the loop."""
@@ -90,7 +85,7 @@ class FactsReader:
         """Measure anew from now on."""
         self._watch.forget()
         self._watched_groups = {}
-        self._fan_ins = {}
+        self._fan_ins.forget()
         self._lags_s.clear()
 
     def glance(self) -> bool:
@@ -111,7 +106,7 @@ class FactsReader:
         groups = yield from self._read_groups(now_s)
         streams = yield from self._read_streams()
         workflows = yield from self._read_workflows({stream.workflow for stream in streams})
-        fan_ins = self._read_fan_ins(now_s, workflows, streams, settings)
+        fan_ins = yield from self._fan_ins.read(workflows, streams, settings.keys(), now_s)
         return Context(
             now_s,
             busy,
@@ -138,7 +133,7 @@ class FactsReader:
                 costs[Site(knob, receiver.client_id, receiver.peer)] = receiver.staleness_s
         for fan_in in context.fan_ins:
             site = Site(Knob.SENDER_CREDIT, fan_in.client_id, fan_in.peer)
-            costs[site] = None if site in self.settling else fan_in.cost_s
+            costs[site] = None if site in self._fan_ins.settling else fan_in.cost_s
         for group in context.groups:
             costs[Site(Knob.ROUTING, group.address)] = group.wait_s if group.requests_per_s else None
         return costs
@@ -156,36 +151,6 @@ class FactsReader:
                 facts.append(WorkflowFacts(name, pattern, confidence, awaited, gatherers))
             if not number % STEP:
                 yield
-        return facts
-
-    def _read_fan_ins(
-        self, now_s: float, workflows: list[WorkflowFacts], streams: list[StreamFacts], settings: Mapping[Site, float]
-    ) -> list[FanInFacts]:
-        """Read receivers of many senders that lag, or whose senders have a credit."""
-        watched, senders = self._fan_ins, dict[Connection, int]()
-        for workflow in workflows:
-            for client_id, number in workflow.gatherers:
-                connection = self._actuator.connection_of(client_id)
-                if connection is None or connection.closed:
-                    continue
-                senders[connection] = number
-                if connection.lagging and connection not in watched and len(watched) < MAX_FAN_INS:
-                    watched[connection] = WatchedFanIn(connection, workflow.name, now_s)
-        rates = defaultdict[str, float](float)
-        for stream in streams:
-            if stream.kind is Kind.EVENT:
-                rates[stream.workflow] += stream.messages_per_s
-        facts: list[FanInFacts] = []
-        settling: set[Site] = set()
-        for connection, fan_in in list(watched.items()):
-            site = Site(Knob.SENDER_CREDIT, connection.peer.client_id, connection.peer.id)
-            if connection.closed or not (connection in senders or site in settings):
-                del watched[connection]
-                continue
-            facts.append(fan_in.look(now_s, senders.get(connection, 0), rates[fan_in.workflow]))
-            if fan_in.settling:
-                settling.add(site)
-        self.settling = settling
         return facts
 
     def _read_pasts(self) -> Iterator[PastFacts]:
