@@ -68,6 +68,21 @@ def test_a_closed_connection_that_does_not_read_holds_nothing() -> None:
     assert not publisher.read().codes
 
 
+def test_a_closed_connection_holds_no_large_message_and_does_not_lag() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", kind=Kind.STATE)
+    stuck = world.subscriber("wf/a")
+    stuck.transport.fill_up()
+    stuck.send(bytes(12))
+    connection = stuck.session.connection
+    assert connection.closed
+    publisher.large(0, bytes(2_000_000)).end()
+    world.settle()
+    assert connection.outbox is None or not connection.outbox.waiting_bytes
+    assert not connection.lagging
+    assert connection not in world.core.planning.actuator.lag_changes.lagging
+
+
 def test_leaving_twice_does_no_harm() -> None:
     world = World()
     peer = world.subscriber("wf/*")

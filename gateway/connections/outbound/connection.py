@@ -218,21 +218,20 @@ class Connection(FrameWriter):
 
     def fall_behind(self) -> Outbox:
         """Send everything through the outbox from now on, and return it."""
-        outbox = self.made_outbox()
-        if not self.lagging:
+        if not (self.lagging or self.closed):
             self.lagging = True
             self._lag_changes.note(self, lagging=True)
-        return outbox
+        return self.made_outbox()
 
     def made_outbox(self) -> Outbox:
-        """Return the outbox, which most connections never need, and which is made by the first call."""
-        if self.outbox is None:
-            limit_bytes, max_hold_s = self.settings.outbox_limit_bytes, self.settings.max_event_hold_s
-            gates = self.gates
-            self.outbox = (
-                Outbox(limit_bytes, max_hold_s) if gates is None else CreditedOutbox(limit_bytes, max_hold_s, gates)
-            )
-        return self.outbox
+        """Return the outbox, made by the first call; for a closed client one that nothing keeps."""
+        if self.outbox is not None and not self.closed:
+            return self.outbox
+        limit_bytes, max_hold_s, gates = self.settings.outbox_limit_bytes, self.settings.max_event_hold_s, self.gates
+        outbox = Outbox(limit_bytes, max_hold_s) if gates is None else CreditedOutbox(limit_bytes, max_hold_s, gates)
+        if not self.closed:
+            self.outbox = outbox
+        return outbox
 
     def _queueing(self) -> Outbox:
         """Return the outbox for messages that are to be drained; what waits for credit there makes nobody lag."""
