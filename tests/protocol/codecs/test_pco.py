@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import tracemalloc
@@ -194,6 +195,31 @@ def test_no_byte_of_a_header_or_a_chunk_makes_the_decoder_crash() -> None:
             for byte in {file[at] ^ 1 << bit for bit in range(8)} | {0, 255}:
                 damaged = file[:at] + bytes([byte]) + file[at + 1 :]
                 assert outcome(damaged, decoded_bytes, parameter) in (decoded_bytes, Code.CORRUPT_PAYLOAD)
+
+
+def chunk(count: int, *fields: tuple[int, int]) -> bytes:
+    """The beginning of a chunk of int64, from its fields and their bits."""
+    bits = width = 0
+    for value, field_bits in fields:
+        bits |= value << width
+        width += field_bits
+    return bytes([4]) + (count - 1).to_bytes(3, "little") + bits.to_bytes(-(-width // 8), "little")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        pytest.param(chunk(65_536, (4, 4), (2**25 - 1, 25)), id="a dictionary of 2^25 numbers"),
+        pytest.param(
+            chunk(65_536, (0, 4), (2, 4), (23, 5), (0, 5), (0, 4), (1, 15), (1, 32), (0, 6), (0, 4), (1, 15), (0, 71)),
+            id="a window of 2^24 numbers",
+        ),
+    ],
+)
+def test_what_a_chunk_announces_takes_no_memory(hostile: bytes) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert outcome(header(65_536, 17) + hostile + bytes(200), 65_536 * 8, INT64) in (65_536 * 8, Code.CORRUPT_PAYLOAD)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before * 1.5
 
 
 def test_a_panic_of_the_library_is_corrupt_payload() -> None:
