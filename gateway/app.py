@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from socket import gaierror
 from typing import Final
@@ -19,8 +20,9 @@ from gateway.config import Settings
 from gateway.config.address import url_of
 from gateway.config.bounds import check_settings, check_start
 from gateway.connections.core import Core
-from gateway.connections.ports import Clock, DurableStore
+from gateway.connections.ports import Clock, DeliveryPolicy, DurableStore
 from gateway.errors import CannotListen, InvalidArgument, StoreFailed
+from gateway.optimizer.recording import Recording
 from gateway.optimizer.sampled_policy import SampledPolicy
 from gateway.security.allow_all import AllowAll
 from gateway.server.descriptors import descriptor_limit
@@ -28,11 +30,11 @@ from gateway.server.listener import Listener, check_port
 from gateway.server.loop import LoopClock, ThreadWorkers
 from gateway.server.memory import ProcessMemory
 from gateway.server.steady_clock import ELAPSED_NS
-from gateway.server.stopping import finish, stop_times
+from gateway.server.stopping import StopTimes, finish, stop_times
 from gateway.streams.store_files import kept_together
 
 LEAST_STORING_S: Final = 0.25
-"""Least time for the store, when the other steps of stopping have taken all of theirs."""
+"""Least time for the store, and for the traffic history, when the other steps of stopping have taken all of theirs."""
 
 logger = logging.getLogger(__name__)
 
@@ -72,12 +74,14 @@ class Gateway:
         clock = LoopClock(loop)
         self._workers = ThreadWorkers(loop, settings.worker_threads)
         self._store = self._open_store(settings.store_path, clock, loop)
+        policy: DeliveryPolicy = SampledPolicy(self._workers)
+        self._history = self._open_history(policy, clock)
         try:
             self.core = Core(
                 settings.core,
                 clock,
                 self._workers,
-                SampledPolicy(self._workers),
+                policy if self._history is None else self._history.policy,
                 AllowAll(),
                 self._store,
                 memory=ProcessMemory(),
@@ -114,6 +118,8 @@ class Gateway:
             CannotListen: a port cannot be bound; the error names both ports if neither can.
         """
         host, faults = self.settings.host, dict[str, OSError | ValueError]()
+        if self._history is not None:
+            self._history.begin(self.core)
         if self.settings.admin_port is not None:
             try:
                 self._admin = await AdminPort.bind(host, self.settings.admin_port)
@@ -132,7 +138,7 @@ class Gateway:
         self.addresses = self._listener.addresses
         self.url = url_of("ws", self.settings.host, self.addresses[0], self.port)
         if self._admin is not None:
-            self._admin.start(self.core, descriptor_limit())
+            self._admin.start(self.core, descriptor_limit(), None if self._history is None else self._history.stats)
 
     def begin_stop(self) -> None:
         """Begin to stop as :meth:`stop` does, and do not wait for the end: an operator has asked for it."""
@@ -157,6 +163,8 @@ class Gateway:
         deadline_s = self.settings.drain_deadline_s
         loop = asyncio.get_running_loop()
         times = stop_times(loop.time(), deadline_s)
+        if self._history is not None:
+            self._history.close_records()  # as long as there are receivers
         await self._listener.stop(reason, deadline_s)
         # After the listener, so that /readyz reports the stop as long as it lasts.
         await self._stop_admin(times.released_s - loop.time())
@@ -165,8 +173,24 @@ class Gateway:
         except TimeoutError:
             if self._workers.busy:  # otherwise the threads just had no time to end
                 logger.warning("a thread still encodes or reads at the drain deadline, and is not waited for")
+        history = loop.create_task(self._stop_history(times.stored_s))
+        try:
+            await self._stop_store(times, deadline_s)
+        finally:
+            await history
+
+    async def _stop_history(self, until_s: float) -> None:
+        """Have the traffic history written beside the store; a writing process that does not end is not waited for."""
+        if self._history is None:
+            return
+        timeout_s = max(until_s - asyncio.get_running_loop().time(), LEAST_STORING_S)
+        with suppress(TimeoutError):
+            await finish(partial(self._history.close, timeout_s), until_s + 2 * LEAST_STORING_S)
+
+    async def _stop_store(self, times: StopTimes, deadline_s: float) -> None:
         if self._store is None:
             return
+        loop = asyncio.get_running_loop()
         try:
             await finish(self._store.close, max(times.stored_s, loop.time() + LEAST_STORING_S))
         except TimeoutError:
@@ -187,6 +211,15 @@ class Gateway:
 
         machine = Machine(boot_id(), time.monotonic_ns, ELAPSED_NS, clock.time_ns)
         return SqliteStreamStore(path, machine, loop.call_soon_threadsafe, self._workers.submit)
+
+    def _open_history(self, policy: DeliveryPolicy, clock: Clock) -> Recording | None:
+        path = self.settings.optimizer.history_path
+        if path is None:
+            return None
+        # Late, because the import takes 3 % of the start, and few gateways need it.
+        from gateway.optimizer.history.traffic_history import TrafficHistory  # noqa: PLC0415
+
+        return TrafficHistory(path, self.settings.optimizer, policy, clock, self._workers)
 
     def _warn_of_settings(self) -> None:
         """Log a setting with which no client can work, and report the gateway as not ready.

@@ -24,6 +24,8 @@ WITHOUT_TESTS = {
     "gateway/connections/fanout/fanout.py": "interfaces only",
     "gateway/connections/ports.py": "interfaces only",
     "gateway/server/endpoint.py": "interfaces only",
+    "gateway/optimizer/recording.py": "interfaces only",
+    "gateway/optimizer/history/stats.py": "values, nothing runs",
     "gateway/connections/socket_counts.py": "values, nothing runs",
     "gateway/client/messages/frame_sender.py": "interfaces only",
     "gateway/connections/collaboration/workflow.py": "values, nothing runs",

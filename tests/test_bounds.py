@@ -252,6 +252,19 @@ REACHED_BY = {
     "adjustments of plans that are remembered": (
         "connections/planning/test_ledger.py:test_of_very_many_adjustments_the_last_ones_are_kept_and_all_are_counted"
     ),
+    "records of the traffic history that are open, all of the gateway": (
+        "optimizer/history/test_recorder.py:test_so_many_records_are_open_and_further_streams_are_counted"
+    ),
+    "streams of which features of payloads are kept": (
+        "optimizer/history/test_recorder.py:test_the_features_of_so_many_streams_are_kept"
+    ),
+    "records that wait for the process that writes the traffic history": (
+        "optimizer/history/test_writer_process.py:"
+        "test_past_a_bound_the_oldest_records_are_dropped_while_a_process_stands_still"
+    ),
+    "files of the traffic history": (
+        "optimizer/history/test_files.py:test_the_oldest_records_make_room_for_the_newest"
+    ),
     "workflows with a collaboration graph, all of the gateway": (
         "connections/collaboration/test_workflows.py:test_a_workflow_that_is_idle_makes_room_for_another"
     ),

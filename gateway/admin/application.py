@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from gateway.admin.failures import connection_failed, http_failed, peer_failed, 
 from gateway.admin.health import Health
 from gateway.admin.metrics import Metrics
 from gateway.admin.openapi import show_document
+from gateway.admin.optimizer import OptimizerReport
 from gateway.admin.overload import OverloadReport
 from gateway.admin.plans import PlanReport
 from gateway.admin.presence_lists import PresenceLists
@@ -26,12 +28,19 @@ from gateway.admin.summary import Summary
 from gateway.admin.upload import FileUpload
 from gateway.connections.core import Core
 from gateway.errors import ConnectionClosed, PeerError
+from gateway.optimizer.history.stats import TrafficHistoryStats
 
 IDLE_TIMEOUT_S: Final = 60.0
 """Longest time in which the client of a transfer neither sends nor reads."""
 
 
-def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> Starlette:
+def make_application(
+    core: Core,
+    metrics: Metrics,
+    history: Callable[[], TrafficHistoryStats] | None = None,
+    *,
+    idle_timeout_s: float = IDLE_TIMEOUT_S,
+) -> Starlette:
     """Return the application of one gateway; it must run on the gateway's own loop."""
     health = Health(core)
     catalogue = Catalogue(core, metrics.in_turn)
@@ -55,6 +64,7 @@ def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = ID
             Route("/api/v1/summary", Summary(core, metrics).show),
             Route("/api/v1/connections", catalogue.connections),
             Route("/api/v1/drain", Drain(core).handle, methods=["GET", "POST"]),
+            Route("/api/v1/optimizer", OptimizerReport(history).show),
             Route("/api/v1/overload", OverloadReport(core).show),
             Route("/api/v1/presence", presence.scopes),
             Route("/api/v1/presence/{scope:path}", presence.members),

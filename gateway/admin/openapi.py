@@ -208,6 +208,7 @@ DOCUMENT: Final[Node] = {
                 },
             },
         },
+        "/api/v1/optimizer": _get("getOptimizer", "Counts of the traffic history", _json(ref_to("Optimizer"))),
         "/api/v1/overload": _get("getOverload", "Stage of the measures against overload", _json(ref_to("Overload"))),
         "/api/v1/streams": _get(
             "listStreams",

@@ -9,11 +9,14 @@ import asyncio
 import logging
 import math
 import socket
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Final, Protocol, cast
 
 from gateway.admin.thread import in_thread
 from gateway.connections.core import Core
+from gateway.optimizer.history.stats import TrafficHistoryStats
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +76,18 @@ class AdminPort:
         listening.setblocking(False)
         return cls(listening)
 
-    def start(self, core: Core, descriptor_limit: float = math.inf) -> None:
+    def start(
+        self, core: Core, descriptor_limit: float = math.inf, history: Callable[[], TrafficHistoryStats] | None = None
+    ) -> None:
         """Load the server and serve, in the background.
 
         Args:
             core: the gateway.
             descriptor_limit: file descriptors that the process may have.
+            history: returns the counts of its traffic history; ``None``: it has none.
         """
-        self._serving = asyncio.get_running_loop().create_task(self._serve(core, descriptor_limit))
+        load = partial(_load, core, descriptor_limit, history)
+        self._serving = asyncio.get_running_loop().create_task(self._serve(load))
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Stop serving, and close the port.
@@ -100,9 +107,9 @@ class AdminPort:
             await asyncio.gather(self._serving, return_exceptions=True)
         self._listening.close()
 
-    async def _serve(self, core: Core, descriptor_limit: float) -> None:
+    async def _serve(self, load: Callable[[], Server]) -> None:
         try:
-            server = await in_thread(_load, core, descriptor_limit)
+            server = await in_thread(load)
             if not self._stopping:
                 self._server = server
                 await server.serve(self._listening)
@@ -112,6 +119,6 @@ class AdminPort:
             self._listening.close()
 
 
-def _load(core: Core, descriptor_limit: float) -> Server:
+def _load(core: Core, descriptor_limit: float, history: Callable[[], TrafficHistoryStats] | None) -> Server:
     """Return the server; called in a thread, as the import of its module takes longer than the start of the gateway."""
-    return cast(Server, import_module(SERVING).AdminServer(core, descriptor_limit))
+    return cast(Server, import_module(SERVING).AdminServer(core, descriptor_limit, history))

@@ -22,6 +22,7 @@ from gateway.connections.planning.ledger import Verdict
 from gateway.connections.planning.settings import PlanMode
 from gateway.connections.snapshots import CoreSnapshot
 from gateway.connections.socket_counts import TcpInfo
+from gateway.optimizer.history.stats import TrafficHistoryStats
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
@@ -275,6 +276,13 @@ SCHEMAS: Final[Node] = {
                 seconds=NUMBER | {"description": "Time spent in the stage."},
             ),
         },
+    ),
+    "Optimizer": object_of(
+        history={
+            **schema_of(TrafficHistoryStats),
+            "type": ["object", "null"],
+            "description": "Counts of the traffic history; null: none is recorded.",
+        }
     ),
     "Summary": object_of(
         version=TEXT,

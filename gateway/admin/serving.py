@@ -22,6 +22,7 @@ from gateway.admin.port import BACKLOG
 from gateway.admin.request_limit import RequestLimit
 from gateway.admin.slots import ConnectionSlots
 from gateway.connections.core import Core
+from gateway.optimizer.history.stats import TrafficHistoryStats
 
 MAX_CONNECTIONS: Final = 256
 """Connections at once; a further one takes the place of one that is idle or unfinished."""
@@ -86,10 +87,13 @@ class AdminServer:
     Args:
         core: the gateway.
         descriptor_limit: file descriptors that the process may have.
+        history: returns the counts of its traffic history; ``None``: it has none.
     """
 
-    def __init__(self, core: Core, descriptor_limit: float) -> None:
-        self._metrics = Metrics(core)
+    def __init__(
+        self, core: Core, descriptor_limit: float, history: Callable[[], TrafficHistoryStats] | None = None
+    ) -> None:
+        self._metrics = Metrics(core, history)
         self._lag_observers = core.overload.loop_lag.observers
         self._connections = HttpConnections(
             ConnectionSlots(MAX_CONNECTIONS, time.monotonic),
@@ -98,7 +102,7 @@ class AdminServer:
             time.monotonic,
         )
         config = uvicorn.Config(
-            RequestLimit(make_application(core, self._metrics), MAX_REQUESTS),
+            RequestLimit(make_application(core, self._metrics, history), MAX_REQUESTS),
             # The gateway's loop is running already. h11, even where httptools is installed: all gateways behave alike.
             loop="none",
             http=cast(Any, self._connections.make),

@@ -133,7 +133,10 @@ def _for_trial(settings: Settings, directory: Path) -> Settings:
     core = replace(core, max_connections=max(LEAST_COUNT, core.max_connections), limits=replace(limits, **counts))
     store = MEMORY if settings.store_path is None else f"sqlite:{directory}/trial.db"
     admin_port = None if settings.admin_port is None else 0
-    return replace(settings, core=core, port=0, admin_port=admin_port, store=store, drain_deadline_s=1.0)
+    optimizer = replace(settings.optimizer, history_dir="")  # its traffic is none of the operator's
+    return replace(
+        settings, core=core, port=0, admin_port=admin_port, store=store, optimizer=optimizer, drain_deadline_s=1.0
+    )
 
 
 async def _work(settings: Settings, step: _Step, publisher: Client, receiver: Client) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.connections.core_settings import CoreSettings
 from gateway.errors import InvalidArgument
+from gateway.optimizer.settings import OptimizerSettings
 
 MEMORY: Final = "memory"
 _SQLITE: Final = "sqlite:"
@@ -38,6 +39,8 @@ class Settings:
     """Place of streams: ``memory``, or ``sqlite:PATH`` for streams that outlive the process."""
     core: CoreSettings = field(default_factory=CoreSettings)
     """Limits and times of connections."""
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    """Settings of the optimizer."""
 
     def __post_init__(self) -> None:
         for name, port in (("port", self.port), ("admin_port", self.admin_port)):

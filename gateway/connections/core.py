@@ -228,7 +228,7 @@ class Core:
         idle_timeout_s = settings.admission.idle_timeout_s
         self.idle_sessions = IdleSessions(self.pool, idle_timeout_s, clock, self.presence.attends)
         self.publish_rates = PublishRates(self.pool, settings.admission, clock, settings.heartbeat_interval_s)
-        self.sweeps = (
+        self.sweeps: tuple[Sweep, ...] = (
             Sweep(lambda: self.heartbeat.tick_s, self.heartbeat.sweep),
             Sweep(lambda: settings.consumer_sweep_interval_s, self.sweep_consumers),
             Sweep(lambda: self.workflows.pause_s, self.workflows.begin_sweep),

@@ -248,6 +248,8 @@ class Sample:
     base: Callable[[], Buffer] | None = None
     """Function that returns the same bytes of the previous version of a ``state`` stream, decoded; ``None`` if there is
     no version of the same dtype and shape. Slow, and raises ``RequestRefused``: to be called in a thread."""
+    meta: Buffer = b""
+    """Meta block of the message, which was checked before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -455,6 +455,7 @@ class World:
         rules: configuration of some streams, by pattern; it goes before that of all.
         presence: times and bounds of members.
         admission: bounds on clients.
+        clock: the time, and workers the threads, if something outside of the core has them, too.
     """
 
     def __init__(
@@ -474,9 +475,11 @@ class World:
         rules: Sequence[tuple[str, StreamConfig]] = (),
         presence: PresenceSettings | None = None,
         admission: AdmissionSettings | None = None,
+        clock: ManualClock | None = None,
+        workers: StepWorkers | None = None,
     ) -> None:
-        self.clock = ManualClock()
-        self.workers = StepWorkers()
+        self.clock = clock or ManualClock()
+        self.workers = StepWorkers() if workers is None else workers
         config = StreamConfig(history=history, durability=durability, keyframe_every=keyframe_every)
         every_rule = [(compile_pattern(pattern), rule) for pattern, rule in (*rules, ("**", config))]
         settings = CoreSettings(

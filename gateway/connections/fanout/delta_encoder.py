@@ -71,7 +71,7 @@ class DeltaEncoder:
         specs = specs_of(meta)
         base = self.base_of(Opcode.MESSAGE, meta)
         part = None if base is None else partial(base.part, 0, decoded_bytes(payload, encoding))
-        self._policy.observe(self._stream, Sample(payload, element, encoding, all_integers(specs), part))
+        self._policy.observe(self._stream, Sample(payload, element, encoding, all_integers(specs), part, meta))
 
 
 def decoded_bytes(payload: Buffer, encoding: Encoding | None) -> int:

@@ -203,8 +203,8 @@ class Transcoder:
         source = self._source
         if self._deltas is not None:
             self._deltas.observe(payload, element, meta, encoding)
-        elif encoding is None and isinstance(source, Stream) and self._policy.wants_sample(source, based=False):
-            self._policy.observe(source, Sample(payload, element))
+        elif isinstance(source, Stream) and self._policy.wants_sample(source, based=False):
+            self._policy.observe(source, Sample(payload, element, encoding, meta=meta))
 
     # Encoding.
 

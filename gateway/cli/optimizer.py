@@ -1,0 +1,62 @@
+"""``frys optimizer``: shows what the gateway has recorded of its decisions."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from gateway.cli.command import Command, with_lines_kept
+from gateway.cli.exit_code import ExitCode
+from gateway.cli.history_table import json_of, table_of, totals_of
+from gateway.optimizer.history.reading import ReadingTally, read_history
+from gateway.optimizer.history.summary import summarize
+
+HELP = """Show what a gateway has recorded of its choice of encodings.
+
+Example:
+
+    frys optimizer history /var/lib/frys/traffic
+"""
+
+WIDTH = 160
+"""Columns of a table that goes to a file or a pipe."""
+
+
+@click.group(help=with_lines_kept(HELP), invoke_without_command=True)
+@click.pass_context
+def optimizer(context: click.Context) -> None:
+    """Print the help of the group, if no command of it is named."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@optimizer.command(cls=Command)
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path), help="The history_dir of the gateway.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def history(directory: Path, *, as_json: bool) -> int:
+    """Summarize a traffic history: for each stream and group of receivers the encoding, its ratio, times and links.
+
+    The gateway may run meanwhile, or not at all. Damaged parts of files are left out with a warning.
+
+    Examples:
+
+        frys optimizer history /var/lib/frys/traffic
+        frys optimizer history /var/lib/frys/traffic --json
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    tally = ReadingTally()
+    found = summarize(read_history(directory, tally))
+    if as_json:
+        print(json_of(found, tally))
+        return ExitCode.OK
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDTH
+    if found:
+        console.print(table_of(found))
+    console.print(totals_of(tally), style="dim", highlight=False)
+    return ExitCode.OK

@@ -1,0 +1,184 @@
+"""Layout of traffic records in files and pipes: a header with a checksum, then the fields.
+
+======  =====  ==========================================================================
+offset  bytes  field
+======  =====  ==========================================================================
+0       3      mark ``F5 46 48``; its first byte occurs in no UTF-8 text
+3       1      version of the layout
+4       2      bytes of the body
+6       4      CRC-32 of version, size and body
+10             body
+======  =====  ==========================================================================
+
+All numbers are little-endian. A body of the same version may be longer than its fields: a later gateway may add some.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from typing import Final
+
+from gateway.optimizer.history.record import PayloadFeatures, TrafficRecord
+
+MARK: Final = b"\xf5FH"
+"""Beginning of each record, by which records are found behind damaged bytes."""
+VERSION: Final = 1
+"""Version of the layout."""
+FILE_HEADER: Final = b"frys traffic history\n"
+"""Beginning of each file, for people."""
+
+HEADER: Final = struct.Struct("<3sBHI")
+MAX_BODY_BYTES: Final = 8192
+"""Largest body; one with the longest texts and the most dimensions has some 3 KB."""
+MAX_TEXT_BYTES: Final = 512
+"""Longest text; the rest is cut off."""
+
+_CHECKED_AT: Final = len(MARK)
+_NUMBERS: Final = struct.Struct("<5Q2I9f")
+_UNKNOWN: Final = 2**64 - 1
+_MAX_U32: Final = 2**32 - 1
+_MAX_U8: Final = 255
+
+
+class BadRecord(Exception):
+    """Body that is not laid out as its version says."""
+
+
+def pack_record(record: TrafficRecord) -> bytes:
+    """Return a record as bytes, header included. Values that the layout has no room for are cut to its bounds."""
+    features = record.features
+    numbers = _NUMBERS.pack(
+        _whole(record.time_ns),
+        _whole(record.payload_bytes),
+        _whole(record.published_bytes),
+        _whole(record.sent_bytes),
+        _whole(record.messages),
+        min(record.receivers, _MAX_U32),
+        min(record.tensors, _MAX_U32),
+        _real(record.encode_s),
+        _real(record.arrival_interval_s),
+        _real(record.rtt_s),
+        _real(record.goodput_bytes_per_s),
+        _real(record.queue_delay_s),
+        _real(record.decode_s_per_byte),
+        _real(features.zero_share),
+        _real(features.unchanged_share),
+        _real(features.repeated_share),
+    )
+    shape = [_whole(size) for size in record.shape[:_MAX_U8]]
+    planes = [_real(bits) for bits in features.plane_entropy_bits[:_MAX_U8]]
+    codecs = ",".join(record.codecs)
+    names = record.stream, record.view, record.format, codecs, record.chain
+    texts = *names, record.dtype, record.client, record.published_encoding
+
+    body = b"".join(
+        [
+            numbers,
+            struct.pack(f"<B{len(shape)}Q", len(shape), *shape),
+            struct.pack(f"<B{len(planes)}f", len(planes), *planes),
+            *map(_text, texts),
+        ]
+    )
+    checked = struct.pack("<BH", VERSION, len(body))
+    return HEADER.pack(MARK, VERSION, len(body), zlib.crc32(body, zlib.crc32(checked))) + body
+
+
+def checked_size(data: bytes, at: int) -> int:
+    """Return the size of the record that begins at ``at``, header included; 0 if no whole and sound one does."""
+    if at + HEADER.size > len(data):
+        return 0
+    mark, _, body_bytes, checksum = HEADER.unpack_from(data, at)
+    begin = at + HEADER.size
+    if mark != MARK or body_bytes > MAX_BODY_BYTES or begin + body_bytes > len(data):
+        return 0
+    sums = zlib.crc32(data[at + _CHECKED_AT : at + _CHECKED_AT + 3])
+    return HEADER.size + body_bytes if zlib.crc32(data[begin : begin + body_bytes], sums) == checksum else 0
+
+
+def version_at(data: bytes, at: int) -> int:
+    """Return the version of the record that begins at ``at``."""
+    return data[at + len(MARK)]
+
+
+def unpack_record(data: bytes, at: int, size: int) -> TrafficRecord:
+    """Return the record in a piece of ``data`` that :func:`checked_size` has found to be sound.
+
+    Raises:
+        BadRecord: its fields cannot be read.
+    """
+    try:
+        return _unpack(data[at + HEADER.size : at + size])
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        raise BadRecord(f"record of {size} bytes cannot be read: {error}") from error
+
+
+def _unpack(body: bytes) -> TrafficRecord:
+    numbers = _NUMBERS.unpack_from(body)
+    whole, counts, reals = numbers[:5], numbers[5:7], [_known(value) for value in numbers[7:]]
+    at = _NUMBERS.size
+    rank = body[at]
+    shape = struct.unpack_from(f"<{rank}Q", body, at + 1)
+    at += 1 + 8 * rank
+    plane_count = body[at]
+    planes = struct.unpack_from(f"<{plane_count}f", body, at + 1)
+    at += 1 + 4 * plane_count
+    texts: list[str] = []
+    for _ in range(8):
+        (length,) = struct.unpack_from("<H", body, at)
+        text = body[at + 2 : at + 2 + length]
+        if len(text) < length:
+            raise struct.error("text is cut off")
+        texts.append(text.decode())
+        at += 2 + length
+    stream, view, form, codecs, chain, dtype, client, published_encoding = texts
+    return TrafficRecord(
+        time_ns=whole[0],
+        stream=stream,
+        view=view,
+        format=form,
+        codecs=tuple(codecs.split(",")) if codecs else (),
+        chain=chain,
+        dtype=dtype,
+        shape=shape,
+        tensors=counts[1],
+        payload_bytes=whole[1],
+        published_encoding=published_encoding,
+        published_bytes=None if whole[2] == _UNKNOWN else whole[2],
+        sent_bytes=None if whole[3] == _UNKNOWN else whole[3],
+        encode_s=reals[0],
+        messages=whole[4],
+        arrival_interval_s=reals[1],
+        receivers=counts[0],
+        client=client,
+        rtt_s=reals[2],
+        goodput_bytes_per_s=reals[3],
+        queue_delay_s=reals[4],
+        decode_s_per_byte=reals[5],
+        features=PayloadFeatures(
+            zero_share=reals[6],
+            unchanged_share=reals[7],
+            repeated_share=reals[8],
+            plane_entropy_bits=planes if all(map(math.isfinite, planes)) else (),
+        ),
+    )
+
+
+def _whole(value: int | None) -> int:
+    return _UNKNOWN if value is None else min(max(value, 0), _UNKNOWN - 1)
+
+
+def _real(value: float | None) -> float:
+    """Return a value as the layout takes it: one that is not known, or no finite number of 32 bits, as NaN."""
+    return math.nan if value is None or not abs(value) < 3e38 else value
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode("utf-8", "replace")[:MAX_TEXT_BYTES]
+    encoded = encoded.decode("utf-8", "ignore").encode()  # a character that is cut in two is left out
+    return struct.pack("<H", len(encoded)) + encoded

@@ -1,0 +1,102 @@
+"""Reading of a traffic history: the sound records of files of which a part may be damaged or missing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.optimizer.history.files import history_files
+from gateway.optimizer.history.layout import (
+    FILE_HEADER,
+    MARK,
+    VERSION,
+    BadRecord,
+    checked_size,
+    unpack_record,
+    version_at,
+)
+from gateway.optimizer.history.record import TrafficRecord
+
+logger = logging.getLogger(__name__)
+
+MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of a file that are read: the gateway writes smaller ones."""
+
+
+@dataclass(slots=True)
+class ReadingTally:
+    """Counts of what was read, and of what could not be."""
+
+    files: int = 0
+    """Files that were read."""
+    records: int = 0
+    """Records that were read."""
+    damaged_bytes: int = 0
+    """Bytes that belong to no sound record; a file to which a gateway writes may end in some."""
+    unknown_records: int = 0
+    """Sound records of a version that is not known."""
+    unreadable_files: int = 0
+    """Files that could not be opened."""
+
+
+def records_in(data: bytes, tally: ReadingTally) -> Iterator[TrafficRecord]:
+    """Yield the sound records of a file; damaged bytes are left out, up to the next record.
+
+    Args:
+        data: contents of the file.
+        tally: where to count.
+    """
+    at = len(FILE_HEADER) if data.startswith(FILE_HEADER) else 0
+    while at < len(data):
+        size = checked_size(data, at)
+        if not size:
+            following = data.find(MARK, at + 1)
+            following = len(data) if following < 0 else following
+            tally.damaged_bytes += following - at
+            at = following
+            continue
+        if version_at(data, at) != VERSION:
+            tally.unknown_records += 1
+        else:
+            try:
+                record = unpack_record(data, at, size)
+            except BadRecord:
+                tally.damaged_bytes += size
+            else:
+                tally.records += 1
+                yield record
+        at += size
+
+
+def read_history(directory: Path, tally: ReadingTally) -> Iterator[TrafficRecord]:
+    """Yield the records of a traffic history, in the order in which they were written.
+
+    Damaged bytes and files that cannot be opened are set aside with a warning. A gateway may write meanwhile: a file
+    that it removes is left out.
+
+    Args:
+        directory: holds the files.
+        tally: where to count.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    for path in history_files(directory):
+        damaged_before = tally.damaged_bytes
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_FILE_BYTES)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            tally.unreadable_files += 1
+            logger.warning("%s is left out: %s", path, error.strerror)
+            continue
+        tally.files += 1
+        yield from records_in(data, tally)
+        damaged_bytes = tally.damaged_bytes - damaged_before
+        if damaged_bytes:
+            logger.warning("%s: %d bytes that belong to no sound record are left out", path, damaged_bytes)

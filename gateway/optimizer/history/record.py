@@ -1,0 +1,90 @@
+"""Traffic record: one decision of the delivery policy, and its outcome, as a value.
+
+A figure that is not known is ``None``. No record holds a payload, or a part of one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadFeatures:
+    """Features of a payload, from a small sample of its elements."""
+
+    zero_share: float | None = None
+    """Share of elements of which all bytes are zero."""
+    unchanged_share: float | None = None
+    """Share of elements that are as in the previous version of a state; the difference is zero there."""
+    repeated_share: float | None = None
+    """Share of pieces of 256 bytes that are as in the previous version of a state."""
+    plane_entropy_bits: tuple[float, ...] = ()
+    """Entropy of the first, second, ... bytes of all elements, 0 to 8 bits each; empty: not known."""
+
+
+UNKNOWN_FEATURES: Final = PayloadFeatures()
+"""Features of a payload that was not looked at."""
+
+
+AS_PUBLISHED: Final = "published"
+"""Chain of payloads that the publisher has encoded, and that the gateway leaves so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficRecord:
+    """Decision of the delivery policy for one delivery class, and its outcome."""
+
+    time_ns: int
+    """Unix time of the record."""
+    stream: str
+    """Name of the stream; of a view, of the stream that it shows."""
+    view: str = ""
+    """The view, as text; empty: the stream itself."""
+    format: str
+    """Format of the delivery class, binary or JSON."""
+    codecs: tuple[str, ...]
+    """Codecs and filters that all its receivers know, sorted; with the format the key of the class."""
+    chain: str
+    """Chain that was chosen, ``none`` for plain payloads; :data:`AS_PUBLISHED`: as the publisher has encoded it."""
+    dtype: str = ""
+    """Dtype of the first tensor; empty: the message has none."""
+    shape: tuple[int, ...] = ()
+    """Shape of the first tensor."""
+    tensors: int = 0
+    """Number of tensors."""
+    payload_bytes: int = 0
+    """Size of the payload, decoded."""
+    published_encoding: str = ""
+    """Codecs and filters by which the publisher has encoded the payload, in their order; empty: it is plain."""
+    published_bytes: int | None = None
+    """Size of the payload that was encoded, as it was published; ``None``: no outcome has come."""
+    sent_bytes: int | None = None
+    """Size of that payload as it was sent."""
+    encode_s: float | None = None
+    """CPU time that encoding took."""
+    messages: int = 0
+    """Messages of the stream while the record was open."""
+    arrival_interval_s: float | None = None
+    """Mean time from one of these messages to the next."""
+    receivers: int = 0
+    """Members of the delivery class."""
+    client: str = ""
+    """Type and software of most of them."""
+    rtt_s: float | None = None
+    """Round trip, the median of some receivers; as for all figures of links."""
+    goodput_bytes_per_s: float | None = None
+    """Rate at which a receiver takes bytes when many wait for it."""
+    queue_delay_s: float | None = None
+    """Time for which a message waits for those before it."""
+    decode_s_per_byte: float | None = None
+    """Time that a receiver takes to decode a byte, as it has reported."""
+    features: PayloadFeatures = UNKNOWN_FEATURES
+    """Features of a payload of the stream."""
+
+    @property
+    def ratio(self) -> float | None:
+        """Size sent over size published; ``None``: not known."""
+        if self.sent_bytes is None or not self.published_bytes:
+            return None
+        return self.sent_bytes / self.published_bytes

@@ -1,0 +1,95 @@
+"""Traffic history of a gateway: its recorder, its writing process, and the sweep that joins them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.connections.core import Core
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.ports import Clock, DeliveryPolicy, Threads
+from gateway.connections.sweeps import Sweep
+from gateway.optimizer.history.recorder import TrafficRecorder
+from gateway.optimizer.history.recording_policy import RecordingPolicy
+from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.history.writer_process import WriterProcess
+from gateway.optimizer.settings import OptimizerSettings
+from gateway.streams.derived import DerivedStream
+from gateway.streams.stream import Stream
+
+
+class TrafficHistory:
+    """Traffic history of one gateway.
+
+    Args:
+        path: directory of the files.
+        settings: size of the files, and interval of samples.
+        policy: the policy whose decisions are recorded.
+        clock: the time.
+        threads: compute features.
+
+    Attributes:
+        policy: policy for the core, which decides as the given one does.
+    """
+
+    def __init__(
+        self, path: Path, settings: OptimizerSettings, policy: DeliveryPolicy, clock: Clock, threads: Threads
+    ) -> None:
+        self._clock = clock
+        self._process = WriterProcess(path, settings.history_bytes)
+        self._recorder = TrafficRecorder(policy, settings.sample_interval_s, clock, threads, self._process.put)
+        self.policy: DeliveryPolicy = RecordingPolicy(policy, self._recorder)
+        self._core: Core | None = None
+
+    def begin(self, core: Core) -> None:
+        """Record the traffic of a core that has :attr:`policy`, whose sweeps have not begun."""
+        self._core = core
+        # Before there is traffic, which a start would hold up.
+        self._process.pump(self._clock.monotonic_s())
+        core.sweeps = (*core.sweeps, Sweep(lambda: self._recorder.interval_s, self._sweep))
+
+    def close_records(self) -> None:
+        """Close all records, before receivers go; what comes later is not recorded."""
+        for _ in self._recorder.close_records(self._fanout_of):
+            pass
+
+    def close(self, timeout_s: float) -> None:
+        """Have all records written; for any thread, once the core is not used any more.
+
+        Args:
+            timeout_s: longest time; then the writing process is killed.
+        """
+        self._process.close(timeout_s)
+
+    def stats(self) -> TrafficHistoryStats:
+        """Return the counts as they stand."""
+        process = self._process
+        return TrafficHistoryStats(
+            directory=str(process.directory),
+            sample_interval_s=self._recorder.interval_s,
+            recorded=process.recorded,
+            written=process.written,
+            waiting=process.waiting,
+            dropped=process.dropped,
+            failed=process.failed,
+            lost=process.lost,
+            unsampled_messages=self._recorder.unsampled_messages,
+            held_bytes=process.held_bytes,
+            writer_starts=process.starts,
+            writing=process.running,
+            failure=os.strerror(process.error) if process.error else "",
+        )
+
+    def _sweep(self) -> Iterator[None]:
+        yield from self._recorder.close_records(self._fanout_of, least_age_s=self._recorder.interval_s / 2)
+        self._process.pump(self._clock.monotonic_s())
+
+    def _fanout_of(self, stream: Stream) -> PubSubFanout | None:
+        """Return the fan-out of a stream or view; ``None``: it has ended."""
+        assert self._core is not None
+        if stream.ended is not None:
+            return None
+        if isinstance(stream, DerivedStream):
+            return None if stream.parent.ended else self._core.hub.views.by_id(stream.parent, stream.id)
+        return self._core.hub.fanouts.pubsub_of(stream)

@@ -1,0 +1,247 @@
+"""Writing process of a traffic history, as the gateway sees it: a pipe that takes records, and a queue before it.
+
+The gateway never waits for the process. Records that find no room are dropped and counted; a process that ends, or
+takes nothing for long, is replaced by another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+from gateway.optimizer.history.writer import REPORT
+
+logger = logging.getLogger(__name__)
+
+PLACE: Final = str(Path(__file__).parents[3])
+"""Directory that holds the package."""
+PROGRAM: Final = "import sys; sys.path.append(sys.argv[1]); from gateway.optimizer.history import writer; writer.main()"
+"""Program of the process. It needs the standard library and this package only, so nothing else can come in their place:
+neither a module in the working directory nor one that is installed."""
+MAX_WAITING: Final = 4096
+"""Records that wait for the process, some 1 MB; past it the oldest are dropped."""
+WRITE_BYTES: Final = 64 * 1024
+"""Bytes that are written to the pipe at once, as much as it holds."""
+STALLED_S: Final = 30.0
+"""Time after which a process that takes nothing is killed."""
+FIRST_PAUSE_S: Final = 1.0
+LAST_PAUSE_S: Final = 60.0
+"""Time from the end of a process to the start of the next, which doubles up to this."""
+
+
+class WriterProcess:
+    """Writing process with the records that wait for it. Used on the loop's thread, but for :meth:`close`.
+
+    Args:
+        directory: where the records are written.
+        max_bytes: size of all files there.
+
+    Attributes:
+        directory: the same.
+        recorded: records that were put.
+        written, failed, lost, dropped, held_bytes, starts: as
+            :class:`~gateway.optimizer.history.stats.TrafficHistoryStats` says.
+        error: ``errno`` of the last attempt to write; 0: it was successful.
+    """
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        self.directory = directory
+        self._max_bytes = max_bytes
+        self._waiting: deque[bytes] = deque()
+        self._piece = memoryview(b"")
+        """Rest of a piece of which the pipe has taken a part."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ending: list[subprocess.Popen[bytes]] = []
+        """Processes that were killed and may not have ended yet."""
+        self._sent = 0
+        """Records that this process was sent."""
+        self._reported = 0, 0
+        """Records written and failed, as this process has reported."""
+        self._taken_s = 0.0
+        """Time at which the process took something last, or had nothing to take."""
+        self._pause_s = FIRST_PAUSE_S
+        self._start_s = 0.0
+        """Time of the next start."""
+        self.recorded = self.written = self.failed = self.lost = self.dropped = self.held_bytes = 0
+        self.starts = 0
+        self.error = 0
+
+    @property
+    def running(self) -> bool:
+        """True if there is a process."""
+        return self._process is not None
+
+    @property
+    def waiting(self) -> int:
+        """Records that wait for the process, or are with it."""
+        return len(self._waiting) + self._sent - sum(self._reported)
+
+    def put(self, record: bytes) -> None:
+        """Let a record wait for :meth:`pump`."""
+        self.recorded += 1
+        self._waiting.append(record)
+        if len(self._waiting) > MAX_WAITING:
+            self._waiting.popleft()
+            self.dropped += 1
+
+    def pump(self, now_s: float) -> None:
+        """Pass records on as far as the pipe takes them, and read the reports; never waits for the process.
+
+        Starts one if there is none: 0.3 ms, but up to 15 ms if other programs keep the cores busy.
+
+        Args:
+            now_s: a monotonic time.
+        """
+        self._ending = [process for process in self._ending if process.poll() is None]
+        if self._process is None:
+            if now_s < self._start_s or not self._start(now_s):
+                return
+        elif self._process.poll() is not None:
+            self._read_reports()
+            self._give_up(now_s, f"has ended with status {self._process.returncode}")
+            return
+        before = self._reported
+        self._read_reports()
+        if self._write() or self._reported != before or not (self._waiting or self._piece):
+            self._taken_s = now_s
+        elif now_s - self._taken_s >= STALLED_S:
+            self._give_up(now_s, f"has taken nothing for {STALLED_S:g} s")
+
+    def close(self, timeout_s: float) -> None:
+        """Pass on all records that wait, and wait for the end of the process; for any thread.
+
+        Args:
+            timeout_s: longest time; then the process is killed, and its records are lost.
+        """
+        end_s = time.monotonic() + timeout_s
+        if self._process is None and self._waiting:
+            self._start(time.monotonic())
+        process = self._process
+        if process is not None:
+            assert process.stdin is not None
+            while (self._waiting or self._piece) and process.poll() is None:
+                left_s = end_s - time.monotonic()
+                if left_s <= 0 or not _writable(process, left_s):
+                    break
+                self._write()
+            process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, end_s - time.monotonic()))
+            self._read_reports()
+            self._end(process)
+        self.dropped += len(self._waiting)
+        self._waiting.clear()
+        for ending in self._ending:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                ending.wait(1.0)
+        self._ending.clear()
+
+    def _start(self, now_s: float) -> bool:
+        """Start the process; return whether it could be started."""
+        command = [sys.executable, "-IS", "-c", PROGRAM, PLACE, str(self.directory), str(self._max_bytes)]
+        self.starts += 1
+        try:
+            # In a session of its own, so that Ctrl-C does not reach it before it ignores that.
+            process = subprocess.Popen(
+                command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            )
+        except OSError as error:
+            self._put_off(now_s)
+            logger.warning("the writing process of the traffic history cannot be started: %s", error.strerror)
+            return False
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for pipe in (process.stdin, process.stdout):
+            os.set_blocking(pipe.fileno(), False)
+        self._process, self._sent, self._reported, self._taken_s = process, 0, (0, 0), now_s
+        return True
+
+    def _write(self) -> bool:
+        """Write to the pipe what it takes; return whether it has taken something."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        taken = False
+        while self._piece or self._waiting:
+            if not self._piece:
+                self._piece = memoryview(self._next_piece())
+            try:
+                count = os.write(self._process.stdin.fileno(), self._piece)
+            except OSError:  # the pipe is full, or the process has ended, as the next look at it will show
+                return taken
+            self._piece = self._piece[count:]
+            taken = True
+        return taken
+
+    def _next_piece(self) -> bytes:
+        records: list[bytes] = []
+        size = 0
+        while self._waiting and (not records or size + len(self._waiting[0]) <= WRITE_BYTES):
+            record = self._waiting.popleft()
+            records.append(record)
+            size += len(record)
+        self._sent += len(records)
+        return b"".join(records)
+
+    def _read_reports(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        data = b""
+        with contextlib.suppress(OSError):
+            # The last report counts; each is written, and so read, as a whole.
+            while piece := os.read(self._process.stdout.fileno(), 128 * REPORT.size):
+                data = piece
+        if len(data) < REPORT.size:
+            return
+        written, failed, self.held_bytes, error = REPORT.unpack(data[-REPORT.size :])
+        self.written += written - self._reported[0]
+        self.failed += failed - self._reported[1]
+        self._reported = written, failed
+        if not error:
+            self._pause_s = FIRST_PAUSE_S
+        if error and not self.error:
+            reason = os.strerror(error)
+            logger.warning("traffic history %s cannot be written, records are lost: %s", self.directory, reason)
+        elif self.error and not error:
+            logger.info("traffic history %s is written again", self.directory)
+        self.error = error
+
+    def _give_up(self, now_s: float, reason: str) -> None:
+        """Count what was with a process as lost, and let another one come later."""
+        assert self._process is not None
+        lost = self.lost
+        self._end(self._process)
+        self._put_off(now_s)
+        lost = self.lost - lost
+        logger.warning("the writing process of the traffic history %s; %d records are lost", reason, lost)
+
+    def _put_off(self, now_s: float) -> None:
+        self._start_s = now_s + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.lost += self._sent - sum(self._reported)
+        self._process, self._piece, self._sent, self._reported = None, memoryview(b""), 0, (0, 0)
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        process.stdout.close()
+        if process.poll() is None:
+            process.kill()
+            self._ending.append(process)
+
+
+def _writable(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Wait until the pipe to a process takes bytes, or the process has ended; return whether that came in time."""
+    assert process.stdin is not None
+    poll = select.poll()
+    poll.register(process.stdin.fileno(), select.POLLOUT)
+    return bool(poll.poll(timeout_s * 1e3))

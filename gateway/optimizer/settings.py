@@ -1,0 +1,52 @@
+"""Settings of the optimizer: the traffic history, and how densely it is sampled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import InvalidArgument
+
+MIN_HISTORY_BYTES: Final = 1024 * 1024
+"""Least size of a traffic history: some thousand records."""
+SHORTEST_INTERVAL_S: Final = 0.1
+"""Shortest interval of samples: each costs a look at the receivers of the stream, some 50 us of the loop."""
+LONGEST_INTERVAL_S: Final = 3600.0
+"""Longest interval of samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSettings:
+    """Settings of the optimizer.
+
+    Raises:
+        InvalidArgument: a value is out of its range.
+    """
+
+    history_dir: str = ""
+    """Directory of the traffic history; empty: none is recorded."""
+    history_bytes: int = 256 * 1024 * 1024
+    """Size of all files of the traffic history, past which the oldest are removed."""
+    sample_interval_s: float = 1.0
+    """Interval in which each stream of large messages is recorded once."""
+
+    def __post_init__(self) -> None:
+        if self.history_bytes < MIN_HISTORY_BYTES:
+            raise InvalidArgument(f"history_bytes is {self.history_bytes}: it takes {MIN_HISTORY_BYTES} or more")
+        if not SHORTEST_INTERVAL_S <= self.sample_interval_s <= LONGEST_INTERVAL_S:
+            takes = f"it takes {SHORTEST_INTERVAL_S:g} to {LONGEST_INTERVAL_S:g}"
+            raise InvalidArgument(f"sample_interval_s is {self.sample_interval_s:g}: {takes}")
+        _path_of(self.history_dir)
+
+    @property
+    def history_path(self) -> Path | None:
+        """Directory of the traffic history; ``None``: none is recorded."""
+        return _path_of(self.history_dir)
+
+
+def _path_of(directory: str) -> Path | None:
+    try:
+        return Path(directory).expanduser() if directory else None
+    except RuntimeError as error:
+        raise InvalidArgument(f"history_dir {directory!r}: {error}") from None

@@ -1,0 +1,38 @@
+"""Metrics of the traffic history."""
+
+from __future__ import annotations
+
+import re
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+
+from gateway.admin.history_metrics import TrafficHistoryCollector
+from tests.admin.test_optimizer import STATS
+from tests.layout import ROOT
+
+
+def lines() -> list[str]:
+    registry = CollectorRegistry()
+    registry.register(TrafficHistoryCollector(lambda: STATS))
+    return [line for line in generate_latest(registry).decode().splitlines() if not line.startswith("#")]
+
+
+def test_the_operations_page_names_them() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    there = {re.split(r"[{ ]", line)[0] for line in lines()}
+    assert set(re.findall(r"`(frys_traffic_\w+)`", page)) == there
+
+
+def test_each_record_counts_by_its_fate() -> None:
+    assert lines() == [
+        'frys_traffic_records_total{fate="written"} 4.0',
+        'frys_traffic_records_total{fate="dropped"} 2.0',
+        'frys_traffic_records_total{fate="failed"} 2.0',
+        'frys_traffic_records_total{fate="lost"} 1.0',
+        "frys_traffic_records_waiting 1.0",
+        "frys_traffic_unsampled_messages_total 7.0",
+        "frys_traffic_history_bytes 900.0",
+        "frys_traffic_history_failing 1.0",
+        "frys_traffic_writer_starts_total 2.0",
+    ]

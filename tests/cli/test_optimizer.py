@@ -1,0 +1,65 @@
+"""``frys optimizer``: reads what a gateway has recorded, damaged or not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.exit_code import ExitCode
+from gateway.cli.program import run
+from gateway.optimizer.history.files import HistoryFiles, history_files
+from gateway.optimizer.history.layout import pack_record
+from tests.optimizer.history.records import record
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    files = HistoryFiles(tmp_path, 10**6)
+    for number in (1, 2, 2):
+        files.append(pack_record(record(number)))
+    files.close()
+    return tmp_path
+
+
+def test_a_table_is_printed(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["optimizer", "history", str(directory)]) == ExitCode.OK
+    captured = capsys.readouterr()
+    head, first, second, totals = captured.out.splitlines()
+    assert head.split()[:3] == ["stream", "encoding", "records"]
+    assert first.split()[:3] == ["wf/1", "zstd:1", "1"]
+    assert second.split()[:3] == ["wf/2", "zstd:1", "2"]
+    assert totals == "3 records in 1 file"
+    assert captured.err == ""
+
+
+def test_json_is_printed(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["optimizer", "history", str(directory), "--json"]) == ExitCode.OK
+    found = json.loads(capsys.readouterr().out)
+    assert [each["stream"] for each in found["decisions"]] == ["wf/1", "wf/2"]
+
+
+def test_damaged_files_are_read(
+    directory: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (path,) = history_files(directory)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert run(["optimizer", "history", str(directory)]) == ExitCode.OK
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 records in 1 file; ")
+    assert "belong to no sound record" in caplog.text
+
+
+def test_an_empty_directory_has_no_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["optimizer", "history", str(tmp_path)]) == ExitCode.OK
+    assert capsys.readouterr().out == "0 records in 0 files\n"
+
+
+def test_no_directory_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["optimizer", "history", str(tmp_path / "none")]) == ExitCode.FAILURE
+    assert capsys.readouterr().err == f"frys optimizer: {tmp_path / 'none'}: No such file or directory\n"
+
+
+def test_the_group_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["optimizer"]) == ExitCode.OK
+    assert "history" in capsys.readouterr().out

@@ -1,0 +1,139 @@
+"""Traffic history of a real gateway: the command reads what was recorded, and clients feel no failure of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from gateway.app import Gateway
+from gateway.client import Subscription, connect
+from gateway.config import Settings
+from gateway.optimizer.history.reading import ReadingTally, read_history
+from gateway.optimizer.history.traffic_history import TrafficHistory
+from gateway.optimizer.settings import OptimizerSettings
+from gateway.testing import running_gateway
+
+INTERVAL_S = 0.1
+TIMEOUT_S = 30.0
+WEIGHTS = np.random.default_rng(3).integers(0, 100, (128, 128)).astype(np.float32)
+
+
+def settings(directory: Path) -> Settings:
+    optimizer = OptimizerSettings(history_dir=str(directory), sample_interval_s=INTERVAL_S)
+    return Settings(admin_port=0, drain_deadline_s=2.0, optimizer=optimizer)
+
+
+def history_of(gateway: Gateway) -> TrafficHistory:
+    assert isinstance(gateway._history, TrafficHistory)
+    return gateway._history
+
+
+def read_by_command(directory: Path) -> list[dict[str, Any]]:
+    """Return the decisions that ``frys optimizer history`` tells of."""
+    command = [sys.executable, "-m", "gateway", "optimizer", "history", str(directory), "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    decisions: list[dict[str, Any]] = json.loads(ended.stdout)["decisions"]
+    return decisions
+
+
+async def exchange(url: str, done: Callable[[], bool]) -> int:
+    """Publish states, each when the one before has arrived, until something holds; return their number."""
+    count, end_s = 0, time.monotonic() + TIMEOUT_S
+    async with (
+        connect(url, client_type="agent") as client,
+        connect(url) as reader,
+        reader.subscribe("wf/weights") as messages,
+    ):
+        while not done() or count < 3:
+            assert time.monotonic() < end_s
+            count += 1
+            await client.publish("wf/weights", WEIGHTS + count, kind="state", codec="none")
+            await newest(messages, count - 1)
+            await asyncio.sleep(0.01)
+    return count
+
+
+async def newest(messages: Subscription, offset: int) -> None:
+    while (await anext(messages)).offset < offset:
+        pass
+
+
+async def test_a_stream_is_recorded_and_the_command_tells_of_it(tmp_path: Path) -> None:
+    async with running_gateway(settings(tmp_path)) as gateway:
+        history = history_of(gateway)
+        count = await exchange(gateway.url, lambda: history.stats().written >= 3)
+        async with httpx.AsyncClient(base_url=gateway.admin_url or "", timeout=60, verify=False) as http:
+            shown = (await http.get("/api/v1/optimizer")).json()["history"]
+            metrics = (await http.get("/metrics")).text
+    assert shown["directory"] == str(tmp_path)
+    assert shown["written"] >= 3
+    assert 'frys_traffic_records_total{fate="written"}' in metrics
+    stats = history.stats()
+    assert stats.recorded == stats.written == len(list(read_history(tmp_path, ReadingTally())))
+    decisions = await asyncio.to_thread(read_by_command, tmp_path)
+    assert {each["stream"] for each in decisions} == {"wf/weights"}
+    assert sum(each["messages"] for each in decisions) <= count
+    for each in decisions:
+        assert (each["dtype"], each["shape"], each["payload_bytes"]) == ("float32", [128, 128], WEIGHTS.nbytes)
+        assert each["client"].startswith("agent frys-python/")
+        assert each["features"]["plane_entropy_bits"]
+    assert any(each["ratio"] is not None and each["ratio"] < 0.7 for each in decisions)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_clients_feel_nothing_of_a_writing_process_that_is_killed_or_stopped(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    async with running_gateway(settings(tmp_path)) as gateway:
+        history = history_of(gateway)
+        await exchange(gateway.url, lambda: history.stats().written >= 1)
+        process = history._process._process
+        assert process is not None
+        os.kill(process.pid, number)
+        before = history.stats().recorded
+        await exchange(gateway.url, lambda: history.stats().recorded >= before + 2)
+        began_s = time.monotonic()
+    assert time.monotonic() - began_s < TIMEOUT_S
+    stats = history.stats()
+    assert stats.waiting == 0
+    assert stats.recorded == stats.written + stats.lost + stats.dropped
+    assert not stats.writing
+
+
+async def test_clients_feel_nothing_of_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.write_text("in the way")
+    async with running_gateway(settings(place)) as gateway:
+        history = history_of(gateway)
+        await exchange(gateway.url, lambda: history.stats().failed >= 2)
+        assert history.stats().failure == "File exists"
+    assert history.stats().written == 0
+
+
+async def test_without_a_directory_nothing_is_recorded(tmp_path: Path) -> None:
+    async with running_gateway(replace(settings(tmp_path), optimizer=OptimizerSettings())) as gateway:
+        await exchange(gateway.url, lambda: True)
+        assert gateway._history is None
+        async with httpx.AsyncClient(base_url=gateway.admin_url or "", timeout=60, verify=False) as http:
+            assert (await http.get("/api/v1/optimizer")).json() == {"history": None}
+            assert "frys_traffic" not in (await http.get("/metrics")).text
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_gateway_does_not_load_a_library_for_learning(tmp_path: Path) -> None:
+    program = "import sys, gateway.app, gateway.optimizer.history.traffic_history; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"sklearn", "scipy", "pandas"} & set(ended.stdout.split())

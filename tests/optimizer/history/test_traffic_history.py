@@ -1,0 +1,79 @@
+"""Traffic history: what the core delivers gets into files, by a sweep of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from gateway.optimizer.history.reading import ReadingTally, read_history
+from gateway.optimizer.history.traffic_history import TrafficHistory
+from gateway.optimizer.settings import OptimizerSettings
+from gateway.protocol.messages import Kind
+from gateway.protocol.views import View
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, ManualClock, StepWorkers, World
+
+NOISE = np.random.default_rng(1).standard_normal(8192)
+
+
+def begun(tmp_path: Path) -> tuple[World, TrafficHistory]:
+    clock, workers = ManualClock(), StepWorkers()
+    settings = OptimizerSettings(history_dir=str(tmp_path), sample_interval_s=2.0)
+    history = TrafficHistory(tmp_path, settings, FixedPolicy(), clock, workers)
+    world = World(history.policy, clock=clock, workers=workers)
+    before = len(world.core.sweeps)
+    history.begin(world.core)
+    assert len(world.core.sweeps) == before + 1
+    assert world.core.sweeps[-1].pause_s() == 2.0
+    return world, history
+
+
+def sweep(world: World) -> None:
+    steps = world.core.sweeps[-1].work()
+    assert isinstance(steps, Iterable)
+    for _ in steps:
+        pass
+
+
+def test_traffic_gets_into_files(tmp_path: Path) -> None:
+    world, history = begun(tmp_path)
+    publisher = world.publisher("wf/state", kind=Kind.STATE, codecs=())
+    world.subscriber("wf/state", codecs=EVERY_CODEC)
+    world.peer("viewer", EVERY_CODEC).subscribe("wf/state", view=View(dtype="float32"))
+    publisher.publish_array(0, NOISE)
+    world.settle()
+    world.clock.advance(1.0)
+    sweep(world)
+    stats = history.stats()
+    assert (stats.recorded, stats.writing, stats.writer_starts, stats.failure) == (2, True, 1, "")
+    assert stats.waiting + stats.written == 2
+    history.close(30.0)
+    assert history.stats().written == 2
+    assert {each.view != "" for each in read_history(tmp_path, ReadingTally())} == {True, False}
+
+
+def test_records_that_are_open_are_closed_before_receivers_go(tmp_path: Path) -> None:
+    world, history = begun(tmp_path)
+    publisher = world.publisher("wf/noise", codecs=())
+    world.subscriber("wf/noise", codecs=EVERY_CODEC)
+    publisher.publish_array(0, NOISE)
+    world.settle()
+    history.close_records()
+    history.close(30.0)
+    (found,) = read_history(tmp_path, ReadingTally())
+    assert (found.stream, found.receivers) == ("wf/noise", 1)
+
+
+def test_streams_that_have_ended_are_left_out(tmp_path: Path) -> None:
+    world, history = begun(tmp_path)
+    publisher = world.publisher("wf/noise", codecs=())
+    world.subscriber("wf/noise", codecs=EVERY_CODEC)
+    publisher.publish_array(0, NOISE)
+    (opened,) = history._recorder._open.values()
+    opened.stream.ended = "deleted"  # type: ignore[assignment]
+    history.close_records()
+    history.close(1.0)
+    stats = history.stats()
+    assert (stats.recorded, stats.writer_starts, stats.writing) == (0, 1, False)
+    assert (stats.directory, stats.sample_interval_s) == (str(tmp_path), 2.0)

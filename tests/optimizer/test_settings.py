@@ -1,0 +1,30 @@
+"""Settings of the optimizer: without a directory nothing is recorded, and values that cannot be are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import InvalidArgument
+from gateway.optimizer.settings import LONGEST_INTERVAL_S, MIN_HISTORY_BYTES, SHORTEST_INTERVAL_S, OptimizerSettings
+
+
+def test_nothing_is_recorded_unless_a_directory_is_given() -> None:
+    assert OptimizerSettings().history_path is None
+    assert OptimizerSettings(history_dir="a/b").history_path == Path("a/b")
+    assert OptimizerSettings(history_dir="~/b").history_path == Path.home() / "b"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"history_bytes": MIN_HISTORY_BYTES - 1}, "history_bytes is 1048575: it takes 1048576 or more"),
+        ({"sample_interval_s": SHORTEST_INTERVAL_S / 2}, "sample_interval_s is 0.05: it takes 0.1 to 3600"),
+        ({"sample_interval_s": LONGEST_INTERVAL_S + 1}, "sample_interval_s is 3601"),
+        ({"history_dir": "~nobody-here/a"}, "history_dir '~nobody-here/a': "),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(wrong: dict[str, object], problem: str) -> None:
+    with pytest.raises(InvalidArgument, match=problem):
+        OptimizerSettings(**wrong)  # type: ignore[arg-type]
