@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from gateway.admin.plans import PlanReport
 from gateway.connections.planning.knob import Knob
-from tests.connections.planning.test_planning import SlowScene
+from tests.connections.planning.slow_scene import SlowScene
 
 
 async def shown(scene: SlowScene) -> dict[str, Any]:

@@ -35,7 +35,8 @@ SET_A_STEP: Final = 4
 """Settings put in force between two chances for the loop: a receiver that is paced is sent what waits for it."""
 
 SHARE: Final = 0.01
-"""Part of one core that looks may take: a long one is followed by a pause of so many times its length."""
+"""Part of one core that looks may take: behind a long one none begins for so many times its length, as glances begin
+none either."""
 
 
 class PlanningSnapshot(NamedTuple):
@@ -116,7 +117,7 @@ class Planning:
         self._connections = Connections()
         self._facts = FactsReader(actuator, workflows, groups, clock, thread_time_s)
         self._look_again_s = LONG_S
-        self._spent_s = 0.0
+        self._spent_s = self._looked_s = 0.0
         self._rest = Rest()
         self._looking = False
         self.sweeps = Sweep(lambda: self.pause_s, self.look), Sweep(lambda: GLIMPSE_S, self.glance)
@@ -161,15 +162,29 @@ class Planning:
 
         Yields as :meth:`look` does.
         """
-        if not self._idle and self._mode is PlanMode.ON and self._facts.glance():
+        if self._idle or self._mode is not PlanMode.ON or not self._facts.glance():
+            return
+        if self._clock.monotonic_s() - self._looked_s >= self._spent_s / SHARE:
             yield from self.look()
 
     def look(self) -> Iterator[None]:
         """Measure, plan and adjust; to be called every :attr:`pause_s`. Yields now and then, for the loop."""
-        if self._idle:
-            return
+        if not self._idle:
+            yield from self._timed(self._look())
+
+    def _timed(self, steps: Iterator[None]) -> Iterator[None]:
+        """Take the steps of a look, and add up their time: what the loop does between two of them does not count."""
+        spent_s, began_s = 0.0, self._thread_time_s()
+        for _ in steps:
+            spent_s += self._thread_time_s() - began_s
+            yield
+            began_s = self._thread_time_s()
+        self._spent_s = max(0.0, spent_s + self._thread_time_s() - began_s)
+        self._looked_s = self._clock.monotonic_s()
+
+    def _look(self) -> Iterator[None]:
         self._looking = True
-        began_s, before = self._thread_time_s(), self._connections.settings
+        before = self._connections.settings
         try:
             context = yield from self._facts.read(before)
             if not self._stopped:
@@ -181,13 +196,12 @@ class Planning:
                 logger.exception("plans have failed: defaults are in force, no plan is made for %g s", rest.length_s)
             else:
                 logger.warning("plans have failed again, none is made for %g s: %r", rest.length_s, failure)
-            self._begin_anew({*before, *self._connections.settings})
+            yield from self._begin_anew({*before, *self._connections.settings})
         finally:
             self._looking = False
-        self._spent_s = max(0.0, self._thread_time_s() - began_s)
 
-    def _begin_anew(self, sites: Collection[Site]) -> None:
-        """Put the defaults in force everywhere, and measure anew.
+    def _begin_anew(self, sites: Collection[Site]) -> Iterator[None]:
+        """Put the defaults in force everywhere, and measure anew. Yields now and then, for the loop.
 
         Args:
             sites: sites of settings that are in force, or that were about to be ended.
@@ -198,7 +212,7 @@ class Planning:
         self._facts.forget()
         refused = 0
         ends: list[Callable[[], object]] = [self.actuator.end_windows, *[partial(self._end, site) for site in sites]]
-        for end in ends:
+        for number, end in enumerate(ends, start=1):
             try:
                 end()
             except Exception:
@@ -206,6 +220,8 @@ class Planning:
                 if not refused:
                     logger.exception("a setting of the plans could not be ended")
                 refused += 1
+            if not number % SET_A_STEP:
+                yield
         if refused > 1:
             logger.error("%d settings of the plans could not be ended", refused)
 
@@ -238,6 +254,8 @@ class Planning:
             self.actuator.set(change)
             if not number % SET_A_STEP:
                 yield
+                if self._stopped:
+                    return  # and no window begins again
         for site in gone:
             if site.knob is Knob.FLUSH_WINDOW:
                 self.actuator.end_window(site.name)

@@ -13,72 +13,14 @@ from gateway.connections.overload.loop_lag import STANDING
 from gateway.connections.planning.adjust import ConnectionAdjustments, Connections, SettingChange
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.ledger import Verdict
-from gateway.connections.planning.planning import SHARE, Planning
 from gateway.connections.planning.rest import FIRST_REST_S
-from gateway.connections.planning.settings import PlanMode, PlanSettings
+from gateway.connections.planning.settings import PlanMode
 from gateway.connections.socket_counts import SocketCounts, TcpInfo
 from gateway.errors import Code
-from gateway.protocol.messages import Kind
-from gateway.protocol.signals import Pong
 from gateway.protocol.views import View
 from tests.connections.memory import World
 from tests.connections.planning.fan_in import MESSAGE, FanIn
-
-
-class SlowScene:
-    """A state that is published to a receiver whose link holds what is sent for a while.
-
-    Args:
-        mode: effect that plans have.
-    """
-
-    def __init__(self, mode: PlanMode = PlanMode.ON) -> None:
-        self.world = World()
-        core = self.world.core
-        self.spent_s = 0.0
-        self.planning = Planning(
-            PlanSettings(mode),
-            core.planning.actuator,
-            core.workflows,
-            core.planning.actuator.groups,
-            core.overload,
-            self.world.clock,
-            lambda: self.spent_s,
-        )
-        self.publisher = self.world.publisher("wf/x", kind=Kind.STATE)
-        self.receiver = self.world.subscriber("wf/x", "viewer")
-        self.receiver.responsive = False
-        self.connection = self.receiver.session.connection
-        self.connection.sample_round_trip(1_000_000)
-        self.sent = 0
-        self.link_s = 0.05
-        """Time that the link takes for a version."""
-
-    def step(self) -> None:
-        """Let time pass: versions are published, and the receiver reads as fast as its link carries them."""
-        for _ in range(4):
-            self.sent += 1
-            self.publisher.publish(0, self.sent.to_bytes(8, "little") * 1000)
-            self.world.settle()
-        self.connection.fall_behind()
-        for _ in self.planning.look():
-            self.world.settle()
-        waiting = sum(map(len, self.receiver.transport.writes)) // 8000
-        self.world.clock.advance(self.link_s * waiting)
-        self.answer()
-        self.world.clock.advance(0.2)
-
-    def answer(self) -> None:
-        """Have the receiver read what has come, and answer its PINGs with its time."""
-        writes, self.receiver.transport.writes = self.receiver.transport.writes, []
-        for ping in self.receiver.reader.feed(b"".join(writes)):
-            now_ns = self.world.clock.time_ns()
-            self.receiver.send(Pong(ping.t0, now_ns, now_ns).write())
-
-    def run(self, steps: int) -> None:
-        """Take steps."""
-        for _ in range(steps):
-            self.step()
+from tests.connections.planning.slow_scene import SlowScene
 
 
 def test_a_receiver_whose_states_come_late_is_paced_and_stays_so_since_that_helps() -> None:
@@ -173,20 +115,6 @@ def test_a_newcomer_on_a_slow_line_is_paced_at_once() -> None:
     assert trial.measure.reason == "100 kB are on their way to it, and its system takes 250 kB/s"
     for _ in scene.planning.glance():
         raise AssertionError("it is paced already")
-
-
-def test_a_long_look_is_followed_by_a_long_pause() -> None:
-    scene = SlowScene()
-    for _ in scene.planning.look():
-        scene.spent_s += 0.1
-    scene.spent_s = 0.0
-    looks = scene.planning.look()
-    scene.spent_s += 0.0
-    for _ in looks:
-        pass
-    assert scene.planning.pause_s <= 1.0
-    scene.planning._spent_s = 0.05
-    assert scene.planning.pause_s == 0.05 / SHARE
 
 
 def look(scene: SlowScene) -> None:
