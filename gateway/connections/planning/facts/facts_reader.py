@@ -103,7 +103,7 @@ class FactsReader:
         busy = min((worked_s - self._worked_s) / max(now_s - self._looked_s, 1e-3), 1.0) if self._looked_s else 0.0
         self._looked_s, self._worked_s = now_s, worked_s
         receivers = yield from self._watch.read(now_s)
-        groups = yield from self._read_groups(now_s)
+        groups = yield from self._read_groups()
         streams = yield from self._read_streams()
         workflows = yield from self._read_workflows({stream.workflow for stream in streams})
         fan_ins = yield from self._fan_ins.read(workflows, streams, settings.keys(), now_s)
@@ -157,10 +157,11 @@ class FactsReader:
         for stream, joins, loaded, idle_s in self._actuator.tails.uses():
             yield PastFacts(stream.name, workflow_of(stream.name), joins, loaded, idle_s)
 
-    def _read_groups(self, now_s: float) -> Generator[None, None, list[GroupFacts]]:
+    def _read_groups(self) -> Generator[None, None, list[GroupFacts]]:
         facts: list[GroupFacts] = []
         watched: dict[str, WatchedGroup] = {}
         for address in self._groups.addresses(MAX_GROUPS):
+            now_s = self._clock.monotonic_s()  # the look has begun a while ago
             group = watched[address] = self._watched_groups.get(address) or WatchedGroup(address, now_s)
             facts.append(group.look(self._groups.first_members_of(address, MAX_MEMBERS), now_s))
             yield

@@ -110,6 +110,7 @@ class ReceiverWatch:
                 facts.append(fact._replace(views=self._look_at_views(session, fact, now_s, lowered=lowered)))
             if not number % STEP:
                 yield
+                now_s = self._clock.monotonic_s()
         return facts
 
     def _look_at_views(
