@@ -11,13 +11,14 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.links.link import LEAST_BUSY_S
 from gateway.connections.lowering import Lowering
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.planning.context import ReceiverFacts, SlowStart, ViewFacts
 from gateway.connections.planning.facts.watched_receiver import (
     LEAST_TAKEN_BYTES,
-    MAX_STATES,
     WatchedReceiver,
+    states_of,
     time_of,
 )
 from gateway.connections.planning.facts.watched_views import WatchedViews
@@ -26,9 +27,7 @@ from gateway.connections.ports import Clock
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.connections.socket_counts import TcpInfo
-from gateway.protocol.messages import Kind
 from gateway.protocol.names import workflow_of
-from gateway.streams.stream import Stream
 
 MAX_WATCHED: Final = 1024
 """Receivers that are watched at a time."""
@@ -44,8 +43,6 @@ MAX_GLIMPSED: Final = 32
 """Connections whose first rate is measured at a time: they have just come, or have just fallen behind."""
 GLIMPSE_S: Final = 0.1
 """Time between two glimpses of them."""
-LEAST_BUSY_S: Final = 0.05
-"""Time with bytes on their way from which their rate counts: the kernel counts in steps of some milliseconds."""
 LAST_GLIMPSE_S: Final = 3.0
 """Time after which they are left to the looks."""
 
@@ -170,17 +167,11 @@ def _may_be_paced(connection: Connection) -> bool:
     return not connection.closed and not connection.paced and connection.format.answers_pings
 
 
-def _states_of(connection: Connection) -> Iterator[Stream]:
-    """Yield the states that a connection takes, up to a bound."""
-    streams = [source for source in connection.memberships if isinstance(source, Stream)]
-    return islice((stream for stream in streams if stream.kind is Kind.STATE), MAX_STATES)
-
-
 def _has_slow_line(connection: Connection) -> bool:
     """Return whether one version of a state has taken the line of a connection long, by all that it was sent."""
     if not _may_be_paced(connection):
         return False
-    nbytes = max([each.published_bytes / max(each.next_offset, 1) for each in _states_of(connection)], default=0.0)
+    nbytes = max([each.published_bytes / max(each.next_offset, 1) for each in states_of(connection)], default=0.0)
     tcp = connection.transport.socket_counts().tcp if nbytes else None
     if tcp is None or tcp.acknowledged_bytes < LEAST_TAKEN_BYTES:
         return False
@@ -189,7 +180,7 @@ def _has_slow_line(connection: Connection) -> bool:
 
 def _slow_start(connection: Connection, glimpse: _Glimpse) -> SlowStart | None:
     """Return what is known of a connection since it was found; ``None``: nothing yet, or it takes no states."""
-    state = next(_states_of(connection), None)
+    state = next(states_of(connection), None)
     tcp = None if state is None else connection.transport.socket_counts().tcp
     if state is None or tcp is None:
         return None

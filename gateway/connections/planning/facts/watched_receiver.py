@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from math import inf, isinf
 from typing import Final
 
@@ -20,6 +22,9 @@ from gateway.streams.stream import Stream
 MAX_STATES: Final = 64
 """States of one receiver that are counted."""
 
+MAX_LOOKED_AT: Final = 1024
+"""Streams of one receiver among which they are found, in some 50 us: it may have 100,000."""
+
 LONG_DELAY_S: Final = 1.0
 """Age from which a PING without an answer is a measurement: a shorter one may be answered in time."""
 
@@ -35,6 +40,13 @@ REMEMBERED: Final = 0.9
 
 LEAST_TAKEN_BYTES: Final = 32 * 1024
 """Bytes from which their rate counts."""
+
+
+def states_of(connection: Connection) -> Iterator[Stream]:
+    """Yield the states that a connection takes, up to a bound; to be taken at once, before it joins or leaves any."""
+    streams = islice(connection.memberships, MAX_LOOKED_AT)
+    states = (source for source in streams if isinstance(source, Stream) and source.kind is Kind.STATE)
+    return islice(states, MAX_STATES)
 
 
 def time_of(nbytes: float, busy_s: float, taken_bytes: float, way_s: float) -> float:
@@ -192,9 +204,7 @@ class WatchedReceiver:
         seen: dict[Source, tuple[int, int, int]] = {}
         versions = nbytes = most = arrived = 0
         workflow, lacks = "", False
-        for source in self.connection.memberships:
-            if not isinstance(source, Stream) or source.kind is not Kind.STATE:
-                continue
+        for source in states_of(self.connection):
             self.connection.book(source)
             delivered, following = self.connection.accounts.delivered_of(source.id)
             lacks = lacks or following < (source.parent if isinstance(source, DerivedStream) else source).next_offset
@@ -206,8 +216,6 @@ class WatchedReceiver:
             arrived += now[2] - before[2]
             if now[0] - before[0] >= most:
                 most, workflow = now[0] - before[0], workflow_of(source.name)
-            if len(seen) == MAX_STATES:
-                break
         self._seen = seen
         return versions, nbytes, self._take_interval(now_s, arrived, lacks=lacks), workflow
 

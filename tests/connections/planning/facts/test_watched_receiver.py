@@ -5,7 +5,13 @@ from __future__ import annotations
 from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.outbound.link_reading import NamedPosition
 from gateway.connections.planning.context import ReceiverFacts
-from gateway.connections.planning.facts.watched_receiver import LONG_DELAY_S, WatchedReceiver
+from gateway.connections.planning.facts.watched_receiver import (
+    LONG_DELAY_S,
+    MAX_LOOKED_AT,
+    MAX_STATES,
+    WatchedReceiver,
+    states_of,
+)
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import ProgramPosition, ReceiverReport
 from tests.connections.memory import World
@@ -133,3 +139,25 @@ def test_a_program_keeps_states_waiting_if_it_is_behind_in_one() -> None:
     # A program that leaves a log unread, and takes the states.
     assert seen(900, ProgramPosition(log, 9, 0)) == (Bottleneck.NONE, None)
     assert seen(900, ProgramPosition(state, 4, 5)) == (Bottleneck.READER, NamedPosition("wf/x", 5, 4))
+
+
+def test_states_are_looked_for_among_some_streams_of_a_receiver_that_has_very_many() -> None:
+    scene = Scene()
+    connection = scene.connection
+    assert [state.name for state in states_of(connection)] == ["wf/x"]
+    other, publisher = scene.world.subscriber("ev/*", "other"), scene.world.peer("source")
+    for number in range(MAX_LOOKED_AT):
+        publisher.open(number, f"ev/{number}", Kind.EVENT)
+    scene.world.settle()
+    other.subscribe("wf/x")
+    assert len(other.session.connection.memberships) == MAX_LOOKED_AT + 1
+    assert list(states_of(other.session.connection)) == []
+
+
+def test_a_bounded_number_of_states_is_counted() -> None:
+    scene = Scene()
+    for number in range(2 * MAX_STATES):
+        scene.publisher.open(1 + number, f"many/{number}", Kind.STATE)
+    scene.receiver.subscribe("many/*")
+    scene.world.settle()
+    assert len(list(states_of(scene.connection))) == MAX_STATES
