@@ -67,7 +67,8 @@ class EventBacklog(Generic[Q]):
         left: number of queues with messages that did not fit, and are to be read from history.
         limit_bytes: the same. Messages that exceed a lower one leave with :meth:`give_up`.
         sender_credit: bytes that may wait before publishers wait; 0: half of the bound.
-        crowd_bytes: the lower of both, as it is in force.
+        crowd_bytes: bytes behind the first message of each stream from which they wait now: more than the credit while
+            the queue is being shortened to it.
     """
 
     __slots__ = (
@@ -108,13 +109,28 @@ class EventBacklog(Generic[Q]):
         """Set the bound, and return whether it is another one."""
         before, self.limit_bytes = self.limit_bytes, limit_bytes
         half = limit_bytes // 2
-        self.crowd_bytes = min(self.sender_credit or half, half)
+        self.crowd_bytes = min(self.crowd_bytes, half) if self.sender_credit else half
         return before != limit_bytes
 
+    @property
+    def least_bytes(self) -> int:
+        """Bytes that may wait before publishers wait, once nothing waits that has come before there was a credit."""
+        half = self.limit_bytes // 2
+        return min(self.sender_credit or half, half)
+
     def set_sender_credit(self, nbytes: int) -> None:
-        """Set the bytes that may wait before publishers wait; 0: half of the bound."""
+        """Set the bytes that may wait before publishers wait; 0: half of the bound.
+
+        Messages that wait may go on to do so, or publishers would wait for all of them: see :meth:`lower_crowd`.
+        """
         self.sender_credit = nbytes
-        self.set_bound(self.limit_bytes)
+        half = self.limit_bytes // 2
+        self.crowd_bytes = min(max(nbytes, self.backlog_bytes), half) if nbytes else half
+
+    def lower_crowd(self, nbytes: int) -> None:
+        """Lower the bytes that may wait by so many, down to the credit."""
+        if self.sender_credit:
+            self.crowd_bytes = max(min(self.crowd_bytes, self.backlog_bytes) - nbytes, self.least_bytes)
 
     def count(self, queue: Q, *, slow: bool) -> None:
         """Count a queue that has changed.

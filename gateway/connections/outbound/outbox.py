@@ -363,7 +363,7 @@ class Outbox:
     def set_bound(self, limit_bytes: int) -> bool:
         """Set the bound, and return whether it is another one: messages above it leave with :meth:`give_up`."""
         is_another = self.events.set_bound(limit_bytes)
-        self.hold.least_bytes = self.events.crowd_bytes
+        self.hold.least_bytes = self.events.least_bytes
         return is_another
 
     def give_up(self) -> bool:

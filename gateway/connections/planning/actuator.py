@@ -13,12 +13,12 @@ from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.lowering import Lowering
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.planning.adjust import SettingChange
-from gateway.connections.planning.context import WorkflowFacts
+from gateway.connections.planning.context import FanInFacts, WorkflowFacts
 from gateway.connections.planning.flush_window import WindowedFlusher, flush_by
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.pacing import begin_pacing, end_pacing
 from gateway.connections.planning.rules.routings import Route
-from gateway.connections.planning.sender_credit import bound_senders
+from gateway.connections.planning.sender_credit import bound_senders, drain_for_senders
 from gateway.connections.ports import Clock, DeliveryPolicy
 from gateway.connections.requests.groups import Groups
 from gateway.connections.sessions.pool import Pool
@@ -149,6 +149,13 @@ class Actuator:
             for client_id in workflow.awaited
         ]
         self._heartbeat.awaited = frozenset([session.peer.id for session in sessions if session is not None])
+
+    def drain_for_senders(self, receivers: Iterable[FanInFacts]) -> None:
+        """Shorten the queues of receivers whose senders have a credit."""
+        for receiver in receivers:
+            session = self.pool.get(receiver.peer)
+            if session is not None:
+                drain_for_senders(session.connection, receiver.taken_bytes)
 
     def cover(self, streams: Iterable[Stream]) -> Iterator[None]:
         """Have delivery classes that are new flushed in the windows of their workflows, and new streams of lowered

@@ -28,7 +28,7 @@ LAST_COSTS: Final = 24
 SETTLING_S: Final = 1.0
 """Time behind a change whose measurements do not count: what had waited before it is delivered then."""
 
-LONGEST_SETTLING_S: Final = 120.0
+LONGEST_SETTLING_S: Final = 180.0
 """The same where much had waited: so long at most it is waited for."""
 
 TRIAL_S: Final = 15.0

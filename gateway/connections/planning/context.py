@@ -112,6 +112,8 @@ class FanInFacts(NamedTuple):
     """Time that an event waits in its queue; ``None``: its rate is not known yet."""
     taken_bytes_per_s: float
     """Rate at which it takes bytes when many wait; 0: it is not known yet."""
+    taken_bytes: int
+    """Bytes that it has taken since the last look."""
     messages_per_s: float
     """Published events of the workflow."""
     kept_up_s: float

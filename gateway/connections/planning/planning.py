@@ -260,6 +260,7 @@ class Planning:
             if site.knob is Knob.FLUSH_WINDOW:
                 self.actuator.end_window(site.name)
         self.actuator.route(made.routes, self._connections.settings)
+        self.actuator.drain_for_senders(context.fan_ins)
         self.actuator.ask_often(context.workflows, self._connections.settings)
         yield from self.actuator.cover(list(self._workflows.streams))
 

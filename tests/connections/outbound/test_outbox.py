@@ -323,6 +323,11 @@ def test_publishers_wait_from_the_sender_credit_on() -> None:
     assert not is_behind(outbox, one)
     calm = [outbox.calm]
     outbox.events.set_sender_credit(4 * SIZE)
+    assert not is_behind(outbox, one), "what waits already may wait"
+    outbox.events.lower_crowd(3 * SIZE)
+    assert outbox.events.crowd_bytes == 6 * SIZE
+    outbox.events.lower_crowd(3 * SIZE)
+    assert outbox.events.crowd_bytes == 4 * SIZE
     assert is_behind(outbox, one)
     assert [*calm, outbox.calm] == [True, False]
     outbox.set_bound(4 * SIZE)

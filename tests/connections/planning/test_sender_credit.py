@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.connections.planning.sender_credit import bound_senders
+from gateway.connections.planning.sender_credit import bound_senders, drain_for_senders
 from tests.connections.planning.fan_in import MESSAGE, FanIn, acknowledged
 
 CREDIT = 4 * len(MESSAGE)
@@ -47,6 +47,28 @@ def test_those_that_wait_go_on_when_the_credit_ends() -> None:
     scene.world.settle()
     scene.publish(1)
     assert sum(scene.published) == before + len(scene.senders)
+
+
+def test_what_had_waited_is_delivered_while_senders_go_on() -> None:
+    """They would time out if they waited until all of it is delivered."""
+    scene = FanIn()
+    scene.publish(50)
+    bound_senders(scene.connection, CREDIT)
+    outbox = scene.connection.made_outbox()
+    before, rounds, taken = scene.event_bytes, 0, outbox.taken_bytes
+    published = list(scene.published)
+    while scene.event_bytes > CREDIT + 3 * len(scene.senders) * (len(MESSAGE) + 256):
+        scene.read()
+        drain_for_senders(scene.connection, outbox.taken_bytes - taken)
+        taken = outbox.taken_bytes
+        scene.publish()
+        rounds += 1
+        assert rounds < 200
+    assert scene.event_bytes < before / 2
+    went_on = [now - then for now, then in zip(scene.published, published, strict=True)]
+    assert min(went_on) > 0
+    drain_for_senders(scene.connection, 10**9)
+    assert outbox.events.crowd_bytes == CREDIT
 
 
 def test_a_receiver_that_counts_as_slow_may_not_be_by_another_bound() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from gateway.connections.outbound.connection import Connection
@@ -13,8 +14,8 @@ SMOOTHING: Final = 0.3
 DRAINED: Final = 2
 """Times of the credit up to which events may wait once what had waited before it is delivered."""
 
-RISEN: Final = 3
-"""Looks in a row at which no less waits than at the one before: what waits then has come since."""
+GROWS_OVER: Final = 8
+"""Looks over which the queue has not become shorter if what waits has come since the credit was given."""
 
 
 class WatchedFanIn:
@@ -34,12 +35,11 @@ class WatchedFanIn:
         "_bytes_per_s",
         "_credit",
         "_crowded_s",
-        "_event_bytes",
         "_lagged",
         "_looked_s",
-        "_risen",
         "_senders",
         "_taken_bytes",
+        "_waited",
         "connection",
         "settling",
         "workflow",
@@ -55,7 +55,9 @@ class WatchedFanIn:
         self._lagged = connection.lagging
         self._bytes_per_s = 0.0
         """Smoothed rate at which it takes bytes while many wait; 0: it was not measured yet."""
-        self._senders = self._risen = self._event_bytes = 0
+        self._senders = 0
+        self._waited: deque[int] = deque(maxlen=GROWS_OVER)
+        """Bytes that waited at the last looks."""
 
     def look(self, now_s: float, senders: int, messages_per_s: float) -> FanInFacts:
         """Return what is known now.
@@ -78,10 +80,11 @@ class WatchedFanIn:
         if outbox.events.sender_credit != self._credit:
             self._credit = outbox.events.sender_credit
             self.settling = True
-            self._risen = 0
-        self._risen = self._risen + 1 if outbox.events.waiting_bytes >= self._event_bytes else 0
-        self._event_bytes = outbox.events.waiting_bytes
-        if not self._credit or outbox.events.waiting_bytes <= DRAINED * self._credit or self._risen >= RISEN:
+            self._waited.clear()
+        waiting_bytes = outbox.events.waiting_bytes
+        grows = len(self._waited) == GROWS_OVER and waiting_bytes >= self._waited[0]
+        self._waited.append(waiting_bytes)
+        if not self._credit or waiting_bytes <= DRAINED * self._credit or grows:
             self.settling = False
         return FanInFacts(
             self.connection.peer.id,
@@ -90,6 +93,7 @@ class WatchedFanIn:
             self._senders,
             self._wait_s(outbox.events.waiting_bytes),
             self._bytes_per_s,
+            taken_bytes,
             messages_per_s,
             now_s - self._crowded_s,
         )

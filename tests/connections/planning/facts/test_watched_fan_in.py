@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.connections.planning.context import FanInFacts
-from gateway.connections.planning.facts.watched_fan_in import RISEN, WatchedFanIn
+from gateway.connections.planning.facts.watched_fan_in import GROWS_OVER, WatchedFanIn
 from gateway.connections.planning.sender_credit import bound_senders
 from tests.connections.planning.fan_in import FanIn
 
@@ -71,7 +71,7 @@ def test_what_grows_with_a_credit_is_not_waited_for() -> None:
     scene = Scene()
     scene.fan_in.publish(50)
     bound_senders(scene.fan_in.connection, 65536)
-    for _ in range(RISEN + 1):
+    for _ in range(GROWS_OVER + 1):
         scene.fan_in.publish(2)
         scene.look()
     assert not scene.watched.settling

@@ -11,7 +11,7 @@ from gateway.connections.planning.knob import Knob, Measure, Site
 from gateway.connections.planning.rules.sender_credits import CREDITS_BYTES, KEPT_UP_S, LATE_S, WAIT_S, sender_credits
 
 SITE = Site(Knob.SENDER_CREDIT, "collector", 7)
-LATE = FanInFacts(7, "collector", "lab", 20, 4.0, 500_000.0, 120.0, 0.0)
+LATE = FanInFacts(7, "collector", "lab", 20, 4.0, 500_000.0, 125_000, 120.0, 0.0)
 TRIED = {"lab": (Knob.PACING, Knob.SENDER_CREDIT)}
 
 
