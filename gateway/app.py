@@ -184,7 +184,7 @@ class Gateway:
         if self._history is None:
             return
         timeout_s = max(until_s - asyncio.get_running_loop().time(), LEAST_STORING_S)
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, OSError):
             await finish(partial(self._history.close, timeout_s), until_s + 2 * LEAST_STORING_S)
 
     async def _stop_store(self, times: StopTimes, deadline_s: float) -> None:

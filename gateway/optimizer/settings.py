@@ -46,6 +46,8 @@ class OptimizerSettings:
 
 
 def _path_of(directory: str) -> Path | None:
+    if "\0" in directory:
+        raise InvalidArgument(f"history_dir {directory!r} has a null character, which no path has")
     try:
         return Path(directory).expanduser() if directory else None
     except RuntimeError as error:

@@ -21,10 +21,12 @@ import pytest
 from gateway.app import Gateway
 from gateway.client import Subscription, connect
 from gateway.config import Settings
+from gateway.optimizer.history.files import history_files
+from gateway.optimizer.history.layout import FILE_HEADER
 from gateway.optimizer.history.reading import ReadingTally, read_history
 from gateway.optimizer.history.traffic_history import TrafficHistory
 from gateway.optimizer.settings import OptimizerSettings
-from gateway.testing import running_gateway
+from gateway.testing import running_gateway, running_gateway_process
 
 INTERVAL_S = 0.1
 TIMEOUT_S = 30.0
@@ -47,6 +49,21 @@ def read_by_command(directory: Path) -> list[dict[str, Any]]:
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     decisions: list[dict[str, Any]] = json.loads(ended.stdout)["decisions"]
     return decisions
+
+
+def sizes(directory: Path) -> list[int]:
+    """Return the sizes of the files of a traffic history that have records."""
+    if not directory.exists():
+        return []
+    return [size for path in history_files(directory) if (size := path.stat().st_size) > len(FILE_HEADER)]
+
+
+def runs(pid: int) -> bool:
+    """Return whether a process runs; one that has ended may wait for its parent."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 async def exchange(url: str, done: Callable[[], bool]) -> int:
@@ -111,6 +128,25 @@ async def test_clients_feel_nothing_of_a_writing_process_that_is_killed_or_stopp
     assert stats.waiting == 0
     assert stats.recorded == stats.written + stats.lost + stats.dropped
     assert not stats.writing
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+async def test_the_writing_process_ends_with_its_gateway(tmp_path: Path, number: signal.Signals) -> None:
+    config = tmp_path / "frys.toml"
+    config.write_text(f'[optimizer]\nhistory_dir = "{tmp_path}/traffic"\nsample_interval_s = {INTERVAL_S}\n')
+    with running_gateway_process("--config", str(config)) as gateway:
+        await exchange(gateway.url, lambda: bool(sizes(tmp_path / "traffic")))
+        children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children")
+        (writer,) = map(int, children.read_text().split())  # noqa: ASYNC240
+        gateway.process.send_signal(number)
+        await asyncio.to_thread(gateway.process.wait)
+        end_s = time.monotonic() + TIMEOUT_S
+        while runs(writer):
+            assert time.monotonic() < end_s
+            await asyncio.sleep(0.01)
+    tally = ReadingTally()
+    assert list(read_history(tmp_path / "traffic", tally))
+    assert tally.damaged_bytes == 0
 
 
 async def test_clients_feel_nothing_of_a_directory_that_cannot_be_written(tmp_path: Path) -> None:

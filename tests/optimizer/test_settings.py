@@ -22,6 +22,7 @@ def test_nothing_is_recorded_unless_a_directory_is_given() -> None:
         ({"history_bytes": MIN_HISTORY_BYTES - 1}, "history_bytes is 1048575: it takes 1048576 or more"),
         ({"sample_interval_s": SHORTEST_INTERVAL_S / 2}, "sample_interval_s is 0.05: it takes 0.1 to 3600"),
         ({"sample_interval_s": LONGEST_INTERVAL_S + 1}, "sample_interval_s is 3601"),
+        ({"history_dir": "a\0b"}, "has a null character"),
         ({"history_dir": "~nobody-here/a"}, "history_dir '~nobody-here/a': "),
     ],
 )

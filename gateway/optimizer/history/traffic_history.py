@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from gateway.optimizer.history.writer_process import WriterProcess
 from gateway.optimizer.settings import OptimizerSettings
 from gateway.streams.derived import DerivedStream
 from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
 
 
 class TrafficHistory:
@@ -51,8 +54,12 @@ class TrafficHistory:
 
     def close_records(self) -> None:
         """Close all records, before receivers go; what comes later is not recorded."""
-        for _ in self._recorder.close_records(self._fanout_of):
-            pass
+        try:
+            for _ in self._recorder.close_records(self._fanout_of):
+                pass
+        except Exception:
+            # A boundary: the gateway is stopping, and clients wait for their messages.
+            logger.exception("the last records of the traffic history could not be made")
 
     def close(self, timeout_s: float) -> None:
         """Have all records written; for any thread, once the core is not used any more.

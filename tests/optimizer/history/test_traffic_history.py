@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from gateway.optimizer.history.reading import ReadingTally, read_history
 from gateway.optimizer.history.traffic_history import TrafficHistory
@@ -63,6 +64,16 @@ def test_records_that_are_open_are_closed_before_receivers_go(tmp_path: Path) ->
     history.close(30.0)
     (found,) = read_history(tmp_path, ReadingTally())
     assert (found.stream, found.receivers) == ("wf/noise", 1)
+
+
+def test_a_record_that_cannot_be_made_does_not_hold_up_a_stop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    world, history = begun(tmp_path)
+    world.publisher("wf/noise", codecs=()).publish_array(0, NOISE)
+    (opened,) = history._recorder._open.values()
+    opened.stream = None  # type: ignore[assignment]
+    history.close_records()
+    history.close(1.0)
+    assert "could not be made" in caplog.text
 
 
 def test_streams_that_have_ended_are_left_out(tmp_path: Path) -> None:
