@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
 from gateway.connections.fanout.form import key_of
 from gateway.connections.fanout.history_reader import HistoryReader
@@ -160,6 +161,14 @@ class StateFanout(PubSubFanout):
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.close`, also for receivers that rest."""
         yield from self.wake()
         yield from super().close(end)
+
+    def finish_broadcast(self, broadcast: Broadcast) -> None:
+        """Deliver a large version; receivers that have begun to rest while it came have got it with the others."""
+        super().finish_broadcast(broadcast)
+        for part in broadcast.parts:
+            resting = resting_of(part.delivery.versions)
+            for member in part.audience.keys() & resting.keys():
+                resting[member] = self._following
 
     def deliver_patch(self, run: PatchRun, names: frozenset[str]) -> None:
         """Deliver a small patch (spec section 5.4).

@@ -283,16 +283,25 @@ def test_events_and_agents_and_panels_are_served_as_ever() -> None:
         assert len(peer.read().arrivals) == (3 if kind is ClientType.EXTENSION else 6)
 
 
-def test_a_large_version_that_is_on_its_way_when_the_stage_comes_is_complete(scene: Scene) -> None:
+@pytest.mark.parametrize("lagging", [False, True])
+def test_a_large_version_that_is_on_its_way_when_the_stage_comes_is_sent_once(scene: Scene, lagging: bool) -> None:
     watching, lowering = dashboard(scene), Lowering(scene.world)
     large = scene.publisher.large(0, version(0, CHUNKED))
+    large.chunk()
     scene.world.settle()
     lowering.sweep()
+    if lagging:
+        watching.transport.fill_up()
     large.end()
     scene.world.settle()
     lowering.sweep()
-    assert watching.read().offsets[-1] == 0
-    assert len(watching.reader.arrivals) <= 2
+    if lagging:
+        watching.transport.read_on()
+        scene.world.settle()
+    assert watching.read().offsets == [0]
+    scene.publish(1, CHUNKED)
+    lowering.sweep()
+    assert watching.read().offsets == [0, 1]
 
 
 def test_nothing_is_looked_at_without_the_stage(scene: Scene) -> None:
