@@ -35,7 +35,7 @@ class PlanReport:
             "mode": found.mode,
             "look_s": round(found.spent_s, 6),
             "failures": found.failures,
-            "rests_s": round(found.rests_s, 3),
+            "recess_s": round(found.recess_s, 3),
             "prefetch": found.past._asdict(),
             "plan": _plan(found.plan),
             "settings": [_at(site) | {"value": value, "on_trial": site in on_trial} for site, value in settings],

@@ -23,7 +23,7 @@ from gateway.connections.planning.journal import lines_of
 from gateway.connections.planning.knob import DEFAULTS, OF_WORKFLOWS, Knob, Site
 from gateway.connections.planning.ledger import Adjustment, Ledger, Verdict
 from gateway.connections.planning.plan import ConnectionManagementPlan, plan
-from gateway.connections.planning.rest import Rest
+from gateway.connections.planning.recess import Recess
 from gateway.connections.planning.settings import PlanMode, PlanSettings
 from gateway.connections.ports import Clock
 from gateway.connections.requests.groups import Groups
@@ -52,7 +52,7 @@ class PlanningSnapshot(NamedTuple):
     """Time that the last look took."""
     failures: int
     """Looks that have failed."""
-    rests_s: float
+    recess_s: float
     """Time until plans go on behind a failure; 0: they do."""
     past: PastStats
     """Use of the past of durable streams by clients that join."""
@@ -118,7 +118,7 @@ class Planning:
         self._facts = FactsReader(actuator, workflows, groups, clock, thread_time_s)
         self._look_again_s = LONG_S
         self._spent_s = self._looked_s = 0.0
-        self._rest = Rest()
+        self._recess = Recess()
         self._looking = False
         self.sweeps = Sweep(lambda: self.pause_s, self.look), Sweep(lambda: GLIMPSE_S, self.glance)
         if not self._stopped:
@@ -133,10 +133,10 @@ class Planning:
         """Return the plans as they are now."""
         adjustments = tuple(reversed([*self.ledger]))
         now_s = self._clock.monotonic_s()
-        rest, left_s = self._rest, self._rest.left_s(now_s)
+        recess, left_s = self._recess, self._recess.left_s(now_s)
         past = self.actuator.tails.stats()
         return PlanningSnapshot(
-            self._mode, now_s, self._plan, self._connections, adjustments, self._spent_s, rest.failures, left_s, past
+            self._mode, now_s, self._plan, self._connections, adjustments, self._spent_s, recess.failures, left_s, past
         )
 
     def stats(self) -> PlanningStats:
@@ -144,7 +144,7 @@ class Planning:
         settings = Counter([site.knob for site in self._connections.settings])
         by_knob = MappingProxyType({knob: settings[knob] for knob in Knob})
         trials = len(self._connections.trials)
-        failures, past = self._rest.failures, self.actuator.tails.stats()
+        failures, past = self._recess.failures, self.actuator.tails.stats()
         return PlanningStats(by_knob, trials, self.ledger.counts, self._spent_s, failures, past)
 
     def stop(self) -> None:
@@ -155,7 +155,7 @@ class Planning:
     @property
     def _idle(self) -> bool:
         """Whether no look may begin: there are no plans, or one is under way."""
-        return self._stopped or self._looking or self._rest.left_s(self._clock.monotonic_s()) > 0
+        return self._stopped or self._looking or self._recess.left_s(self._clock.monotonic_s()) > 0
 
     def glance(self) -> Iterator[None]:
         """Look at once, if for a receiver that has just come or fallen behind so much waits that it is to be paced now.
@@ -191,11 +191,11 @@ class Planning:
                 yield from self._decide(context)
         except Exception as failure:
             # Deliveries must not depend on it: they go on as without plans, and plans as after a restart.
-            rest = self._rest = self._rest.after_failure(self._clock.monotonic_s())
-            if rest.is_first:
-                logger.exception("plans have failed: defaults are in force, no plan is made for %g s", rest.length_s)
+            recess = self._recess = self._recess.after_failure(self._clock.monotonic_s())
+            if recess.is_first:
+                logger.exception("plans have failed: defaults are in force, no plan is made for %g s", recess.length_s)
             else:
-                logger.warning("plans have failed again, none is made for %g s: %r", rest.length_s, failure)
+                logger.warning("plans have failed again, none is made for %g s: %r", recess.length_s, failure)
             yield from self._begin_anew({*before, *self._connections.settings})
         finally:
             self._looking = False

@@ -13,7 +13,7 @@ from gateway.connections.overload.loop_lag import STANDING
 from gateway.connections.planning.adjust import ConnectionAdjustments, Connections, SettingChange
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.ledger import Verdict
-from gateway.connections.planning.rest import FIRST_REST_S
+from gateway.connections.planning.recess import FIRST_RECESS_S
 from gateway.connections.planning.settings import PlanMode
 from gateway.connections.socket_counts import SocketCounts, TcpInfo
 from gateway.errors import Code
@@ -122,7 +122,7 @@ def look(scene: SlowScene) -> None:
         pass
 
 
-def test_a_failure_is_told_once_and_plans_go_on_behind_a_rest(
+def test_a_failure_is_told_once_and_plans_go_on_behind_a_recess(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene = SlowScene()
@@ -138,19 +138,19 @@ def test_a_failure_is_told_once_and_plans_go_on_behind_a_rest(
         assert not caplog.records, "nothing is looked at meanwhile"
         snapshot = scene.planning.snapshot()
         assert snapshot.failures == scene.planning.stats().failures == 1
-        assert 0 < snapshot.rests_s < FIRST_REST_S
-        scene.world.clock.advance(FIRST_REST_S)
+        assert 0 < snapshot.recess_s < FIRST_RECESS_S
+        scene.world.clock.advance(FIRST_RECESS_S)
         with caplog.at_level(logging.WARNING):
             look(scene)
         (record,) = caplog.records
         assert not record.exc_info, "the traceback is in the log already"
         assert scene.planning.snapshot().failures == 2
-        assert scene.planning.snapshot().rests_s == 2 * FIRST_REST_S
+        assert scene.planning.snapshot().recess_s == 2 * FIRST_RECESS_S
     assert scene.receiver.read().arrivals
-    scene.world.clock.advance(2 * FIRST_REST_S)
+    scene.world.clock.advance(2 * FIRST_RECESS_S)
     scene.run(60)
     assert [site.name for site in scene.planning.snapshot().connections.settings] == ["viewer"]
-    assert scene.planning.snapshot().rests_s == 0
+    assert scene.planning.snapshot().recess_s == 0
 
 
 def test_a_setting_that_cannot_be_put_in_force_leaves_none_behind(
