@@ -180,6 +180,8 @@ class Context:
     now_s: float
     busy: float = 0.0
     """Share of the loop's time that the gateway works, 0 to 1."""
+    overloaded: bool = False
+    """Whether measures against overload are in force: nothing is kept for what may come."""
     workflows: tuple[WorkflowFacts, ...] = ()
     streams: tuple[StreamFacts, ...] = ()
     receivers: tuple[ReceiverFacts, ...] = ()

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from gateway.connections.collaboration.workflows import Workflows
 from gateway.connections.overload.overload import Overload
+from gateway.connections.overload.stage import Stage
 from gateway.connections.past_tails import PastStats
 from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.adjust import LONG_S, Connections, Dynamics, SettingChange, adjust
@@ -186,7 +187,7 @@ class Planning:
         self._looking = True
         before = self._connections.settings
         try:
-            context = yield from self._facts.read(before)
+            context = yield from self._facts.read(before, overloaded=self._overload.stage is not Stage.NORMAL)
             if not self._stopped:
                 yield from self._decide(context)
         except Exception as failure:

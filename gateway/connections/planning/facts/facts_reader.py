@@ -93,11 +93,12 @@ class FactsReader:
         self._slow_starts = self._watch.slow_starts(self._clock.monotonic_s())
         return bool(first_paces(self._slow_starts))
 
-    def read(self, settings: Mapping[Site, float]) -> Generator[None, None, Context]:
+    def read(self, settings: Mapping[Site, float], *, overloaded: bool = False) -> Generator[None, None, Context]:
         """Return the facts of now. Yields now and then, for the loop.
 
         Args:
             settings: settings in force.
+            overloaded: whether measures against overload are in force.
         """
         now_s, worked_s = self._clock.monotonic_s(), self._thread_time_s()
         busy = min((worked_s - self._worked_s) / max(now_s - self._looked_s, 1e-3), 1.0) if self._looked_s else 0.0
@@ -110,6 +111,7 @@ class FactsReader:
         return Context(
             now_s,
             busy,
+            overloaded,
             tuple(workflows),
             tuple(streams),
             tuple(receivers),

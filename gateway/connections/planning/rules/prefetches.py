@@ -19,6 +19,8 @@ UNUSED_S: Final = 60.0
 
 def prefetches(context: Context) -> list[Measure]:
     """Return the streams whose tails are to be in memory: those that are used, and the few that most have read."""
+    if context.overloaded:
+        return []
     used = [past for past in context.pasts if past.loaded and past.idle_s < UNUSED_S]
     missed = [past for past in context.pasts if not past.loaded and past.joins >= LEAST_JOINS]
     missed.sort(key=lambda past: past.joins, reverse=True)

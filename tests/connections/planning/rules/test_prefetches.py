@@ -35,3 +35,9 @@ def test_a_tail_stays_until_nobody_has_read_it_for_a_while() -> None:
     (measure,) = wanted(tail)
     assert measure.reason == "clients that join lab read its past"
     assert not wanted(tail._replace(idle_s=UNUSED_S))
+
+
+def test_an_overloaded_gateway_keeps_nothing_for_those_to_come() -> None:
+    pasts = (missed("tasks", 3), PastFacts("lab/log", "lab", 0, loaded=True, idle_s=0.0))
+    assert len(wanted(*pasts)) == 2
+    assert not prefetches(Context(0.0, overloaded=True, pasts=pasts))
