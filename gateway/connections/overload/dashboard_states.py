@@ -6,7 +6,8 @@ are, and other receivers of the stream get it as ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +19,8 @@ from gateway.errors import Code
 from gateway.protocol.messages import Kind, Notice
 from gateway.streams.derived import DerivedStream
 from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
 
 OFF_S: Final = 0.25
 """Time between two looks whether dashboards are to rest."""
@@ -61,7 +64,7 @@ class DashboardStates:
             yield from self._rest_all()
         for number, fanout in enumerate(list(self._resting), start=1):
             if fanout.has_resting:
-                yield from fanout.show()
+                yield from _alone(fanout, fanout.show)
             else:
                 del self._resting[fanout]
             if not number % LOOKED_AT_TOGETHER:
@@ -114,7 +117,7 @@ class DashboardStates:
         newcomers.joined = {}
         fanouts, self._resting = self._resting, {}
         for fanout in fanouts:
-            yield from fanout.wake()
+            yield from _alone(fanout, fanout.wake)
         told, self._told = self._told, {}
         for number, connection in enumerate(told, start=1):
             if not connection.closed:
@@ -122,3 +125,11 @@ class DashboardStates:
                 connection.send(Notice(None, None, None, Code.VIEW_RESTORED, reason))
             if not number % TOLD_TOGETHER:
                 yield
+
+
+def _alone(fanout: StateFanout, steps: Callable[[], Iterator[None]]) -> Iterator[None]:
+    """Take the steps of one state: its failure must not cost the others their versions."""
+    try:
+        yield from steps()
+    except Exception:
+        logger.exception("versions of %s may not have reached dashboards that rest", fanout.source.name)

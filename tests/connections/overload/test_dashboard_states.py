@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.overload.dashboard_states import OFF_S, DashboardStates
 from gateway.errors import Code
 from gateway.protocol.messages import ClientType, Credits, Delete, Kind, Refresh
@@ -302,6 +303,27 @@ def test_a_large_version_that_is_on_its_way_when_the_stage_comes_is_sent_once(sc
     scene.publish(1, CHUNKED)
     lowering.sweep()
     assert watching.read().offsets == [0, 1]
+
+
+@pytest.mark.parametrize("failing", ["show", "wake"])
+def test_the_failure_of_one_state_costs_the_others_nothing(
+    scene: Scene, failing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = scene.world.publisher("wf/other", kind=Kind.STATE)
+    watching, lowering = dashboard(scene), Lowering(scene.world)
+    watching.subscribe("wf/other", 2)
+    scene.publish(0)
+    other.publish(0, version(0))
+    lowering.sweep()
+    assert [fanout.source.name for fanout in lowering.states._resting] == ["wf/s", "wf/other"]
+    steps = getattr(StateFanout, failing)
+    monkeypatch.setattr(StateFanout, failing, lambda fanout: 1 // 0 if fanout.source.name == "wf/s" else steps(fanout))
+    other.publish(0, version(1))
+    scene.world.settle()
+    lowering.sweep(0.25 if failing == "show" else 0.0)
+    assert watching.read().offsets == [0, 0, 1]
+    assert "versions of wf/s may not have reached" in caplog.text
+    assert len(lowering.states._told) == (failing == "show")
 
 
 def test_nothing_is_looked_at_without_the_stage(scene: Scene) -> None:
