@@ -84,6 +84,7 @@ class FactsReader:
     def forget(self) -> None:
         """Measure anew from now on."""
         self._watch.forget()
+        self._slow_starts = []
         self._watched_groups = {}
         self._fan_ins.forget()
         self._lags_s.clear()

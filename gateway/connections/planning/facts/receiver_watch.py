@@ -28,6 +28,8 @@ from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.connections.socket_counts import TcpInfo
 from gateway.protocol.names import workflow_of
+from gateway.streams.span import held_bytes_of, offsets_of
+from gateway.streams.stream import Stream
 
 MAX_WATCHED: Final = 1024
 """Receivers that are watched at a time."""
@@ -89,6 +91,8 @@ class ReceiverWatch:
         """Measure anew from now on."""
         self._watched = {}
         self._views = {}
+        self._glimpsed = {}
+        self._scan = iter(())
 
     def read(self, now_s: float) -> Generator[None, None, list[ReceiverFacts]]:
         """Return what is known of the watched receivers. Yields now and then, for the loop."""
@@ -168,14 +172,22 @@ def _may_be_paced(connection: Connection) -> bool:
 
 
 def _has_slow_line(connection: Connection) -> bool:
-    """Return whether one version of a state has taken the line of a connection long, by all that it was sent."""
+    """Return whether one version of a state takes the line of a connection long, by all that it was sent."""
     if not _may_be_paced(connection):
         return False
-    nbytes = max([each.published_bytes / max(each.next_offset, 1) for each in states_of(connection)], default=0.0)
+    nbytes = max(map(_version_bytes_of, states_of(connection)), default=0.0)
     tcp = connection.transport.socket_counts().tcp if nbytes else None
     if tcp is None or tcp.acknowledged_bytes < LEAST_TAKEN_BYTES:
         return False
     return time_of(nbytes, tcp.busy_s, tcp.acknowledged_bytes, tcp.smallest_rtt_s) >= SLOW_VERSION_S
+
+
+def _version_bytes_of(state: Stream) -> float:
+    """Return the bytes of the newest version of a state; 0: there is none."""
+    if state.newest is None:
+        return 0.0
+    first, last = offsets_of(state.newest)
+    return held_bytes_of(state.newest) / (last - first + 1)
 
 
 def _slow_start(connection: Connection, glimpse: _Glimpse) -> SlowStart | None:

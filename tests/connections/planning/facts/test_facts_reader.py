@@ -11,6 +11,7 @@ from gateway.connections.planning.knob import Knob, Site
 from gateway.protocol.messages import Kind
 from tests.connections.asking import ask, reply
 from tests.connections.memory import World
+from tests.connections.planning.facts.test_receiver_watch import Line
 
 
 def reader_of(world: World) -> FactsReader:
@@ -44,6 +45,18 @@ def test_of_very_many_receivers_that_lag_some_are_watched() -> None:
     assert len(reader._watch) == MAX_WATCHED
     reader.forget()
     assert not len(reader._watch)
+
+
+def test_slow_starts_from_before_a_recess_are_none_behind_it() -> None:
+    world = World()
+    world.publisher("wf/x", kind=Kind.STATE)
+    reader = reader_of(world)
+    line = Line(world.subscriber("wf/x", "viewer"), 250_000)
+    assert not reader.glance()
+    line.carry(25_000, waiting_bytes=100_000)
+    assert reader.glance()
+    reader.forget()
+    assert look(reader).slow_starts == ()
 
 
 def test_measurements_that_nobody_looks_at_are_bounded() -> None:

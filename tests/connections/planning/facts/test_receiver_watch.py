@@ -14,6 +14,7 @@ from gateway.connections.planning.facts.receiver_watch import (
 from gateway.connections.planning.pacing import begin_pacing
 from gateway.connections.socket_counts import SocketCounts, TcpInfo
 from gateway.protocol.messages import Kind
+from gateway.protocol.views import View
 from tests.connections.memory import Peer, World
 
 VERSION_BYTES = 20_000
@@ -211,3 +212,30 @@ def test_all_connections_have_their_turn() -> None:
     for _ in range(4):
         scene.look()
     assert len(scene.watch) == SCANNED + 10
+
+
+def test_a_slow_line_is_found_also_behind_a_view_of_a_state_that_has_had_many_versions() -> None:
+    """The view has the offsets of the state, but has sent few of these versions."""
+    scene = Scene()
+    for _ in range(50):
+        scene.publish()
+    viewer = scene.world.peer("viewer")
+    viewer.subscribe("wf/x", view=View())
+    scene.world.settle()
+    line = Line(viewer, 250_000)
+    for _ in range(4):
+        scene.publish()
+        viewer.read()
+        line.carry(VERSION_BYTES)
+        scene.look()
+    assert len(scene.watch) == 1
+
+
+def test_nothing_is_known_of_newcomers_once_all_is_measured_anew() -> None:
+    scene = Scene()
+    line = Line(scene.receiver(), 250_000)
+    scene.glimpse()
+    line.carry(25_000, waiting_bytes=100_000)
+    assert scene.glimpse()
+    scene.watch.forget()
+    assert scene.glimpse() == []
