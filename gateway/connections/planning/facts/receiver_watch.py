@@ -20,6 +20,7 @@ from gateway.connections.planning.facts.watched_receiver import (
     WatchedReceiver,
     states_of,
     time_of,
+    version_bytes_of,
 )
 from gateway.connections.planning.facts.watched_views import WatchedViews
 from gateway.connections.planning.rules.paces import SLOW_VERSION_S
@@ -28,8 +29,6 @@ from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.connections.socket_counts import TcpInfo
 from gateway.protocol.names import workflow_of
-from gateway.streams.span import held_bytes_of, offsets_of
-from gateway.streams.stream import Stream
 
 MAX_WATCHED: Final = 1024
 """Receivers that are watched at a time."""
@@ -175,19 +174,11 @@ def _has_slow_line(connection: Connection) -> bool:
     """Return whether one version of a state takes the line of a connection long, by all that it was sent."""
     if not _may_be_paced(connection):
         return False
-    nbytes = max(map(_version_bytes_of, states_of(connection)), default=0.0)
+    nbytes = max(map(version_bytes_of, states_of(connection)), default=0.0)
     tcp = connection.transport.socket_counts().tcp if nbytes else None
     if tcp is None or tcp.acknowledged_bytes < LEAST_TAKEN_BYTES:
         return False
     return time_of(nbytes, tcp.busy_s, tcp.acknowledged_bytes, tcp.smallest_rtt_s) >= SLOW_VERSION_S
-
-
-def _version_bytes_of(state: Stream) -> float:
-    """Return the bytes of the newest version of a state; 0: there is none."""
-    if state.newest is None:
-        return 0.0
-    first, last = offsets_of(state.newest)
-    return held_bytes_of(state.newest) / (last - first + 1)
 
 
 def _slow_start(connection: Connection, glimpse: _Glimpse) -> SlowStart | None:

@@ -17,6 +17,7 @@ from gateway.protocol.names import workflow_of
 from gateway.protocol.signals import Ping
 from gateway.streams.derived import DerivedStream
 from gateway.streams.run import Source
+from gateway.streams.span import held_bytes_of, offsets_of
 from gateway.streams.stream import Stream
 
 MAX_STATES: Final = 64
@@ -47,6 +48,17 @@ def states_of(connection: Connection) -> Iterator[Stream]:
     streams = islice(connection.memberships, MAX_LOOKED_AT)
     states = (source for source in streams if isinstance(source, Stream) and source.kind is Kind.STATE)
     return islice(states, MAX_STATES)
+
+
+def version_bytes_of(state: Stream) -> float:
+    """Return the bytes of the newest version of a state; 0: there is none.
+
+    Offsets tell no number of versions: a view has those of its state, also of versions that it leaves out.
+    """
+    if state.newest is None:
+        return 0.0
+    first, last = offsets_of(state.newest)
+    return held_bytes_of(state.newest) / (last - first + 1)
 
 
 def time_of(nbytes: float, busy_s: float, taken_bytes: float, way_s: float) -> float:
@@ -102,8 +114,8 @@ class WatchedReceiver:
         """Mean size of the versions of the last span that had any."""
         self._interval_s: float | None = None
         """Time between two versions of a state, smoothed; ``None``: none has come."""
-        self._seen: dict[Source, tuple[int, int, int]] = {}
-        """Published bytes and next offset of each state, and versions that were delivered, at the last look."""
+        self._seen: dict[Source, tuple[int, int]] = {}
+        """Published bytes of each state, and versions that were delivered, at the last look."""
         outbox = connection.made_outbox()
         self._conflated, self._bytes = outbox.conflated, outbox.taken_bytes
 
@@ -198,24 +210,25 @@ class WatchedReceiver:
             return link.counted_bottleneck, None
         return link.bottleneck, max(states, key=lambda state: state.behind)
 
-    def _take_states(self, now_s: float) -> tuple[int, int, float, str]:
+    def _take_states(self, now_s: float) -> tuple[float, int, float, str]:
         """Return the versions and bytes published to it since the last look, the time between two that have been sent,
         and the workflow with most bytes."""
-        seen: dict[Source, tuple[int, int, int]] = {}
-        versions = nbytes = most = arrived = 0
+        seen: dict[Source, tuple[int, int]] = {}
+        versions, nbytes, most, arrived = 0.0, 0, 0, 0
         workflow, lacks = "", False
         for source in states_of(self.connection):
             self.connection.book(source)
             delivered, following = self.connection.accounts.delivered_of(source.id)
             lacks = lacks or following < (source.parent if isinstance(source, DerivedStream) else source).next_offset
-            now = source.published_bytes, source.next_offset, delivered
-            before = self._seen.get(source, now)
-            seen[source] = now
-            versions += now[1] - before[1]
-            nbytes += now[0] - before[0]
-            arrived += now[2] - before[2]
-            if now[0] - before[0] >= most:
-                most, workflow = now[0] - before[0], workflow_of(source.name)
+            before = self._seen.get(source, (source.published_bytes, delivered))
+            seen[source] = source.published_bytes, delivered
+            published_bytes = source.published_bytes - before[0]
+            if version_bytes := version_bytes_of(source):
+                versions += published_bytes / version_bytes
+            nbytes += published_bytes
+            arrived += delivered - before[1]
+            if published_bytes >= most:
+                most, workflow = published_bytes, workflow_of(source.name)
         self._seen = seen
         return versions, nbytes, self._take_interval(now_s, arrived, lacks=lacks), workflow
 

@@ -239,3 +239,23 @@ def test_nothing_is_known_of_newcomers_once_all_is_measured_anew() -> None:
     assert scene.glimpse()
     scene.watch.forget()
     assert scene.glimpse() == []
+
+
+def test_the_time_of_a_version_is_that_of_one_that_is_sent_if_a_view_leaves_out_most() -> None:
+    scene = Scene()
+    scene.publish()
+    viewer = scene.world.peer("viewer")
+    viewer.subscribe("wf/x", view=View(max_rate_hz=1.0))
+    scene.world.settle()
+    line = Line(viewer, 250_000)
+    facts: list[ReceiverFacts] = []
+    for _ in range(6):
+        for _ in range(10):
+            scene.publish()
+            scene.world.clock.advance(0.1)
+        viewer.read()
+        line.carry(VERSION_BYTES)
+        facts = scene.look() or facts
+        viewer.read()
+    assert facts[0].demand_bytes_per_s < 2 * VERSION_BYTES
+    assert 0.07 < facts[0].version_s < 0.09
