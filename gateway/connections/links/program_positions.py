@@ -23,11 +23,13 @@ class ProgramPositions:
         most_behind: messages, or versions of a state, that the program is behind in the stream where it is furthest.
     """
 
-    __slots__ = ("_positions", "most_behind")
+    __slots__ = ("_named", "_positions", "most_behind")
 
     def __init__(self) -> None:
-        self._positions: dict[int, ProgramPosition] = {}
-        """Positions by the number of the stream, the one named last at the end."""
+        self._named: dict[int, ProgramPosition] = {}
+        """Positions as the client knows them, by the number of the stream, the one named last at the end."""
+        self._positions: list[ProgramPosition] = []
+        """Positions that can be, in their bounds."""
         self.most_behind = 0
 
     def __len__(self) -> int:
@@ -35,7 +37,7 @@ class ProgramPositions:
         return len(self._positions)
 
     def __iter__(self) -> Iterator[ProgramPosition]:
-        return iter(self._positions.values())
+        return iter(self._positions)
 
     def take(self, named: Sequence[ProgramPosition], next_offset: NextOffset) -> None:
         """Take the positions of a report into account; those that cannot be are bounded, or left out.
@@ -46,19 +48,22 @@ class ProgramPositions:
         """
         if not named:
             return
-        positions = self._positions
+        known = self._named
         for position in named:
-            positions.pop(position.stream, None)
-            end = next_offset(position.stream)
+            known.pop(position.stream, None)
+            if position.behind:
+                known[position.stream] = position
+        # As the client does, also if some are left out below: each side forgets what the other one does.
+        for stream in list(islice(known, max(0, len(known) - KNOWN_POSITIONS))):
+            del known[stream]
+        self._positions = []
+        for stream, position in known.items():
+            end = next_offset(stream)
             behind = 0 if end is None else min(position.behind, end - position.offset)
             if behind > 0:
-                positions[position.stream] = position._replace(behind=behind)
-        for stream in [stream for stream in positions if next_offset(stream) is None]:
-            del positions[stream]
-        for stream in list(islice(positions, max(0, len(positions) - KNOWN_POSITIONS))):
-            del positions[stream]
-        self.most_behind = max([position.behind for position in positions.values()], default=0)
+                self._positions.append(position._replace(behind=behind))
+        self.most_behind = max([position.behind for position in self._positions], default=0)
 
     def furthest(self, limit: int) -> list[ProgramPosition]:
         """Return up to so many positions, that of the stream in which the program is furthest behind first."""
-        return nlargest(limit, self._positions.values(), key=lambda position: position.behind)
+        return nlargest(limit, self._positions, key=lambda position: position.behind)

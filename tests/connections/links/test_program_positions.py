@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +54,20 @@ def test_those_named_last_are_kept() -> None:
     positions.take([ProgramPosition(KNOWN_POSITIONS, 2, 0)], lambda stream: 10)
     kept = [position.stream for position in positions]
     assert kept == [*range(KNOWN_POSITIONS + 1, 2 * KNOWN_POSITIONS), KNOWN_POSITIONS]
+
+
+def test_streams_that_have_ended_here_count_until_the_client_has_heard_of_it() -> None:
+    """Else the client would forget another position, and never name that again."""
+    offsets, positions = dict.fromkeys(range(KNOWN_POSITIONS + 1), 10), ProgramPositions()
+
+    def take(numbers: Iterable[int], behind: int = 1) -> None:
+        positions.take([ProgramPosition(number, behind, 0) for number in numbers], offsets.get)
+
+    take(range(KNOWN_POSITIONS))
+    del offsets[KNOWN_POSITIONS - 1]
+    take([KNOWN_POSITIONS])
+    take([KNOWN_POSITIONS - 1], behind=0)
+    assert [position.stream for position in positions] == [*range(1, KNOWN_POSITIONS - 1), KNOWN_POSITIONS]
 
 
 numbers = st.integers(0, 2**32 - 1)
