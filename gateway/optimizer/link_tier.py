@@ -1,0 +1,35 @@
+"""Link tiers: rates of links in five steps, so that figures of many links can be told together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTier:
+    """Links of about one rate."""
+
+    name: str
+    """Name, for people."""
+    goodput_bytes_per_s: float
+    """Rate at which such a link takes bytes."""
+
+
+TIERS: Final = (
+    LinkTier("2 Mbit/s", 250e3),
+    LinkTier("20 Mbit/s", 2.5e6),
+    LinkTier("200 Mbit/s", 25e6),
+    LinkTier("1 Gbit/s", 125e6),
+    LinkTier("loopback", 1.25e9),
+)
+"""All tiers, the slowest first. A link of the same machine passes some 1.25 GB/s to a receiver in Python."""
+
+
+def tier_of(goodput_bytes_per_s: float) -> LinkTier:
+    """Return the tier whose rate is the nearest, as a factor; rates that make no sense count as the slowest."""
+    if not goodput_bytes_per_s > 0:  # NaN too
+        return TIERS[0]
+    rate = math.log(min(goodput_bytes_per_s, TIERS[-1].goodput_bytes_per_s))
+    return min(TIERS, key=lambda tier: abs(math.log(tier.goodput_bytes_per_s) - rate))
