@@ -1,7 +1,8 @@
 """Vanish watch: finds awaited clients whose machine or network is gone, sooner than silence shows it (spec section 9).
 
-The system of a client acknowledges a ping, also for a program that computes and answers none. So of a client that
-others wait for, a ping that nothing has acknowledged for a while is enough.
+The system of a client acknowledges a ping, also for a program that computes and answers none. So a client that others
+wait for, and that owes the answer to a ping, is gone once its system has acknowledged nothing for a while, be it of the
+ping or of what was sent behind it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from gateway.ids import PeerId
 
 
 class _Asked(NamedTuple):
-    """One client, when it was asked."""
+    """One client, when it was asked, or when its system was seen to acknowledge something last."""
 
     tick: int
     acknowledged_bytes: int
@@ -48,16 +49,14 @@ class VanishWatch:
     def ticks_left(self, session: Session, tick: int) -> int | None:
         """Return the ticks after which a client that has not answered is gone; ``None``: its system lives.
 
-        A system that has acknowledged the ping is not watched any more: only silence tells of its client then.
+        A system that has acknowledged everything lives until something is sent to it again.
         """
         peer = session.peer.id
-        asked = self._asked.get(peer)
-        if asked is None:
-            return None
         tcp = session.connection.transport.socket_counts().tcp
         if tcp is None or not tcp.unacknowledged_bytes:
-            del self._asked[peer]
+            self._asked.pop(peer, None)
             return None
-        if tcp.acknowledged_bytes != asked.acknowledged_bytes:
+        asked = self._asked.get(peer)
+        if asked is None or tcp.acknowledged_bytes != asked.acknowledged_bytes:
             asked = self._asked[peer] = _Asked(tick, tcp.acknowledged_bytes)
         return max(0, asked.tick + self._patience - tick)

@@ -572,3 +572,17 @@ def test_an_awaited_client_that_computes_has_the_time_of_all_others() -> None:
     silent_s = hall.pass_time(100.0, lambda: awaited.close_code() is not None)
     assert silent_s >= PATIENCE * 20.0 - 5.0
     assert hall.heartbeat.stats().vanished == 0
+
+
+def test_an_awaited_client_whose_machine_is_gone_after_it_has_acknowledged_the_ping_is_found() -> None:
+    hall = Hall()
+    awaited = hall.peer(answers=True)
+    hall.heartbeat.awaited = {awaited.session.peer.id}
+    hall.pass_time(120.0)
+    hall.answering.clear()
+    counted(awaited, 1000, 0)
+    hall.pass_time(10.0)
+    assert awaited.session.asked_ns
+    counted(awaited, 1000, 50)  # a request was sent to it
+    hall.pass_time((PATIENCE + 1) * 5.0 + 1.0, lambda: awaited.close_code() is not None)
+    assert hall.heartbeat.stats().vanished == 1

@@ -33,9 +33,17 @@ def test_each_byte_that_is_acknowledged_gives_it_the_whole_time_again() -> None:
 def test_a_system_that_has_acknowledged_the_ping_lives_however_long_its_program_says_nothing() -> None:
     watch, peer = VanishWatch(125), World().peer()
     watch.asked(counted(peer, 1000).session, 0)
+    for tick in (50, 500):
+        assert watch.ticks_left(counted(peer, 1010, 0).session, tick) is None
+        assert len(watch) == 0
+
+
+def test_one_whose_system_acknowledges_nothing_of_what_is_sent_behind_the_ping_is_gone_in_time() -> None:
+    watch, peer = VanishWatch(125), World().peer()
+    watch.asked(counted(peer, 1000).session, 0)
     assert watch.ticks_left(counted(peer, 1010, 0).session, 50) is None
-    assert watch.ticks_left(counted(peer, 1010, 10).session, 500) is None
-    assert len(watch) == 0
+    assert watch.ticks_left(counted(peer, 1010, 10).session, 500) == 125
+    assert watch.ticks_left(peer.session, 600) == 25
 
 
 def test_without_a_system_that_counts_nobody_is_watched() -> None:
@@ -51,4 +59,5 @@ def test_one_that_was_heard_is_forgotten() -> None:
     watch, peer = VanishWatch(125), World().peer()
     watch.asked(counted(peer, 1000).session, 0)
     watch.forget(peer.session.peer.id)
-    assert watch.ticks_left(peer.session, 500) is None
+    assert len(watch) == 0
+    assert watch.ticks_left(peer.session, 500) == 125
