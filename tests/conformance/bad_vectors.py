@@ -44,6 +44,8 @@ def bad(name: str, section: str, about: str, error: Code, message: bytes) -> Def
 
 
 _TRANSFER: Final = data(MESSAGE, descriptor(12, (1250,)), plan(5, 4096, 5000), flags=CHUNKED, route=(7, 17, 0))
+_ONE_ZERO: Final = encoded(bytes(8), (PCO, 5))[25:-1]
+"""Chunk of a pco file, of one number."""
 
 BAD: Final = (
     bad("empty", "2", "No frame at all", Code.MALFORMED_FRAME, b""),
@@ -140,6 +142,49 @@ BAD: Final = (
             MESSAGE,
             PLAIN,
             encoding(16, (PCO, 5)) + bytes.fromhex("70636f21 0300 8100") + encoded(bytes(8), (PCO, 5))[24:],
+            flags=ENCODED,
+        ),
+    ),
+    bad(
+        "pco-chunks",
+        "10.2",
+        "A chunk of one number, and another one",
+        Code.CORRUPT_PAYLOAD,
+        data(
+            MESSAGE,
+            PLAIN,
+            encoding(16, (PCO, 5)) + bytes.fromhex("70636f21 0300 81 0401") + 2 * _ONE_ZERO + b"\0",
+            flags=ENCODED,
+        ),
+    ),
+    bad(
+        "pco-one-of-two",
+        "10.2",
+        "Counts two numbers, and ends behind one",
+        Code.CORRUPT_PAYLOAD,
+        data(
+            MESSAGE,
+            PLAIN,
+            encoding(16, (PCO, 5)) + bytes.fromhex("70636f21 0300 81 0401") + _ONE_ZERO + b"\0",
+            flags=ENCODED,
+        ),
+    ),
+    bad(
+        "pco-behind-end",
+        "10.2",
+        "A byte of zero behind the end of the file",
+        Code.CORRUPT_PAYLOAD,
+        data(MESSAGE, PLAIN, encoded(bytes(16), (PCO, 5)) + b"\0", flags=ENCODED),
+    ),
+    bad(
+        "pco-short",
+        "10.2",
+        "Shorter than the bytes past the last element",
+        Code.CORRUPT_PAYLOAD,
+        data(
+            MESSAGE,
+            descriptor(6, (15,)),
+            encoding(15, (PCO, 15)) + bytes.fromhex("70636f21 0300 0000 0401 00"),
             flags=ENCODED,
         ),
     ),

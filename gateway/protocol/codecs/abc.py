@@ -56,7 +56,7 @@ class Compressor(Codec, Protocol):
         """
 
     def decode(self, data: Buffer, decoded_bytes: int, parameter: int) -> Buffer:
-        """Decompress to exactly ``decoded_bytes``; allocates one output of that size and no more.
+        """Decompress to exactly ``decoded_bytes``; allocates the output, and at most as much besides.
 
         Raises:
             RequestRefused: ``CORRUPT_PAYLOAD``, the data is damaged or decodes to another size.

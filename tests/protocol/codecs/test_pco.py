@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pcodec import ChunkConfig, DeltaSpec, ModeSpec, standalone
+from pcodec import ChunkConfig, DeltaSpec, ModeSpec, PagingSpec, standalone
 
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.codecs.pco import Pco, _decompress
@@ -140,6 +140,43 @@ def test_what_a_file_holds_more_or_less_than_it_says_is_refused() -> None:
         assert outcome(header(1000, 10) + file[start:], 8000, INT64) == Code.CORRUPT_PAYLOAD
 
 
+@given(rest=st.integers(0, 15), size=st.integers(0, 40), beginning=st.sampled_from([b"", HEADER, HEADER + bytes(1)]))
+def test_what_is_shorter_than_its_rest_is_refused(rest: int, size: int, beginning: bytes) -> None:
+    complex128 = code_of(np.dtype("<c16"))
+    assert outcome((beginning + bytes(40))[:size], rest, complex128) == Code.CORRUPT_PAYLOAD
+
+
+@pytest.mark.parametrize("more", [b"\0", b"\1", b"x\0", bytes(1000)])
+def test_bytes_behind_the_end_of_a_file_are_refused(more: bytes) -> None:
+    assert outcome(coded(np.arange(1000)) + more, 8000, INT64) == Code.CORRUPT_PAYLOAD
+
+
+def in_chunks(*counts: int) -> bytes:
+    """A file of zeros with chunks of these sizes."""
+    config = ChunkConfig(paging_spec=PagingSpec.exact_page_sizes(list(counts)))
+    return bytes(standalone.simple_compress(np.zeros(sum(counts), np.int64), config))
+
+
+@pytest.mark.parametrize("counts", [[16384, 1], [16384, 16384], [100_000], [16384, 65536, 16383]])
+def test_each_chunk_but_the_last_holds_many_numbers(counts: list[int]) -> None:
+    assert outcome(in_chunks(*counts), 8 * sum(counts), INT64) == 8 * sum(counts)
+
+
+@pytest.mark.parametrize("counts", [[1, 1], [16383, 16385], [65536, 100, 100], [1] * 2000])
+def test_files_of_many_small_chunks_are_refused(counts: list[int]) -> None:
+    """Each chunk may announce a table of 2^14 entries, in a few bytes and for a single number."""
+    assert outcome(in_chunks(*counts), 8 * sum(counts), INT64) == Code.CORRUPT_PAYLOAD
+
+
+@pytest.mark.parametrize("level", [0, 8, 12])
+def test_parts_that_are_longer_than_what_is_looked_at_first_are_read(
+    monkeypatch: pytest.MonkeyPatch, level: int
+) -> None:
+    noise = np.random.default_rng(4).integers(0, 100, 4 * 50_000).astype(np.uint8)
+    monkeypatch.setattr("gateway.protocol.codecs.pco._MAX_PART_BYTES", 5 - 2 * 50_000)
+    assert same_bits(decoded(coded(noise, level), noise.dtype, noise.size), noise)
+
+
 @pytest.mark.parametrize("version", [0, 1, 2, 4, 255])
 def test_other_versions_are_refused(version: int) -> None:
     file = bytearray(coded(np.arange(1000)))
@@ -231,10 +268,10 @@ def test_a_panic_of_the_library_is_corrupt_payload() -> None:
 
 
 def test_an_interrupt_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(file: bytes, numbers: Array) -> None:
+    def interrupted(file: bytes, numbers: Array) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(standalone, "simple_decompress_into", interrupted)
+    monkeypatch.setattr("gateway.protocol.codecs.pco._read_chunks", interrupted)
     with pytest.raises(KeyboardInterrupt):
         PCO.decode(coded(np.arange(1000)), 8000, INT64)
 
