@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
-from gateway.connections.fanout.form import key_of
+from gateway.connections.fanout.form import is_brief, key_of
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.patch_merger import PatchMerger, takes_patches
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
@@ -23,6 +23,9 @@ from gateway.streams.state import PatchRun, patch_of
 
 SHOWN_TOGETHER: Final = 32
 """Receivers that rest and are sent a version in one step: some hundred microseconds."""
+
+TEXTS_SHOWN_TOGETHER: Final = 256
+"""The same for a version that is written as text for each step anew, which takes less than a millisecond."""
 
 
 @dataclass(slots=True, eq=False)
@@ -135,8 +138,10 @@ class StateFanout(PubSubFanout):
         for delivery in self.classes:
             resting = resting_of(delivery.versions)
             members = list(resting)
-            # A version is written as text once for all.
-            together = SHOWN_TOGETHER if delivery.format.takes_chunks else max(1, len(members))
+            together = SHOWN_TOGETHER
+            if not delivery.format.takes_chunks:
+                # A version that takes long is written as text once for all.
+                together = TEXTS_SHOWN_TOGETHER if _is_brief(self._newest) else max(1, len(members))
             for at in range(0, len(members), together):
                 following, behind = self._following, list[Connection]()
                 for member in members[at : at + together]:
@@ -207,3 +212,7 @@ def _wake(member: Connection, delivery: DeliveryClass, *, holds_newest: bool) ->
     delivery.join(member)
     if holds_newest:
         delivery.versions.keyframe_queued(member)
+
+
+def _is_brief(newest: Run | LargeMessage | None) -> bool:
+    return isinstance(newest, Run) and is_brief(newest)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.connections.fanout.state_fanout import StateFanout
+from gateway.connections.fanout.state_fanout import TEXTS_SHOWN_TOGETHER, StateFanout
 from gateway.connections.overload.dashboard_states import OFF_S, DashboardStates
 from gateway.errors import Code
 from gateway.protocol.messages import ClientType, Credits, Delete, Kind, Refresh
@@ -353,6 +353,28 @@ def test_messages_of_the_text_protocol_come_at_intervals() -> None:
     lowering.sweep()
     (shown,) = news(reading, world)
     assert (shown["message_type"], shown["offset"]) == ("message", 3)
+
+
+def test_very_many_dashboards_of_the_text_protocol_are_shown_a_short_text_bit_by_bit() -> None:
+    world = World(max_connections=2 * TEXTS_SHOWN_TOGETHER + 20)
+    readers = [person(world, HELLO.replace("agent", "extension")) for _ in range(2 * TEXTS_SHOWN_TOGETHER + 10)]
+    for reading in readers:
+        reading.send(SUBSCRIBE)
+    author, lowering = person(world), Lowering(world)
+    author.send(message(kind="state"))
+    world.settle()
+    lowering.sweep()
+    author.send(message(kind="state"))
+    world.settle()
+    for reading in readers:
+        news(reading, world)
+    (fanout,) = lowering.states._resting
+    shown = []
+    for _ in fanout.show():
+        world.settle()
+        shown.append(sum([len(news(reading, world)) for reading in readers]))
+    assert sum(shown) == len(readers)
+    assert max(shown) == TEXTS_SHOWN_TOGETHER
 
 
 STEPS = ("publish", "show", "end", "refresh", "stop reading", "read on", "subscribe")
