@@ -109,7 +109,8 @@ class EventBacklog(Generic[Q]):
         """Set the bound, and return whether it is another one."""
         before, self.limit_bytes = self.limit_bytes, limit_bytes
         half = limit_bytes // 2
-        self.crowd_bytes = min(self.crowd_bytes, half) if self.sender_credit else half
+        # A bound that was lower for a while must not leave less than the credit behind.
+        self.crowd_bytes = max(min(self.crowd_bytes, half), self.least_bytes) if self.sender_credit else half
         return before != limit_bytes
 
     @property

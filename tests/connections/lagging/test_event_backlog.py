@@ -119,5 +119,6 @@ def test_publishers_wait_from_a_lower_bound_on_and_nothing_is_lost_before_the_ot
     assert bench.backlog.crowd_bytes == SIZE, "half of the bound is less than the credit"
     assert not bench.backlog.set_bound(2 * SIZE)
     bench.backlog.set_bound(LIMIT_BYTES)
+    assert bench.backlog.crowd_bytes == 2 * SIZE, "all of the credit again"
     bench.backlog.set_sender_credit(0)
     assert bench.backlog.crowd_bytes == LIMIT_BYTES // 2
