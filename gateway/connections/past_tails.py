@@ -18,6 +18,8 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Bytes of all tails."""
 MAX_TAIL_BYTES: Final = 16 * 1024 * 1024
 """Bytes of one tail: what follows stays in the store."""
+MAX_TAILS: Final = 256
+"""Tails: all of them are looked at with each plan."""
 PIECE_BYTES: Final = 1024 * 1024
 """Bytes that are loaded at a time."""
 
@@ -130,13 +132,17 @@ class PastTails:
         for stream, reads in list(self._reads.items()):
             if stream.ended is not None or now_s - reads.last_s > MISSED_S:
                 del self._reads[stream]
-            elif stream not in self._tails and self._budget.held_bytes < MAX_BYTES:
+            elif stream not in self._tails and self._has_room:
                 yield PastUse(stream, reads.joins, loaded=False, idle_s=now_s - reads.last_s)
         for stream, tail in list(self._tails.items()):
             if stream.ended is not None:
-                self.drop(stream.name)
+                self._tails.pop(stream).history.close()
             else:
                 yield PastUse(stream, 0, loaded=True, idle_s=now_s - tail.used_s)
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._tails) < MAX_TAILS and self._budget.held_bytes < MAX_BYTES
 
     def has(self, name: str) -> bool:
         """Return whether a stream has a tail."""
@@ -145,7 +151,7 @@ class PastTails:
     def load(self, name: str) -> bool:
         """Begin to load the tail of a stream that was read from the store; return whether it has one now."""
         for stream, reads in self._reads.items():
-            if stream.name == name and stream.ended is None and stream not in self._tails:
+            if stream.name == name and stream.ended is None and stream not in self._tails and self._has_room:
                 history = History(KEEP_ALL, self._budget, max(reads.first, stream.stored_first or 0))
                 self._tails[stream] = tail = _Tail(history, self._clock.monotonic_s())
                 self._load_on(stream, tail)

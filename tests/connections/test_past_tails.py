@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.connections import past_tails
-from gateway.connections.past_tails import MAX_CONTINUED, MAX_MISSED, MISSED_S, PastTails
+from gateway.connections.past_tails import MAX_CONTINUED, MAX_MISSED, MAX_TAILS, MISSED_S, PastTails
 from gateway.errors import StoreFailed
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
@@ -197,6 +197,16 @@ def test_tails_are_bounded_one_by_one_and_together(monkeypatch: pytest.MonkeyPat
     assert not [use for use in file.tails.uses() if not use.loaded], "there is no room for another one"
     for stream in file.streams:
         assert file.joined(stream, 0) == list(range(20))
+
+
+def test_of_very_many_streams_some_have_a_tail() -> None:
+    file = File(MAX_TAILS + 1, messages=1)
+    for stream in file.streams:
+        file.joined(stream, 0)
+    loaded = [file.tails.load(stream.name) for stream in file.streams]
+    file.answer()
+    assert loaded == [True] * MAX_TAILS + [False]
+    assert not [use for use in file.tails.uses() if not use.loaded], "there is no room for another one"
 
 
 def test_of_very_many_streams_some_are_counted() -> None:
