@@ -69,6 +69,21 @@ async def test_the_program_is_told_and_gets_the_newest_state_whole_again(gateway
         assert await viewer.account(fields) == fields.account
 
 
+async def test_the_client_keeps_nothing_of_views_whose_streams_have_ended(gateway: Gateway) -> None:
+    async with (
+        connect(gateway.url) as publisher,
+        connect(gateway.url, client_id="viewer") as viewer,
+        viewer.subscribe("wf/*", lower_view=COARSE) as fields,
+    ):
+        for step in range(3):
+            await publisher.publish(f"wf/{step}", FIELD, kind="state")
+            await anext(fields)
+            set_view(gateway, "viewer", lowered=not step % 2)
+            assert set(fields.core.view_ids) == {f"wf/{step}"}
+            await publisher.delete(f"wf/{step}")
+            await until(lambda: not fields.core.view_ids)
+
+
 @pytest.mark.parametrize("side", [8, 64, 700])
 async def test_events_come_once_and_in_order_however_often_their_view_changes(gateway: Gateway, side: int) -> None:
     field, events, chance = np.zeros((side, side), np.float32), 60, random.Random(side)

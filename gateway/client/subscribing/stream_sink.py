@@ -194,6 +194,8 @@ class StreamSink:
         """Tell the subscriptions that the stream, of this id, has ended (spec section 4.11)."""
         for subscription in self.present():
             subscription.position.end(ended, number)
+            if subscription.view_ids.get(self.stream) == number:
+                del subscription.view_ids[self.stream]
 
     def skip(self, gap: Gap) -> None:
         """Record a gap (GAP, spec section 7.2)."""

@@ -220,8 +220,9 @@ class SubscriptionCore:
         """Drop all messages: this is a forked process, and its parent reads."""
         self.buffer.fork(error)
 
-    def begin_credit(self, session: FrameSender, number: int) -> None:
+    def begin(self, session: FrameSender, number: int) -> None:
         """Start on a new session, on which the subscription has this number, with all credit free."""
+        self.view_ids.clear()
         self.ack_scope.begin(session, number)
         if isinstance(self.buffer, WatchedBuffer):
             self.buffer.on_the_way = OnTheWay()

@@ -296,7 +296,7 @@ class Subscriptions:
     async def _ask(self, session: Session, subscription: SubscriptionCore, number: int) -> None:
         pattern, position, scope = subscription.pattern.text, subscription.position, subscription.ack_scope
         view, lower = subscription.view_fields
-        subscription.begin_credit(session, number)
+        subscription.begin(session, number)
         resume = self.partial_transfers.offer(subscription.pattern.matches) if view is None else None
         streams, observes, since = position.ask(), subscription.observes, position.since
 
