@@ -23,8 +23,8 @@ from gateway.protocol.views import View
 from gateway.streams.history import Entry
 from gateway.streams.stream import Stream
 
-MOVED_AT_ONCE: Final = 64
-"""Streams of a connection up to which all change in one step: about two milliseconds."""
+MOVED_AT_ONCE: Final = 16
+"""Streams of a connection up to which all change in one step: about a millisecond."""
 LOOKED_AT: Final = 256
 """Streams of a connection that are looked at for states."""
 
@@ -85,7 +85,7 @@ class Lowering:
             False for a client that is gone, or has named no lower view.
         """
         if session.connection.closed or session.lost or not self.may(session):
-            self._forget(session)
+            self.forget(session)
             return False
         if lowered:
             self._lowered[session] = reason
@@ -105,8 +105,8 @@ class Lowering:
     def go_on(self) -> Iterator[None]:
         """Change the streams that could not be changed before, or came since. Yields now and then, for the loop."""
         for session, reason in list(self._lowered.items()):
-            if session.connection.closed or session.lost or not self.may(session):
-                self._forget(session)
+            if session.connection.closed or session.lost:
+                self.forget(session)
                 continue
             self._change(session, reason, lowered=True)
             yield from self._moving(session, list(session.views))
@@ -114,7 +114,8 @@ class Lowering:
             if (yield from self._moving(session, list(session.views))):
                 self._rising.pop(session, None)
 
-    def _forget(self, session: Session) -> None:
+    def forget(self, session: Session) -> None:
+        """Change nothing for a session any more: it is gone, or has left the subscriptions that named a lower view."""
         self._lowered.pop(session, None)
         self._rising.pop(session, None)
 
@@ -145,14 +146,16 @@ class Lowering:
         """Have a stream come by the view that its subscription is to get, unless it does so already.
 
         Returns:
-            False: it stays as it is for now, since events of it wait for the client, and none may be lost, or since the
-            other view exceeds a bound.
+            False: it stays as it is for now, since events of it wait for the client, and none may be lost, since the
+            other view is not computed as far as the client has been sent this one, or since it exceeds a bound.
         """
         views, connection, source = self._views, session.connection, before.source
         wanted, known = session.views.get(subscription), connection.accounts.find(source.id, subscription)
         if wanted is None or wanted.lower is None or connection.closed or session.lost:
             return True
         stream = source.parent
+        if stream.ended is not None:
+            return True  # its subscriptions are about to be told: no view of it may begin any more
         if wanted.lowered and before.misfit is None and source.view == as_declared(wanted.lower, stream):
             return True  # as nearly always
         view = view_now(wanted, stream, views.newest_of(stream))

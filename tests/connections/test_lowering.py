@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.connections.hub.joins import FEW
+from gateway.connections.hub.stream_end import STEPS_AT_ONCE
 from gateway.connections.lowering import MOVED_AT_ONCE, Lowering
 from gateway.errors import Code
 from gateway.protocol.account import StreamAccount
 from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Counts, Credits, Kind, Open, StreamInfo
+from gateway.protocol.messages import Counts, Credits, EndReason, Kind, Open, StreamInfo
 from gateway.protocol.signals import Gap, Replay
 from gateway.protocol.views import View
 from gateway.streams.history import HistoryLimits
@@ -337,7 +338,55 @@ def test_a_subscription_that_comes_later_gets_its_lower_view_too() -> None:
     for number in (scene.number, 9):
         scene.viewer.unsubscribe(number)
     scene.go_on()
-    assert not len(scene.lowering)
+    scene.viewer.subscribe("wf/field", 10, lower=COARSE)
+    scene.go_on()
+    assert scene.viewer.session.views[10].lowered, "plans have not ended it"
+
+
+@pytest.mark.parametrize("kind", [Kind.STATE, Kind.EVENT])
+def test_no_view_of_a_stream_begins_while_the_stream_ends(kind: Kind) -> None:
+    scene = Scene(kind)
+    world = scene.world
+    viewers = [world.peer(f"viewer-{number}", EVERY_CODEC) for number in range(4 * STEPS_AT_ONCE)]
+    for viewer in viewers:
+        viewer.subscribe("wf/field", 1, lower=COARSE)
+    world.settle()
+    scene.publish(0)
+    (view,) = world.core.hub.views
+    world.take_one_step_a_turn()
+    world.core.hub.end(view.source.parent, EndReason.DELETED)
+    world.turns(1)
+    last = viewers[-1]
+    assert world.core.hub.views.held(last.session, 1), "it is not told yet"
+    assert scene.lowering.set(last.session, "a slow link", lowered=True)
+    world.settle()
+    assert not len(world.core.hub.views)
+    info = [entry for entry in last.read().log if isinstance(entry, StreamInfo)][-1]
+    assert info.ended == EndReason.DELETED
+    last.unsubscribe(1)
+    world.settle()
+    assert last.close_code() is None
+
+
+@pytest.mark.parametrize("kind", [Kind.STATE, Kind.EVENT])
+def test_a_view_of_others_that_is_behind_takes_the_place_once_it_has_caught_up(kind: Kind) -> None:
+    scene = Scene(kind)
+    scene.world.peer("other", EVERY_CODEC).subscribe("wf/field", view=COARSE)
+    scene.world.settle()
+    scene.publish(0)
+    whole, coarse = scene.world.core.hub.views
+    scene.publisher.publish_array(0, FIELD + 1)
+    scene.world.turn()
+    scene.world.workers.step()
+    scene.world.turn()
+    assert (whole.fanout.delivered, coarse.fanout.delivered) == (2, 1)
+    assert scene.lowering.set(scene.viewer.session, "a slow link", lowered=True)
+    scene.world.settle()
+    assert scene.sizes() == [(0, 64), (1, 64)]
+    scene.go_on()
+    scene.publish(2)
+    assert scene.sizes() == [(0, 64), (1, 64), (2, 4)]
+    assert scene.counts() == Counts(delivered=3) == counted_by_client(scene.viewer.read().log, scene.number)
 
 
 def test_a_stream_keeps_its_view_while_the_gateway_has_no_room_for_another() -> None:

@@ -56,12 +56,15 @@ def start_of_other_view(stream: Stream, following: int, delivered: int, *, again
         again: whether the last version of a state is sent again, since the view before has shown less of it.
 
     Returns:
-        ``None``: history lacks messages that it was not sent.
+        ``None``: history lacks messages that it was not sent, or the other view is behind, so that messages would come
+        once more, and older versions behind newer ones.
     """
     if stream.kind is not Kind.STATE:
-        lacks = following < min(stream.first_offset, delivered)
-        return None if lacks else StartPosition(following, None, newest=False)
+        possible = min(stream.first_offset, delivered) <= following <= delivered
+        return StartPosition(following, None, newest=False) if possible else None
     first = max(0, following - 1) if again else following
+    if delivered < first:
+        return None
     return StartPosition(max(first, delivered - 1), None, newest=delivered > first)
 
 
