@@ -176,14 +176,19 @@ class Actuator:
             if not number % FLUSHED_TOGETHER:
                 yield
 
-    def end_window(self, workflow: str) -> None:
-        """Send the messages of a workflow at the end of their turns from now on."""
-        self._set_window(workflow, 0.0)
+    def forget(self, site: Site) -> None:
+        """Set nothing at a site any more: it is gone."""
+        if site.knob is Knob.FLUSH_WINDOW:
+            self._set_window(site.name, 0.0)
+        elif site.knob is Knob.VIEW:
+            session = self.pool.get(site.peer)
+            if session is not None:
+                self.lowering.forget(session)
 
     def end_windows(self) -> None:
         """Send every message at the end of its turn from now on."""
         for workflow in list(self._windows):
-            self.end_window(workflow)
+            self._set_window(workflow, 0.0)
 
     def _set_window(self, workflow: str, window_s: float) -> None:
         before = self._windows.pop(workflow, None)

@@ -163,15 +163,19 @@ class Planning:
 
         Yields as :meth:`look` does.
         """
-        if self._idle or self._mode is not PlanMode.ON or not self._facts.glance():
-            return
-        if self._clock.monotonic_s() - self._looked_s >= self._spent_s / SHARE:
-            yield from self.look()
+        if not self._idle and self._mode is PlanMode.ON:
+            yield from self._guarded(self._glance())
+
+    def _glance(self) -> Iterator[None]:
+        if self._facts.glance() and self._clock.monotonic_s() - self._looked_s >= self._spent_s / SHARE:
+            yield from self._timed(self._look())
 
     def look(self) -> Iterator[None]:
         """Measure, plan and adjust; to be called every :attr:`pause_s`. Yields now and then, for the loop."""
         if not self._idle:
-            yield from self._timed(self._look())
+            yield from self._guarded(self._timed(self._look()))
+        elif not self._stopped and not self._looking:
+            yield from self.actuator.lowering.go_on()  # streams that could not change as plans have failed
 
     def _timed(self, steps: Iterator[None]) -> Iterator[None]:
         """Take the steps of a look, and add up their time: what the loop does between two of them does not count."""
@@ -184,12 +188,17 @@ class Planning:
         self._looked_s = self._clock.monotonic_s()
 
     def _look(self) -> Iterator[None]:
+        settings, overloaded = self._connections.settings, self._overload.stage is not Stage.NORMAL
+        context = yield from self._facts.read(settings, overloaded=overloaded)
+        if not self._stopped:
+            yield from self._decide(context)
+
+    def _guarded(self, steps: Iterator[None]) -> Iterator[None]:
+        """Take the steps of a look or a glance; if one fails, end all settings, and make no plan for a while."""
         self._looking = True
         before = self._connections.settings
         try:
-            context = yield from self._facts.read(before, overloaded=self._overload.stage is not Stage.NORMAL)
-            if not self._stopped:
-                yield from self._decide(context)
+            yield from steps
         except Exception as failure:
             # Deliveries must not depend on it: they go on as without plans, and plans as after a restart.
             recess = self._recess = self._recess.after_failure(self._clock.monotonic_s())
@@ -258,8 +267,7 @@ class Planning:
                 if self._stopped:
                     return  # and no window begins again
         for site in gone:
-            if site.knob is Knob.FLUSH_WINDOW:
-                self.actuator.end_window(site.name)
+            self.actuator.forget(site)
         self.actuator.route(made.routes, self._connections.settings)
         self.actuator.drain_for_senders(context.fan_ins)
         self.actuator.ask_often(context.workflows, self._connections.settings)

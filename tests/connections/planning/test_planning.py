@@ -11,14 +11,15 @@ import pytest
 
 from gateway.connections.overload.loop_lag import STANDING
 from gateway.connections.planning.adjust import ConnectionAdjustments, Connections, SettingChange
+from gateway.connections.planning.context import Context
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.ledger import Verdict
-from gateway.connections.planning.recess import FIRST_RECESS_S
+from gateway.connections.planning.recess import FIRST_RECESS_S, Recess
 from gateway.connections.planning.settings import PlanMode
 from gateway.connections.socket_counts import SocketCounts, TcpInfo
 from gateway.errors import Code
 from gateway.protocol.views import View
-from tests.connections.memory import World
+from tests.connections.memory import EVERY_CODEC, World
 from tests.connections.planning.fan_in import MESSAGE, FanIn
 from tests.connections.planning.slow_scene import SlowScene
 
@@ -68,6 +69,36 @@ def test_a_receiver_gets_its_lower_view_since_that_helps_and_the_other_one_when_
     scene.run(2000)
     assert scene.verdicts == [(0.0, Verdict.KEPT), (1.0, Verdict.KEPT)]
     assert scene.receiver.reader.arrivals[-1].array.size == 8000
+    assert not len(scene.planning.actuator.lowering)
+
+
+def test_a_client_that_names_its_lower_view_anew_between_two_looks_gets_it_as_before() -> None:
+    scene = LowerScene()
+    scene.run(200)
+    scene.receiver.unsubscribe(9)
+    for _ in scene.planning.actuator.cover([]):
+        pass  # the end of a look that had found it there
+    scene.receiver.subscribe("wf/x", 10, lower=View(np.s_[::64]))
+    look(scene)
+    assert scene.receiver.session.views[10].lowered
+
+
+def test_a_lower_view_that_is_named_anew_after_plans_have_found_it_gone_is_tried_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = LowerScene()
+    scene.run(200)
+    scene.receiver.unsubscribe(9)
+    costs = scene.planning._facts.costs
+
+    def subscribe_meanwhile(context: Context) -> dict[Site, float | None]:
+        scene.receiver.subscribe("wf/x", 10, lower=View(np.s_[::64]))
+        return costs(context)
+
+    monkeypatch.setattr(scene.planning._facts, "costs", subscribe_meanwhile)
+    look(scene)
+    assert not scene.planning.snapshot().connections.settings
+    assert not scene.receiver.session.views[10].lowered
     assert not len(scene.planning.actuator.lowering)
 
 
@@ -151,6 +182,44 @@ def test_a_failure_is_told_once_and_plans_go_on_behind_a_recess(
     scene.run(60)
     assert [site.name for site in scene.planning.snapshot().connections.settings] == ["viewer"]
     assert scene.planning.snapshot().recess_s == 0
+
+
+def test_a_glance_that_fails_ends_plans_as_a_look_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = SlowScene()
+    scene.run(60)
+    monkeypatch.setattr("gateway.connections.planning.facts.facts_reader.first_paces", lambda starts: 1 // 0)
+    with caplog.at_level(logging.WARNING):
+        for _ in scene.planning.glance():
+            pass
+        for _ in scene.planning.glance():
+            pass
+    (record,) = caplog.records
+    assert record.exc_info
+    assert not scene.connection.paced
+    assert scene.planning.snapshot().failures == 1
+
+
+def test_events_that_waited_as_plans_failed_change_back_while_no_plans_are_made() -> None:
+    world = World()
+    publisher = world.publisher("wf/events")
+    viewer = world.peer("viewer", EVERY_CODEC)
+    viewer.subscribe("wf/events", 1, lower=View(np.s_[::64]))
+    planning, connection = world.core.planning, viewer.session.connection
+    lowering = planning.actuator.lowering
+    assert lowering.set(viewer.session, "a slow link", lowered=True)
+    connection.pause_writing()
+    publisher.publish_array(0, np.zeros(640, np.float32))
+    world.settle()
+    planning._recess = Recess().after_failure(world.clock.monotonic_s())
+    assert lowering.set(viewer.session, "plans have failed", lowered=False)
+    connection.resume_writing()
+    for _ in planning.look():
+        pass
+    publisher.publish_array(0, np.zeros(640, np.float32))
+    world.settle()
+    assert [arrival.array.size for arrival in viewer.read().arrivals] == [10, 640]
 
 
 def test_a_setting_that_cannot_be_put_in_force_leaves_none_behind(
