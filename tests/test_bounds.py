@@ -258,6 +258,12 @@ REACHED_BY = {
     "streams of which features of payloads are kept": (
         "optimizer/history/test_recorder.py:test_the_features_of_so_many_streams_are_kept"
     ),
+    "payloads that wait for their features, all of the gateway": (
+        "optimizer/history/test_recorder.py:test_so_many_payloads_wait_for_their_features_and_the_others_are_let_go"
+    ),
+    "payload that is decoded, or compared with the version before, for its features": (
+        "optimizer/history/test_recorder.py:test_an_encoded_payload_is_not_decoded_for_its_features_if_that_is_large"
+    ),
     "records that wait for the process that writes the traffic history": (
         "optimizer/history/test_writer_process.py:"
         "test_past_a_bound_the_oldest_records_are_dropped_while_a_process_stands_still"

@@ -90,14 +90,15 @@ class Transcoder:
             meta: its meta block.
             encoding: of the payload; ``None``: it is plain.
         """
-        if len(payload) >= RECODE_BYTES or encoding is not None:
+        is_large = decoded_bytes(payload, encoding) >= RECODE_BYTES
+        if is_large:
             self.observe(payload, element, meta, encoding)
         chains: dict[DeliveryClass, Chain] = {}
         for delivery in classes:
             chain = self.chain_for(delivery, names, len(payload))
             if chain is not None:
                 chains[delivery] = chain
-        if decoded_bytes(payload, encoding) >= RECODE_BYTES:
+        if is_large:
             chains.update(self._delta_chains(classes))
         return chains
 

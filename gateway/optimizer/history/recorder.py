@@ -7,12 +7,14 @@ dict. Chains, receivers and links are read when the record is closed.
 from __future__ import annotations
 
 import logging
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.fanout.delta_encoder import decoded_bytes
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.recode import codec_names
 from gateway.connections.ports import Clock, DeliveryPolicy, EncodingOutcome, Sample, Threads
@@ -25,6 +27,7 @@ from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.encoding import PLAIN, Chain, Encoding, decode
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.wire import Buffer
 from gateway.streams.derived import DerivedStream
 from gateway.streams.stream import Stream
 
@@ -38,6 +41,11 @@ MAX_FEATURES: Final = 4096
 """Streams of which the features are kept; of more, those that were computed first are computed again."""
 FEATURES_S: Final = 5.0
 """Age of the features of a stream at which they are computed anew: 1,024 streams take 1 % of a thread's time."""
+MAX_COMPUTING: Final = 32
+"""Payloads that wait for their features, or are in a thread for them; other streams keep the features that they have."""
+MAX_DECODED_BYTES: Final = 1024 * 1024
+"""Largest payload that is decoded for its features, and of which the version before is: as large as fits in one frame
+of a usual client. A message of 130 KB may declare gigabytes, and nobody else in the gateway may need to decode it."""
 
 FanoutOf = Callable[[Stream], PubSubFanout | None]
 """Function that returns the fan-out of a stream or view; ``None``: it has ended."""
@@ -74,7 +82,7 @@ class KeptFeatures:
 
     specs: tuple[TensorSpec, ...]
     """Descriptors of the payload."""
-    computed_s: float
+    computed_s: float = -math.inf
     """Time at which computing began."""
     features: PayloadFeatures = UNKNOWN_FEATURES
     """The features; not known as long as they are computed."""
@@ -112,6 +120,8 @@ class TrafficRecorder:
         self._open: dict[int, OpenRecord] = {}
         # The first of a dict is found behind all that were first before.
         self._features: OrderedDict[int, KeptFeatures] = OrderedDict()
+        self._computing = 0
+        """Payloads whose features are being computed."""
 
     def is_due(self, stream: Stream) -> bool:
         """Return whether the next payload of a stream is to open a record."""
@@ -132,13 +142,15 @@ class TrafficRecorder:
         )
         kept = self._features.get(stream.id)
         if kept is None or kept.specs != specs:
-            kept = self._features[stream.id] = KeptFeatures(specs, now_s)
+            kept = self._features[stream.id] = KeptFeatures(specs)
             if len(self._features) > MAX_FEATURES:
                 self._features.popitem(last=False)
         elif now_s - kept.computed_s < FEATURES_S:
             return
-        kept.computed_s = now_s
-        self._compute(stream, sample, kept)
+        decoded = decoded_bytes(sample.payload, sample.encoding)
+        if self._computing < MAX_COMPUTING and (sample.encoding is None or decoded <= MAX_DECODED_BYTES):
+            kept.computed_s = now_s
+            self._compute(stream, sample, kept, sample.base if decoded <= MAX_DECODED_BYTES else None)
 
     def report(self, stream: Stream, outcome: EncodingOutcome) -> None:
         """Keep an outcome for the record of a stream that is open."""
@@ -221,12 +233,15 @@ class TrafficRecorder:
             features=UNKNOWN_FEATURES if kept is None else kept.features,
         )
 
-    def _compute(self, stream: Stream, sample: Sample, kept: KeptFeatures) -> None:
+    def _compute(self, stream: Stream, sample: Sample, kept: KeptFeatures, base: Callable[[], Buffer] | None) -> None:
+        self._computing += 1
+
         def look() -> PayloadFeatures:
             payload = decode(sample.encoding, sample.payload)
-            return features_of(payload, sample.element.itemsize, None if sample.base is None else sample.base())
+            return features_of(payload, sample.element.itemsize, None if base is None else base())
 
         def learn(result: PayloadFeatures | BaseException) -> None:
+            self._computing -= 1
             if isinstance(result, PayloadFeatures):
                 kept.features = result
                 return

@@ -8,14 +8,21 @@ import numpy as np
 import pytest
 
 from gateway.optimizer.history.record import AS_PUBLISHED, UNKNOWN_FEATURES
-from gateway.optimizer.history.recorder import FEATURES_S, MAX_FEATURES, MAX_OPEN
-from gateway.protocol.encoding import Chain
+from gateway.optimizer.history.recorder import (
+    FEATURES_S,
+    MAX_COMPUTING,
+    MAX_DECODED_BYTES,
+    MAX_FEATURES,
+    MAX_OPEN,
+)
+from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.messages import Kind
 from gateway.protocol.views import View
 from tests.connections.memory import EVERY_CODEC, FixedPolicy
 from tests.optimizer.history.recorded_world import INTERVAL_S, RecordedWorld
 
 LZ4 = Chain(codec="lz4")
+ZSTD = Chain(codec="zstd")
 XOR = Chain(codec="zstd", delta="xor", distance=1)
 TOKENS = np.arange(8192, dtype=np.int64)
 NOISE = np.random.default_rng(1).standard_normal(8192)
@@ -104,12 +111,16 @@ def test_each_delivery_class_has_a_record() -> None:
     assert [(each.chain, each.codecs != ()) for each in world.records()] == [("lz4", True), ("none", False)]
 
 
-def test_small_messages_are_no_decision() -> None:
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.STATE])
+@pytest.mark.parametrize("chain", [PLAIN, ZSTD])
+def test_small_messages_are_no_decision(kind: Kind, chain: Chain) -> None:
     world = RecordedWorld(FixedPolicy(LZ4))
-    publisher = world.publisher("wf/small", codecs=())
+    publisher = world.publisher("wf/small", kind=kind, codecs=EVERY_CODEC)
     world.subscriber("wf/small", codecs=EVERY_CODEC)
-    publisher.publish(0, bytes(1000))
+    publisher.publish(0, bytes(16383), chain=chain)
     assert world.records() == []
+    publisher.publish(0, bytes(16384), chain=chain)
+    assert len(world.records()) == 1
 
 
 def test_deltas_of_a_state_and_their_features_are_recorded() -> None:
@@ -137,7 +148,7 @@ def test_a_payload_that_its_publisher_has_encoded_is_recorded_as_published() -> 
     world.subscriber("wf/a", "knowing", EVERY_CODEC)
     world.subscriber("wf/a", "plain", ())
     payload = TOKENS.tobytes()
-    publisher.publish(0, payload, chain=Chain(codec="zstd"))
+    publisher.publish(0, payload, chain=ZSTD)
     world.settle()
     as_published, decoded = world.records()
     assert (as_published.chain, as_published.published_encoding) == (AS_PUBLISHED, "zstd")
@@ -217,6 +228,48 @@ def test_features_are_computed_again_when_they_are_old_or_the_shape_is_another()
         world.clock.advance(pause_s)
         world.records()
     assert works == [1, 0, 1, 1]
+
+
+def test_so_many_payloads_wait_for_their_features_and_the_others_are_let_go() -> None:
+    world = RecordedWorld(FixedPolicy())
+    names = [f"wf/{number}" for number in range(MAX_COMPUTING + 5)]
+    publisher = world.publisher(*names, codecs=())
+    for _ in range(3):
+        for alias in range(len(names)):
+            publisher.publish_array(alias, NOISE)
+        world.clock.advance(FEATURES_S)
+        world.records()
+    assert len(world.workers) == MAX_COMPUTING
+    world.settle()
+    publisher.publish_array(len(names) - 1, NOISE)
+    world.settle()
+    assert world.recorder._features[max(world.recorder._features)].features != UNKNOWN_FEATURES
+
+
+@pytest.mark.parametrize(("payload_bytes", "known"), [(MAX_DECODED_BYTES, True), (MAX_DECODED_BYTES + 1, False)])
+def test_an_encoded_payload_is_not_decoded_for_its_features_if_that_is_large(payload_bytes: int, known: bool) -> None:
+    world = RecordedWorld()
+    publisher = world.publisher("wf/a", codecs=EVERY_CODEC)
+    world.subscriber("wf/a", codecs=EVERY_CODEC)
+    publisher.publish(0, bytes(payload_bytes), chain=ZSTD)
+    assert len(world.workers) == known
+    world.settle()
+    (found,) = world.records()
+    assert found.payload_bytes == payload_bytes
+    assert (found.features.zero_share == 1.0) == known
+
+
+def test_a_large_state_is_not_compared_with_the_version_before() -> None:
+    world = RecordedWorld(FixedPolicy())
+    publisher = world.publisher("wf/state", kind=Kind.STATE, codecs=())
+    world.subscriber("wf/state", codecs=EVERY_CODEC)
+    for payload_bytes, share in ((MAX_DECODED_BYTES, 1.0), (MAX_DECODED_BYTES + 1, None)):
+        for _ in range(2):
+            publisher.publish(0, bytes(payload_bytes))
+            world.settle()
+            world.clock.advance(FEATURES_S)
+            (found,) = world.records()
+        assert (found.features.zero_share, found.features.unchanged_share) == (1.0, share)
 
 
 def test_features_that_cannot_be_computed_stay_unknown(
