@@ -183,9 +183,10 @@ class Gateway:
         """Have the traffic history written beside the store; a writing process that does not end is not waited for."""
         if self._history is None:
             return
-        timeout_s = max(until_s - asyncio.get_running_loop().time(), LEAST_STORING_S)
+        now_s = asyncio.get_running_loop().time()
+        timeout_s = max(until_s - now_s, LEAST_STORING_S)
         with suppress(TimeoutError, OSError):
-            await finish(partial(self._history.close, timeout_s), until_s + 2 * LEAST_STORING_S)
+            await finish(partial(self._history.close, timeout_s), now_s + timeout_s + 2 * LEAST_STORING_S)
 
     async def _stop_store(self, times: StopTimes, deadline_s: float) -> None:
         if self._store is None:

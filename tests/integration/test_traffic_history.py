@@ -130,6 +130,17 @@ async def test_clients_feel_nothing_of_a_writing_process_that_is_killed_or_stopp
     assert not stats.writing
 
 
+async def test_a_writing_process_is_replaced_soon_also_if_a_sample_is_taken_once_an_hour(tmp_path: Path) -> None:
+    optimizer = OptimizerSettings(history_dir=str(tmp_path), sample_interval_s=3600.0)
+    async with running_gateway(replace(settings(tmp_path), optimizer=optimizer)) as gateway:
+        history = history_of(gateway)
+        process = history._process._process
+        assert process is not None
+        process.kill()
+        await exchange(gateway.url, lambda: history.stats().writer_starts == 2)
+        assert history.stats().writing
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 async def test_the_writing_process_ends_with_its_gateway(tmp_path: Path, number: signal.Signals) -> None:
     config = tmp_path / "frys.toml"

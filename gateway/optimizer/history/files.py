@@ -56,7 +56,7 @@ class HistoryFiles:
         Raises:
             OSError: they cannot be written.
         """
-        if self._path is None or self._size + len(records) > self._file_bytes or not os.fstat(self._file).st_nlink:
+        if self._path is None or self._size + len(records) > self._file_bytes or self._is_gone():
             self._begin()
         try:
             self._write(records)
@@ -72,9 +72,18 @@ class HistoryFiles:
     def close(self) -> None:
         """Close the present file; the next record begins another one."""
         if self._path is not None:
-            os.close(self._file)
+            file = self._file
             self._other_bytes += self._size
             self._path, self._file, self._size = None, -1, 0
+            with contextlib.suppress(OSError):  # it is closed all the same, and what it had is written or is not
+                os.close(file)
+
+    def _is_gone(self) -> bool:
+        """Return whether the present file was removed, be it by another client of a network file system."""
+        try:
+            return not os.fstat(self._file).st_nlink
+        except OSError:
+            return True
 
     def _begin(self) -> None:
         self.close()

@@ -42,10 +42,10 @@ MAX_FEATURES: Final = 4096
 FEATURES_S: Final = 5.0
 """Age of the features of a stream at which they are computed anew: 1,024 streams take 1 % of a thread's time."""
 MAX_COMPUTING: Final = 32
-"""Payloads that wait for their features, or are in a thread for them; other streams keep the features that they have."""
+"""Payloads that wait for their features, or are in a thread for them; other streams keep those that they have."""
 MAX_DECODED_BYTES: Final = 1024 * 1024
-"""Largest payload that is decoded for its features, and of which the version before is: as large as fits in one frame
-of a usual client. A message of 130 KB may declare gigabytes, and nobody else in the gateway may need to decode it."""
+"""Largest payload that is decoded for its features, and of which the version before is: few frames have a larger one.
+A message of 130 KB may declare gigabytes, and nobody else in the gateway may need to decode it."""
 
 FanoutOf = Callable[[Stream], PubSubFanout | None]
 """Function that returns the fan-out of a stream or view; ``None``: it has ended."""

@@ -1,4 +1,4 @@
-"""Traffic history of a gateway: its recorder, its writing process, and the sweep that joins them."""
+"""Traffic history of a gateway: its recorder, its writing process, and the sweeps that join them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.connections.sweeps import Sweep
 from gateway.optimizer.history.recorder import TrafficRecorder
 from gateway.optimizer.history.recording_policy import RecordingPolicy
 from gateway.optimizer.history.stats import TrafficHistoryStats
-from gateway.optimizer.history.writer_process import WriterProcess
+from gateway.optimizer.history.writer_process import PUMP_INTERVAL_S, WriterProcess
 from gateway.optimizer.settings import OptimizerSettings
 from gateway.streams.derived import DerivedStream
 from gateway.streams.stream import Stream
@@ -50,7 +50,12 @@ class TrafficHistory:
         self._core = core
         # Before there is traffic, which a start would hold up.
         self._process.pump(self._clock.monotonic_s())
-        core.sweeps = (*core.sweeps, Sweep(lambda: self._recorder.interval_s, self._sweep))
+        # Apart: the pipe to the process takes less at once than a sweep may put, and an interval may last an hour.
+        core.sweeps = (
+            *core.sweeps,
+            Sweep(lambda: self._recorder.interval_s, self._close_old),
+            Sweep(lambda: PUMP_INTERVAL_S, lambda: self._process.pump(self._clock.monotonic_s())),
+        )
 
     def close_records(self) -> None:
         """Close all records, before receivers go; what comes later is not recorded."""
@@ -88,9 +93,8 @@ class TrafficHistory:
             failure=os.strerror(process.error) if process.error else "",
         )
 
-    def _sweep(self) -> Iterator[None]:
-        yield from self._recorder.close_records(self._fanout_of, least_age_s=self._recorder.interval_s / 2)
-        self._process.pump(self._clock.monotonic_s())
+    def _close_old(self) -> Iterator[None]:
+        return self._recorder.close_records(self._fanout_of, least_age_s=self._recorder.interval_s / 2)
 
     def _fanout_of(self, stream: Stream) -> PubSubFanout | None:
         """Return the fan-out of a stream or view; ``None``: it has ended."""

@@ -30,6 +30,8 @@ MAX_WAITING: Final = 4096
 """Records that wait for the process, some 1 MB; past it the oldest are dropped."""
 WRITE_BYTES: Final = 64 * 1024
 """Bytes that are written to the pipe at once, as much as it holds."""
+PUMP_INTERVAL_S: Final = 0.05
+"""Interval of :meth:`WriterProcess.pump`: as the pipe takes some 300 records at once, 6,000 a second."""
 STALLED_S: Final = 30.0
 """Time after which a process that takes nothing is killed."""
 FIRST_PAUSE_S: Final = 1.0
@@ -59,8 +61,8 @@ class WriterProcess:
         self._piece = memoryview(b"")
         """Rest of a piece of which the pipe has taken a part."""
         self._process: subprocess.Popen[bytes] | None = None
-        self._ending: list[subprocess.Popen[bytes]] = []
-        """Processes that were killed and may not have ended yet."""
+        self._killed: subprocess.Popen[bytes] | None = None
+        """Process that was killed and may not have ended yet."""
         self._sent = 0
         """Records that this process was sent."""
         self._reported = 0, 0
@@ -95,14 +97,14 @@ class WriterProcess:
     def pump(self, now_s: float) -> None:
         """Pass records on as far as the pipe takes them, and read the reports; never waits for the process.
 
-        Starts one if there is none: 0.3 ms, but up to 15 ms if other programs keep the cores busy.
+        Starts one if there is none: 0.3 ms, but up to 15 ms if other programs keep the cores busy. As long as one that
+        was killed does not end, which its disk may keep it from, another one would come to a halt as well.
 
         Args:
             now_s: a monotonic time.
         """
-        self._ending = [process for process in self._ending if process.poll() is None]
         if self._process is None:
-            if now_s < self._start_s or not self._start(now_s):
+            if now_s < self._start_s or not self._ready or not self._start(now_s):
                 return
         elif self._process.poll() is not None:
             self._read_reports()
@@ -121,8 +123,9 @@ class WriterProcess:
         Args:
             timeout_s: longest time; then the process is killed, and its records are lost.
         """
+        unwritten = self.lost + self.dropped
         end_s = time.monotonic() + timeout_s
-        if self._process is None and self._waiting:
+        if self._process is None and self._waiting and self._ready:
             self._start(time.monotonic())
         process = self._process
         if process is not None:
@@ -139,10 +142,17 @@ class WriterProcess:
             self._end(process)
         self.dropped += len(self._waiting)
         self._waiting.clear()
-        for ending in self._ending:
+        unwritten = self.lost + self.dropped - unwritten
+        if unwritten:
+            logger.warning("traffic history %s: %d records were not written before the stop", self.directory, unwritten)
+        if self._killed is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                ending.wait(1.0)
-        self._ending.clear()
+                self._killed.wait(1.0)
+
+    @property
+    def _ready(self) -> bool:
+        """Whether a process can be started: the one that was killed has ended."""
+        return self._killed is None or self._killed.poll() is not None
 
     def _start(self, now_s: float) -> bool:
         """Start the process; return whether it could be started."""
@@ -236,7 +246,7 @@ class WriterProcess:
         process.stdout.close()
         if process.poll() is None:
             process.kill()
-            self._ending.append(process)
+            self._killed = process
 
 
 def _writable(process: subprocess.Popen[bytes], timeout_s: float) -> bool:

@@ -135,3 +135,14 @@ def test_a_directory_that_is_removed_meanwhile_is_made_again(tmp_path: Path) -> 
     written.append(pack_record(record(2)))
     written.close()
     assert numbers(place) == [2]
+
+
+def test_a_file_that_cannot_be_used_any_more_is_left_for_another_one(tmp_path: Path) -> None:
+    """As one that another client of a network file system has removed."""
+    written = files(tmp_path)
+    written.append(pack_record(record(1)))
+    os.close(written._file)
+    written.append(pack_record(record(2)))
+    written.close()
+    assert numbers(tmp_path) == [1, 2]
+    assert written.held_bytes == sum(path.stat().st_size for path in history_files(tmp_path))

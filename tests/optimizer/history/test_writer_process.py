@@ -130,7 +130,39 @@ def test_one_that_takes_nothing_for_long_is_replaced(process: WriterProcess, cap
     assert accounted(process) == process.recorded
 
 
-def test_closing_does_not_wait_for_one_that_stands_still(process: WriterProcess) -> None:
+def test_as_long_as_one_that_was_killed_does_not_end_no_other_starts(
+    process: WriterProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a disk that does not answer keeps a process from ending: with one every other minute they would pile up."""
+    put(process, 1)
+    pump_until(process, lambda: process.written == 1)
+    pid = pid_of(process)
+    os.kill(pid, signal.SIGSTOP)
+    put(process, 4000, 1)
+    process.pump(0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.Popen.kill", lambda killed: None)
+        process.pump(STALLED_S)
+    for now_s in (100.0, 1000.0, 10_000.0):
+        process.pump(now_s)
+    assert (process.running, process.starts) == (False, 1)
+    os.kill(pid, signal.SIGKILL)
+    pump_until(process, lambda: process.waiting == 0, 20_000.0)
+    assert process.starts == 2
+    assert accounted(process) == process.recorded
+
+
+def test_more_is_written_than_the_pipe_takes_at_once(process: WriterProcess) -> None:
+    for begin in range(0, 20_000, 4000):
+        put(process, 4000, begin)
+        pump_until(process, lambda: not process._waiting)
+    pump_until(process, lambda: process.waiting == 0)
+    assert (process.written, process.dropped) == (20_000, 0)
+
+
+def test_closing_does_not_wait_for_one_that_stands_still(
+    process: WriterProcess, caplog: pytest.LogCaptureFixture
+) -> None:
     put(process, 1)
     pump_until(process, lambda: process.written == 1)
     os.kill(pid_of(process), signal.SIGSTOP)
@@ -139,6 +171,7 @@ def test_closing_does_not_wait_for_one_that_stands_still(process: WriterProcess)
     assert not process.running
     assert accounted(process) == process.recorded == 4001
     assert process.waiting == 0
+    assert "4000 records were not written before the stop" in caplog.text
 
 
 def test_a_disk_that_refuses_is_told_once_and_used_again_when_it_takes_records(
