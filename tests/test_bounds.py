@@ -261,8 +261,8 @@ REACHED_BY = {
     "payloads that wait for their features, all of the gateway": (
         "optimizer/history/test_recorder.py:test_so_many_payloads_wait_for_their_features_and_the_others_are_let_go"
     ),
-    "payload that is decoded, or compared with the version before, for its features": (
-        "optimizer/history/test_recorder.py:test_an_encoded_payload_is_not_decoded_for_its_features_if_that_is_large"
+    "payload that is decoded for a sample or for features, decoded": (
+        "optimizer/test_sampled_policy.py:test_a_payload_that_declares_much_is_not_decoded"
     ),
     "records that wait for the process that writes the traffic history": (
         "optimizer/history/test_writer_process.py:"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from gateway.connections.socket_counts import SocketCounts
 from gateway.ids import ClientId, StreamName
@@ -233,6 +233,11 @@ class DurableStore(PastReader, Protocol):
         """
 
 
+MAX_SAMPLE_BYTES: Final = 8 * 1024 * 1024
+"""Largest payload that is decoded to learn from it, as large as a plain one in a usual frame. A message of 130 KB may
+declare gigabytes, and nobody else in the gateway may need to decode it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A payload, or the first chunk of one, from which a policy learns. Its buffers do not change."""
@@ -250,6 +255,11 @@ class Sample:
     no version of the same dtype and shape. Slow, and raises ``RequestRefused``: to be called in a thread."""
     meta: Buffer = b""
     """Meta block of the message, which was checked before."""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the payload is plain, or decodes to so little that it may be decoded to learn from it."""
+        return self.encoding is None or self.encoding.decoded_bytes <= MAX_SAMPLE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

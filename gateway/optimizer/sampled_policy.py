@@ -106,7 +106,9 @@ class SampledPolicy:
         return choice
 
     def observe(self, stream: Stream, sample: Sample) -> None:
-        """Take a sample: compress it in a thread, and choose chains by the result."""
+        """Take a sample, if it need not be decoded to too much: compress it in a thread, and choose chains by that."""
+        if not sample.is_readable:
+            return
         choice = self._choices[stream.id]
         known = {codecs: choice.deltas.get(codecs, PLAIN) for codecs in choice.chains}
         if sample.base is None:

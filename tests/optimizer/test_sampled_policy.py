@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gateway.connections.ports import EncodingOutcome, Sample
+from gateway.connections.ports import MAX_SAMPLE_BYTES, EncodingOutcome, Sample
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.optimizer.sampled_policy import FIRST_RESAMPLE_MESSAGES, LAST_RESAMPLE_MESSAGES, SampledPolicy
 from gateway.protocol.dtypes import BYTE, DTypeLike
@@ -158,6 +158,20 @@ def test_an_encoded_sample_is_decoded_and_a_broken_one_skipped() -> None:
     show(policy, source, Sample(data[:-9], np.dtype("<u8"), encoding, integers=True, base=lambda: TOKENS))
     workers.step()
     assert policy.delta_for(source, DELTAS) == chosen
+
+
+def test_a_payload_that_declares_much_is_not_decoded() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    policy.chain_for(source, CODECS)
+    for payload_bytes, works in ((MAX_SAMPLE_BYTES + 1, 0), (MAX_SAMPLE_BYTES, 1)):
+        encoded = encode(Chain(codec="zstd"), bytes(payload_bytes), BYTE)
+        assert encoded is not None
+        policy.observe(source, Sample(encoded[1], BYTE, encoded[0]))
+        assert len(workers) == works
+    workers.step()
+    assert policy.chain_for(source, CODECS) != PLAIN
 
 
 def test_what_is_forgotten_is_as_if_it_had_never_been() -> None:

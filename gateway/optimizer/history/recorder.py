@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
-from gateway.connections.fanout.delta_encoder import decoded_bytes
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.recode import codec_names
 from gateway.connections.ports import Clock, DeliveryPolicy, EncodingOutcome, Sample, Threads
@@ -27,7 +26,6 @@ from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.encoding import PLAIN, Chain, Encoding, decode
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.tensors import TensorSpec
-from gateway.protocol.wire import Buffer
 from gateway.streams.derived import DerivedStream
 from gateway.streams.stream import Stream
 
@@ -43,9 +41,6 @@ FEATURES_S: Final = 5.0
 """Age of the features of a stream at which they are computed anew: 1,024 streams take 1 % of a thread's time."""
 MAX_COMPUTING: Final = 32
 """Payloads that wait for their features, or are in a thread for them; other streams keep those that they have."""
-MAX_DECODED_BYTES: Final = 1024 * 1024
-"""Largest payload that is decoded for its features, and of which the version before is: few frames have a larger one.
-A message of 130 KB may declare gigabytes, and nobody else in the gateway may need to decode it."""
 
 FanoutOf = Callable[[Stream], PubSubFanout | None]
 """Function that returns the fan-out of a stream or view; ``None``: it has ended."""
@@ -147,10 +142,9 @@ class TrafficRecorder:
                 self._features.popitem(last=False)
         elif now_s - kept.computed_s < FEATURES_S:
             return
-        decoded = decoded_bytes(sample.payload, sample.encoding)
-        if self._computing < MAX_COMPUTING and (sample.encoding is None or decoded <= MAX_DECODED_BYTES):
+        if self._computing < MAX_COMPUTING and sample.is_readable:
             kept.computed_s = now_s
-            self._compute(stream, sample, kept, sample.base if decoded <= MAX_DECODED_BYTES else None)
+            self._compute(stream, sample, kept)
 
     def report(self, stream: Stream, outcome: EncodingOutcome) -> None:
         """Keep an outcome for the record of a stream that is open."""
@@ -233,12 +227,12 @@ class TrafficRecorder:
             features=UNKNOWN_FEATURES if kept is None else kept.features,
         )
 
-    def _compute(self, stream: Stream, sample: Sample, kept: KeptFeatures, base: Callable[[], Buffer] | None) -> None:
+    def _compute(self, stream: Stream, sample: Sample, kept: KeptFeatures) -> None:
         self._computing += 1
 
         def look() -> PayloadFeatures:
             payload = decode(sample.encoding, sample.payload)
-            return features_of(payload, sample.element.itemsize, None if base is None else base())
+            return features_of(payload, sample.element.itemsize, None if sample.base is None else sample.base())
 
         def learn(result: PayloadFeatures | BaseException) -> None:
             self._computing -= 1

@@ -11,7 +11,6 @@ from gateway.optimizer.history.record import AS_PUBLISHED, UNKNOWN_FEATURES
 from gateway.optimizer.history.recorder import (
     FEATURES_S,
     MAX_COMPUTING,
-    MAX_DECODED_BYTES,
     MAX_FEATURES,
     MAX_OPEN,
 )
@@ -246,8 +245,11 @@ def test_so_many_payloads_wait_for_their_features_and_the_others_are_let_go() ->
     assert world.recorder._features[max(world.recorder._features)].features != UNKNOWN_FEATURES
 
 
-@pytest.mark.parametrize(("payload_bytes", "known"), [(MAX_DECODED_BYTES, True), (MAX_DECODED_BYTES + 1, False)])
-def test_an_encoded_payload_is_not_decoded_for_its_features_if_that_is_large(payload_bytes: int, known: bool) -> None:
+@pytest.mark.parametrize(("payload_bytes", "known"), [(100_000, True), (100_001, False)])
+def test_an_encoded_payload_is_not_decoded_for_its_features_if_that_is_large(
+    monkeypatch: pytest.MonkeyPatch, payload_bytes: int, known: bool
+) -> None:
+    monkeypatch.setattr("gateway.connections.ports.MAX_SAMPLE_BYTES", 100_000)
     world = RecordedWorld()
     publisher = world.publisher("wf/a", codecs=EVERY_CODEC)
     world.subscriber("wf/a", codecs=EVERY_CODEC)
@@ -257,19 +259,6 @@ def test_an_encoded_payload_is_not_decoded_for_its_features_if_that_is_large(pay
     (found,) = world.records()
     assert found.payload_bytes == payload_bytes
     assert (found.features.zero_share == 1.0) == known
-
-
-def test_a_large_state_is_not_compared_with_the_version_before() -> None:
-    world = RecordedWorld(FixedPolicy())
-    publisher = world.publisher("wf/state", kind=Kind.STATE, codecs=())
-    world.subscriber("wf/state", codecs=EVERY_CODEC)
-    for payload_bytes, share in ((MAX_DECODED_BYTES, 1.0), (MAX_DECODED_BYTES + 1, None)):
-        for _ in range(2):
-            publisher.publish(0, bytes(payload_bytes))
-            world.settle()
-            world.clock.advance(FEATURES_S)
-            (found,) = world.records()
-        assert (found.features.zero_share, found.features.unchanged_share) == (1.0, share)
 
 
 def test_features_that_cannot_be_computed_stay_unknown(
