@@ -1,4 +1,4 @@
-"""Past tails: the newest part of the past of some durable streams, kept in memory for clients that are to join.
+"""Past tails: the past of some durable streams, from where clients begin to read it, in memory for those to join.
 
 Behind a restart the past of a durable stream is in the store alone, and clients come back by hundreds. Each one that
 reads it there waits for a thread; from memory it is served at once.
