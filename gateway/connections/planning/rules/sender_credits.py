@@ -63,5 +63,5 @@ def _reason(receiver: FanInFacts, credit: int) -> str:
     wait = "" if receiver.wait_s is None else f", and they wait {receiver.wait_s * 1e3:.0f} ms for it"
     return (
         f"it takes {receiver.taken_bytes_per_s / 1e3:.0f} kB/s of the events of {receiver.senders} senders or"
-        f" more{wait}: each of these may have {credit // receiver.senders} bytes there before its publishes wait"
+        f" more{wait}: their publishes wait once {credit} bytes do"
     )

@@ -27,7 +27,7 @@ def test_senders_of_a_receiver_whose_events_wait_get_a_credit() -> None:
     assert measure.scope == "lab"
     assert measure.reason == (
         "it takes 500 kB/s of the events of 20 senders or more, and they wait 4000 ms for it:"
-        " each of these may have 3276 bytes there before its publishes wait"
+        " their publishes wait once 65536 bytes do"
     )
 
 
