@@ -14,6 +14,9 @@ from gateway.protocol.messages import Kind
 
 MAX_FAN_INS: Final = 64
 """Receivers of many senders that are watched at a time."""
+WATCHED_S: Final = 60.0
+"""Time for which a receiver is watched that lags no more, and whose senders have no credit any more: longer than the
+trial of the end of a credit."""
 
 STEP: Final = 64
 """Workflows that are looked at between two chances for the loop: some hundred microseconds."""
@@ -67,7 +70,9 @@ class FanInWatch:
         settling: set[Site] = set()
         for connection, fan_in in list(watched.items()):
             site = Site(Knob.SENDER_CREDIT, connection.peer.client_id, connection.peer.id)
-            if connection.closed or not (connection in senders or site in settings):
+            if site in settings or (connection.lagging and connection in senders):
+                fan_in.needed_s = now_s
+            if connection.closed or now_s - fan_in.needed_s > WATCHED_S:
                 del watched[connection]
                 continue
             facts.append(fan_in.look(now_s, senders.get(connection, 0), rates[fan_in.workflow]))

@@ -29,6 +29,7 @@ class WatchedFanIn:
     Attributes:
         connection, workflow: the same.
         settling: whether events wait that have come before the credit was given.
+        needed_s: time at which it lagged last, or its senders had a credit.
     """
 
     __slots__ = (
@@ -41,6 +42,7 @@ class WatchedFanIn:
         "_taken_bytes",
         "_waited",
         "connection",
+        "needed_s",
         "settling",
         "workflow",
     )
@@ -49,7 +51,7 @@ class WatchedFanIn:
         self.connection = connection
         self.workflow = workflow
         self.settling = False
-        self._looked_s = self._crowded_s = now_s
+        self._looked_s = self._crowded_s = self.needed_s = now_s
         outbox = connection.made_outbox()
         self._taken_bytes, self._credit = outbox.taken_bytes, outbox.events.sender_credit
         self._lagged = connection.lagging

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.planning.context import FanInFacts, StreamFacts, WorkflowFacts
-from gateway.connections.planning.facts.fan_in_watch import MAX_FAN_INS, FanInWatch
+from gateway.connections.planning.facts.fan_in_watch import MAX_FAN_INS, WATCHED_S, FanInWatch
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.sender_credit import bound_senders
 from gateway.protocol.messages import Kind
@@ -24,8 +24,10 @@ def workflow(*clients: str) -> WorkflowFacts:
     return WorkflowFacts("wf", GraphPattern.FAN_IN, 0.9, (), tuple([(client, 6) for client in clients]))
 
 
-def read(watch: FanInWatch, *workflows: WorkflowFacts, settings: Collection[Site] = ()) -> list[FanInFacts]:
-    reading = watch.read(workflows, STREAMS, settings, 1.0)
+def read(
+    watch: FanInWatch, *workflows: WorkflowFacts, settings: Collection[Site] = (), now_s: float = 1.0
+) -> list[FanInFacts]:
+    reading = watch.read(workflows, STREAMS, settings, now_s)
     while True:
         try:
             next(reading)
@@ -46,8 +48,20 @@ def test_a_receiver_is_watched_once_it_lags_and_with_its_credit_also_when_nobody
     (facts,) = read(watch, settings={site})
     assert facts.senders == 6
     assert set(watch.settling) == {site}
-    assert not read(watch)
+    assert read(watch, now_s=1.0 + WATCHED_S), "the end of the credit may be on trial"
+    assert not read(watch, now_s=1.1 + WATCHED_S)
     assert len(watch) == len(watch.settling) == 0
+
+
+def test_a_receiver_that_lags_no_more_makes_room_for_others() -> None:
+    scene = FanIn(awaits=False)
+    watch = FanInWatch(scene.planning.actuator.connection_of)
+    scene.publish(50)
+    assert read(watch, workflow("collector"))
+    while scene.connection.lagging:
+        scene.read()
+    assert read(watch, workflow("collector"), now_s=1.0 + WATCHED_S)
+    assert not read(watch, workflow("collector"), now_s=1.1 + WATCHED_S)
 
 
 def test_a_receiver_that_is_gone_is_not_watched() -> None:
