@@ -122,7 +122,7 @@ class BulkWindow:
         newly, self._answered = sent - self._answered, sent
         delay_ns = max(1, now_ns - asked_ns)
         self.rtt_ns = min(self.rtt_ns or delay_ns, delay_ns)
-        self._measure_goodput(newly, pong.t1)
+        self._measure_goodput(newly, pong.t1, delay_ns)
         room = (TARGET_DELAY_NS - self._queued_ns(pong.t1 - pong.t0, now_ns)) / TARGET_DELAY_NS
         window = self.window_bytes + max(LARGEST_STEP_DOWN, room) * newly
         way_ns = self.rtt_ns
@@ -138,16 +138,24 @@ class BulkWindow:
             window = window if was_full else min(window, self.window_bytes)
         self.window_bytes = int(min(max(window, least), MAX_WINDOW_BYTES))
 
-    def _measure_goodput(self, newly: int, t1_ns: int) -> None:
+    def _measure_goodput(self, newly: int, t1_ns: int, delay_ns: int) -> None:
         """Measure from one answer to the next by the peer's clock, so that delays of the answers do not count.
 
-        Time in which nothing was under way does not count either.
+        Time in which nothing was under way does not count either. Bulk that was under way alone has arrived within its
+        round trip, which tells a lower bound: it shows a line that has become fast to a window of one message.
         """
         since_ns = self._last_t1_ns
         self._last_t1_ns = t1_ns if self._marks else None
-        if since_ns is not None and t1_ns > since_ns:
-            self._goodputs.append(newly / (t1_ns - since_ns) * 1e9)
-            self.goodput_bytes_per_s = sorted(self._goodputs)[len(self._goodputs) // 2]
+        if since_ns is None:
+            sample = newly / delay_ns * 1e9
+            if not self._goodputs or sample <= self.goodput_bytes_per_s:
+                return
+        elif t1_ns > since_ns:
+            sample = newly / (t1_ns - since_ns) * 1e9
+        else:
+            return
+        self._goodputs.append(sample)
+        self.goodput_bytes_per_s = sorted(self._goodputs)[len(self._goodputs) // 2]
 
     def _queued_ns(self, one_way_ns: int, now_ns: int) -> int:
         """Return how much longer a PING was under way than the fastest recent one; its answer's way does not count."""

@@ -92,6 +92,8 @@ class SlowStart(NamedTuple):
     """Bytes on their way that no newer version can pass: in this process, in the system, and on the line."""
     way_s: float
     """Smallest round trip."""
+    queued_s: float
+    """Time by which packets take longer than that now: at the begin of a fast line with a long way, none."""
 
     @property
     def wait_s(self) -> float:

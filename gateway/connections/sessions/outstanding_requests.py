@@ -81,14 +81,20 @@ class ConnectionRequests:
     """Bytes kept of the requests that the connection asked."""
     answered: int = 0
     """Requests that it had to reply to, and has not to any more."""
-    busy_since_s: float = 0.0
-    """Time since which it has had requests to reply to, while there are any."""
-    idle_busy_s: float = 0.0
-    """Time for which it has had some, until it had none last."""
+    busy_s: float = 0.0
+    """Time for which it has had requests to reply to, up to :attr:`counted_s`."""
+    waited_s: float = 0.0
+    """Time for which requests have waited for its replies, of all together, up to :attr:`counted_s`."""
+    counted_s: float = 0.0
+    """Time of the last change of what it owes, or of the last count."""
 
-    def busy_s(self, now_s: float) -> float:
-        """Return the time for which the connection has had requests to reply to."""
-        return self.idle_busy_s + (now_s - self.busy_since_s if self.owed else 0.0)
+    def count_time(self, now_s: float) -> None:
+        """Count the time since the last change of what is owed."""
+        if self.owed:
+            passed_s = now_s - self.counted_s
+            self.busy_s += passed_s
+            self.waited_s += len(self.owed) * passed_s
+        self.counted_s = now_s
 
     def stats(self) -> RequestStats:
         """Return the numbers of the requests of this connection."""
@@ -233,19 +239,18 @@ class OutstandingRequests:
         replier = request.replier
         if replier.released:
             replier.released.pop(request.key, None)
-        if not replier.owed:
-            replier.busy_since_s = self._clock.monotonic_s()
+        replier.count_time(self._clock.monotonic_s())
         replier.owed = with_entry(replier.owed, request.key, request)
         replier.load_bytes += REQUEST_BYTES + request.size
         self.owing[replier] = None
 
     def _release(self, request: OutstandingRequest) -> None:
         replier = request.replier
+        replier.count_time(self._clock.monotonic_s())
         del replier.owed[request.key]
         replier.load_bytes -= REQUEST_BYTES + request.size
         replier.answered += 1
         if not replier.owed:
-            replier.idle_busy_s += self._clock.monotonic_s() - replier.busy_since_s
             del self.owing[replier]
 
 

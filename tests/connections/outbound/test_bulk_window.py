@@ -221,6 +221,41 @@ def test_the_time_of_a_state_on_the_line_is_no_way_to_fill() -> None:
         assert max(under_way[100:]) <= most
 
 
+def test_a_line_that_has_become_fast_is_found_out_though_one_state_is_under_way_at_a_time() -> None:
+    window, way = paced_window(), RoundTrip(0.1, 0.0, 0.1)
+    line = _Line(window, way)
+    for _ in range(20):
+        line.carry(states=2, bytes_per_s=500_000)
+    slow = window.window_bytes
+    assert slow < 65536
+    for _ in range(40):
+        line.carry(states=1 if window.window_bytes < 65536 else 2, bytes_per_s=125_000_000)
+    assert window.window_bytes > 2 * 65536
+
+
+class _Line:
+    """A line with a way of 100 ms that carries states of 64 KiB for a window."""
+
+    def __init__(self, window: BulkWindow, way: RoundTrip) -> None:
+        self._window = window
+        self._way = way
+        self._now = MS
+
+    def carry(self, states: int, bytes_per_s: float) -> None:
+        """Send states one behind the other, and answer them."""
+        asked = []
+        for _ in range(states):
+            self._now += 1
+            if self._window.sent(65536, self._now):
+                asked.append(self._now)
+        way_ns = int(self._way.smallest_s * 1e9)
+        arrived = self._now + way_ns // 2
+        for asked_ns in asked:
+            arrived += int(65536 / bytes_per_s * 1e9)
+            self._now = arrived + way_ns // 2
+            self._window.answered(Pong(asked_ns, arrived, arrived), self._now, self._way)
+
+
 def test_a_paced_window_does_not_grow_by_states_that_come_seldom() -> None:
     window = paced_window()
     for number in range(1000):

@@ -137,7 +137,7 @@ def test_a_newcomer_on_a_slow_line_is_paced_at_once() -> None:
     newest = scene.world.core.planning.actuator.lag_changes
     newest.note(scene.connection, lagging=False)
     assert list(scene.planning.glance()) == []
-    carried = busy._replace(acknowledged_bytes=25_000, busy_s=0.1, unacknowledged_bytes=100_000)
+    carried = busy._replace(rtt_s=0.3, acknowledged_bytes=50_000, busy_s=0.2, unacknowledged_bytes=100_000)
     scene.receiver.transport.counts = SocketCounts(0.0, carried)
     for _ in scene.planning.glance():
         pass

@@ -18,8 +18,8 @@ from gateway.connections.planning.context import ReceiverFacts, SlowStart, ViewF
 from gateway.connections.planning.facts.watched_receiver import (
     LEAST_TAKEN_BYTES,
     WatchedReceiver,
+    line_time_s,
     states_of,
-    time_of,
     version_bytes_of,
 )
 from gateway.connections.planning.facts.watched_views import WatchedViews
@@ -178,7 +178,7 @@ def _has_slow_line(connection: Connection) -> bool:
     tcp = connection.transport.socket_counts().tcp if nbytes else None
     if tcp is None or tcp.acknowledged_bytes < LEAST_TAKEN_BYTES:
         return False
-    return time_of(nbytes, tcp.busy_s, tcp.acknowledged_bytes, tcp.smallest_rtt_s) >= SLOW_VERSION_S
+    return line_time_s(nbytes, tcp.busy_s, tcp.acknowledged_bytes, tcp) >= SLOW_VERSION_S
 
 
 def _slow_start(connection: Connection, glimpse: _Glimpse) -> SlowStart | None:
@@ -189,7 +189,7 @@ def _slow_start(connection: Connection, glimpse: _Glimpse) -> SlowStart | None:
         return None
     taken_bytes = tcp.acknowledged_bytes - glimpse.tcp.acknowledged_bytes
     busy_s = tcp.busy_s - glimpse.tcp.busy_s
-    if not taken_bytes or busy_s < LEAST_BUSY_S:
+    if taken_bytes < LEAST_TAKEN_BYTES or busy_s < LEAST_BUSY_S:
         return None
     return SlowStart(
         connection.peer.id,
@@ -198,4 +198,5 @@ def _slow_start(connection: Connection, glimpse: _Glimpse) -> SlowStart | None:
         taken_bytes / busy_s,
         connection.transport.waiting_bytes() + tcp.unsent_bytes + tcp.unacknowledged_bytes,
         tcp.smallest_rtt_s,
+        max(0.0, tcp.rtt_s - tcp.smallest_rtt_s),
     )

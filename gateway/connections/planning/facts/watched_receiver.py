@@ -61,9 +61,14 @@ def version_bytes_of(state: Stream) -> float:
     return held_bytes_of(state.newest) / (last - first + 1)
 
 
-def time_of(nbytes: float, busy_s: float, taken_bytes: float, way_s: float) -> float:
-    """Return the time of so many bytes on a line that was busy for some time with others, beyond the way itself."""
-    return max(0.0, nbytes * busy_s / taken_bytes - way_s)
+def line_time_s(nbytes: float, busy_s: float, taken_bytes: float, tcp: TcpInfo) -> float:
+    """Return the time of so many bytes on a line that was busy for some time with others, beyond the way itself.
+
+    A long way makes a sender wait for acknowledgements, too; but only a line that is slow makes packets wait, those of
+    one message for half of its time on average.
+    """
+    queued_s = max(0.0, tcp.rtt_s - tcp.smallest_rtt_s)
+    return min(max(0.0, nbytes * busy_s / taken_bytes - tcp.smallest_rtt_s), 2 * queued_s)
 
 
 class WatchedReceiver:
@@ -172,7 +177,7 @@ class WatchedReceiver:
             self._busy_s = REMEMBERED * self._busy_s + now.busy_s - before.busy_s
         if now is None or self._taken_bytes < LEAST_TAKEN_BYTES:
             return 0.0
-        return time_of(self._version_bytes, self._busy_s, self._taken_bytes, now.smallest_rtt_s)
+        return line_time_s(self._version_bytes, self._busy_s, self._taken_bytes, now)
 
     def _take_delay(self, now_ns: int) -> float | None:
         """Return the delay that the last PING has shown, or shows so far, and send another one behind its answer."""

@@ -48,10 +48,11 @@ def first_paces(slow_starts: Iterable[SlowStart]) -> list[Measure]:
             each.workflow,
             f"{each.waiting_bytes / 1e3:.0f} kB are on their way to it, and its system takes"
             f" {each.goodput_bytes_per_s / 1e3:.0f} kB/s",
+            precaution=True,
             known_cost_s=each.wait_s,
         )
         for each in slow_starts
-        if each.wait_s >= LATE_S
+        if each.wait_s >= LATE_S and each.queued_s >= LATE_S / 2
     ]
 
 

@@ -53,7 +53,7 @@ def test_slow_starts_from_before_a_recess_are_none_behind_it() -> None:
     reader = reader_of(world)
     line = Line(world.subscriber("wf/x", "viewer"), 250_000)
     assert not reader.glance()
-    line.carry(25_000, waiting_bytes=100_000)
+    line.carry(50_000, waiting_bytes=100_000)
     assert reader.glance()
     reader.forget()
     assert look(reader).slow_starts == ()

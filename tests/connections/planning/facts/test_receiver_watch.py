@@ -12,6 +12,7 @@ from gateway.connections.planning.facts.receiver_watch import (
     ReceiverWatch,
 )
 from gateway.connections.planning.pacing import begin_pacing
+from gateway.connections.planning.rules.paces import first_paces
 from gateway.connections.socket_counts import SocketCounts, TcpInfo
 from gateway.protocol.messages import Kind
 from gateway.protocol.views import View
@@ -27,15 +28,17 @@ class Line:
         receiver: the receiver.
         bytes_per_s: rate.
         way_s: smallest round trip.
+        queues: whether packets wait on the line; else the sender waits for acknowledgements.
 
     Attributes:
         bytes_per_s: the same, which may change.
     """
 
-    def __init__(self, receiver: Peer, bytes_per_s: float, way_s: float = 0.0) -> None:
+    def __init__(self, receiver: Peer, bytes_per_s: float, way_s: float = 0.0, *, queues: bool = True) -> None:
         self._receiver = receiver
         self.bytes_per_s = bytes_per_s
         self._way_s = way_s
+        self._queues = queues
         self._taken = 0
         self._busy_s = 0.0
         self.carry(0)
@@ -45,7 +48,7 @@ class Line:
         self._taken += nbytes
         self._busy_s += nbytes / self.bytes_per_s
         tcp = TcpInfo(
-            rtt_s=self._way_s,
+            rtt_s=self._way_s + self._queues * (nbytes / 2 + waiting_bytes) / self.bytes_per_s,
             rtt_deviation_s=0.0,
             smallest_rtt_s=self._way_s,
             delivery_bytes_per_s=self.bytes_per_s,
@@ -101,7 +104,7 @@ def test_for_a_newcomer_on_a_slow_line_the_wait_is_known_after_its_first_version
     scene = Scene()
     line = Line(scene.receiver(), 250_000)
     assert scene.glimpse() == []
-    line.carry(25_000, waiting_bytes=100_000)
+    line.carry(50_000, waiting_bytes=100_000)
     (start,) = scene.glimpse()
     assert (start.client_id, start.workflow, start.waiting_bytes) == ("viewer", "wf", 100_000)
     assert round(start.goodput_bytes_per_s) == 250_000
@@ -114,6 +117,34 @@ def test_of_a_fast_line_nothing_is_known_since_it_is_never_busy_for_long() -> No
     scene.glimpse()
     line.carry(1_000_000, waiting_bytes=100_000)
     assert scene.glimpse() == []
+
+
+def test_what_tcp_takes_at_first_on_a_long_way_is_no_rate_of_the_line() -> None:
+    scene = Scene()
+    line = Line(scene.receiver(), 50_000, way_s=0.3, queues=False)
+    scene.glimpse()
+    line.carry(40_000, waiting_bytes=100_000)
+    (start,) = scene.glimpse()
+    assert start.queued_s == 0.0
+    assert first_paces([start]) == []
+
+
+def test_a_few_packets_tell_nothing_of_a_line() -> None:
+    scene = Scene()
+    line = Line(scene.receiver(), 1_000)
+    scene.glimpse()
+    line.carry(1_000, waiting_bytes=100_000)
+    assert scene.glimpse() == []
+
+
+def test_seldom_versions_that_tcp_begins_anew_with_are_no_slow_line() -> None:
+    scene = Scene()
+    line = Line(scene.receiver(), 30_000, way_s=0.2, queues=False)
+    for _ in range(6):
+        scene.publish()
+        line.carry(VERSION_BYTES)
+        assert scene.look() == []
+    assert not len(scene.watch)
 
 
 def test_the_way_itself_is_no_wait() -> None:
@@ -132,7 +163,7 @@ def test_clients_that_take_no_states_and_those_that_are_paced_are_left_alone() -
     lines = [Line(others, 250_000), Line(viewer, 250_000)]
     scene.glimpse()
     for line in lines:
-        line.carry(25_000, waiting_bytes=100_000)
+        line.carry(50_000, waiting_bytes=100_000)
     assert [start.client_id for start in scene.glimpse()] == ["viewer"]
     connection = viewer.session.connection
     connection.fall_behind()
@@ -146,11 +177,11 @@ def test_who_comes_is_looked_at_for_a_while_and_again_on_falling_behind() -> Non
     line = Line(viewer, 250_000)
     scene.glimpse()
     scene.glimpse(LAST_GLIMPSE_S + 1)
-    line.carry(25_000, waiting_bytes=100_000)
+    line.carry(50_000, waiting_bytes=100_000)
     assert scene.glimpse() == []
     viewer.session.connection.fall_behind()
     scene.glimpse()
-    line.carry(25_000, waiting_bytes=100_000)
+    line.carry(50_000, waiting_bytes=100_000)
     assert [start.client_id for start in scene.glimpse()] == ["viewer"]
 
 
@@ -159,7 +190,7 @@ def test_of_very_many_newcomers_some_are_looked_at() -> None:
     lines = [Line(scene.receiver(f"viewer-{number}"), 250_000) for number in range(2 * MAX_GLIMPSED)]
     scene.glimpse()
     for line in lines:
-        line.carry(25_000, waiting_bytes=100_000)
+        line.carry(50_000, waiting_bytes=100_000)
     assert len(scene.glimpse()) == MAX_GLIMPSED
 
 
@@ -235,7 +266,7 @@ def test_nothing_is_known_of_newcomers_once_all_is_measured_anew() -> None:
     scene = Scene()
     line = Line(scene.receiver(), 250_000)
     scene.glimpse()
-    line.carry(25_000, waiting_bytes=100_000)
+    line.carry(50_000, waiting_bytes=100_000)
     assert scene.glimpse()
     scene.watch.forget()
     assert scene.glimpse() == []

@@ -91,15 +91,17 @@ def test_the_precaution_stays_while_the_line_is_nearly_as_slow() -> None:
 
 
 def test_a_newcomer_for_which_much_is_on_its_way_is_paced_without_being_measured() -> None:
-    start = SlowStart(7, "viewer", "lab", 250_000.0, 100_000, 0.1)
+    start = SlowStart(7, "viewer", "lab", 250_000.0, 100_000, 0.1, 0.3)
     (measure,) = first_paces([start])
     assert measure.site == PACE
     assert measure.known_cost_s == pytest.approx(0.3)
     assert measure.reason == "100 kB are on their way to it, and its system takes 250 kB/s"
+    assert measure.precaution
     assert not first_paces([start._replace(waiting_bytes=40_000)])
+    assert not first_paces([start._replace(queued_s=0.01)]), "TCP begins on a long way, and the line is fast"
 
 
 def test_one_that_is_measured_already_is_paced_once() -> None:
-    start = SlowStart(7, "viewer", "lab", 250_000.0, 100_000, 0.0)
+    start = SlowStart(7, "viewer", "lab", 250_000.0, 100_000, 0.0, 0.3)
     both = Context(0.0, receivers=(receiver(),), slow_starts=(start, start._replace(peer=8, client_id="other")))
     assert [measure.site.peer for measure in paces(both)] == [7, 8]
