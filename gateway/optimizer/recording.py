@@ -19,7 +19,7 @@ class Recording(Protocol):
         """Record the traffic of a core that has :attr:`policy`, whose sweeps have not begun."""
 
     def close_records(self) -> None:
-        """Close all records, before receivers go; what comes later is not recorded."""
+        """Close all records, before receivers go; what comes later need not be recorded."""
 
     def close(self, timeout_s: float) -> None:
         """Have all records written; for any thread, once the core is not used any more.

@@ -22,7 +22,7 @@ from gateway.optimizer.history.record import TrafficRecord
 
 logger = logging.getLogger(__name__)
 
-MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+MAX_READ_BYTES: Final = 64 * 1024 * 1024
 """Bytes of a file that are read: the gateway writes smaller ones."""
 
 
@@ -88,7 +88,7 @@ def read_history(directory: Path, tally: ReadingTally) -> Iterator[TrafficRecord
         damaged_before = tally.damaged_bytes
         try:
             with path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES)
+                data = file.read(MAX_READ_BYTES)
         except FileNotFoundError:
             continue
         except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,7 +57,7 @@ class TrafficHistory:
         )
 
     def close_records(self) -> None:
-        """Close all records, before receivers go; what comes later is not recorded."""
+        """Close all records, before receivers go; what comes later need not be recorded."""
         try:
             for _ in self._recorder.close_records(self._fanout_of):
                 pass
@@ -90,7 +89,7 @@ class TrafficHistory:
             held_bytes=process.held_bytes,
             writer_starts=process.starts,
             writing=process.running,
-            failure=os.strerror(process.error) if process.error else "",
+            failure=process.failure,
         )
 
     def _close_old(self) -> Iterator[None]:

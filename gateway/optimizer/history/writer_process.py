@@ -86,6 +86,13 @@ class WriterProcess:
         """Records that wait for the process, or are with it."""
         return len(self._waiting) + self._sent - sum(self._reported)
 
+    @property
+    def failure(self) -> str:
+        """Reason for which records cannot be written now; empty: they can."""
+        if self.error:
+            return os.strerror(self.error)
+        return "no process writes" if self._process is None and self._waiting else ""
+
     def put(self, record: bytes) -> None:
         """Let a record wait for :meth:`pump`."""
         self.recorded += 1

@@ -17,7 +17,8 @@ from gateway.optimizer.history.recorder import (
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.messages import Kind
 from gateway.protocol.views import View
-from tests.connections.memory import EVERY_CODEC, FixedPolicy
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, TextPeer
+from tests.connections.text_messages import HELLO
 from tests.optimizer.history.recorded_world import INTERVAL_S, RecordedWorld
 
 LZ4 = Chain(codec="lz4")
@@ -139,6 +140,45 @@ def test_deltas_of_a_state_and_their_features_are_recorded() -> None:
     assert last.ratio < 0.1
     assert last.features.unchanged_share == pytest.approx(1.0, abs=0.01)
     assert last.features.repeated_share == pytest.approx(15 / 16)
+
+
+def test_a_complete_state_that_was_encoded_beside_a_delta_has_a_record_as_well() -> None:
+    world = RecordedWorld(FixedPolicy(LZ4, delta=XOR))
+    publisher = world.publisher("wf/state", kind=Kind.STATE, codecs=())
+    world.subscriber("wf/state", codecs=EVERY_CODEC)
+    publisher.publish_array(0, TOKENS)
+    world.settle()
+    world.subscriber("wf/state", "late", EVERY_CODEC)
+    publisher.publish_array(0, TOKENS + 1)
+    world.settle()
+    assert [(each.chain, each.ratio is not None) for each in world.records()] == [("xor:1+zstd", True), ("lz4", True)]
+
+
+def test_receivers_of_text_have_no_record() -> None:
+    world = RecordedWorld(FixedPolicy(LZ4))
+    publisher = world.publisher("wf/ids", codecs=())
+    reader = TextPeer(world)
+    reader.send(HELLO)
+    reader.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf/ids"}}')
+    publisher.publish_array(0, TOKENS)
+    world.settle()
+    assert any(b"wf/ids" in text for text in reader.texts())
+    assert world.records() == []
+
+
+def test_a_stream_that_ends_while_records_are_closed_has_none() -> None:
+    world = RecordedWorld()
+    publisher = world.publisher("wf/a", "wf/b", codecs=())
+    for alias in range(2):
+        world.subscriber(f"wf/{'ab'[alias]}", codecs=EVERY_CODEC)
+        publisher.publish_array(alias, NOISE)
+    world.settle()
+    closing = world.recorder.close_records(world.fanout_of)
+    next(closing)
+    (opened,) = world.recorder._open.values()
+    world.recorder.forget(opened.stream)
+    assert list(closing) == []
+    assert len(world.packed) == 1
 
 
 def test_a_payload_that_its_publisher_has_encoded_is_recorded_as_published() -> None:

@@ -79,11 +79,13 @@ def test_another_one_takes_the_place_of_one_that_is_killed(
     os.kill(pid_of(process), signal.SIGKILL)
     pump_until(process, lambda: not process.running)
     assert "has ended with status -9; 0 records are lost" in caplog.text
+    assert process.failure == ""
     put(process, 3, 3)
     process.pump(FIRST_PAUSE_S / 2)
-    assert not process.running
+    assert (process.running, process.failure) == (False, "no process writes")
     pump_until(process, lambda: process.written == 6, FIRST_PAUSE_S)
     assert process.starts == 2
+    assert process.failure == ""
     assert numbers(process) == [0, 1, 2, 3, 4, 5]
 
 
@@ -191,7 +193,7 @@ def test_a_disk_that_refuses_is_told_once_and_used_again_when_it_takes_records(
         pump_until(process, lambda: process.written == 1)
         assert caplog.messages[1] == f"traffic history {process.directory} is written again"
     assert numbers(process) == [7]
-    assert process.error == 0
+    assert process.failure == ""
 
 
 def test_a_process_that_cannot_be_started_is_tried_again_ever_more_seldom(
@@ -200,8 +202,12 @@ def test_a_process_that_cannot_be_started_is_tried_again_ever_more_seldom(
     put(process, 2)
     with monkeypatch.context() as patch:
         patch.setattr("sys.executable", "/nowhere/python")
-        for now_s in (0.0, 0.5, 1.0, 2.5, 3.0):
+        for now_s in (0.0, 0.9, 1.0, 2.0, 2.9, 3.0, 6.9, 7.0):
             process.pump(now_s)
-    assert (process.starts, process.running, process.waiting) == (3, False, 2)
+    assert (process.starts, process.running, process.waiting) == (4, False, 2)
     assert "cannot be started" in caplog.text
     pump_until(process, lambda: process.written == 2, 100.0)
+    os.kill(pid_of(process), signal.SIGKILL)
+    pump_until(process, lambda: not process.running, 100.0)
+    put(process, 1)
+    pump_until(process, lambda: process.written == 3, 100.0 + FIRST_PAUSE_S)  # it has written: soon, as at first
