@@ -117,9 +117,8 @@ class WriterProcess:
             self._read_reports()
             self._give_up(now_s, f"has ended with status {self._process.returncode}")
             return
-        before = self._reported
         self._read_reports()
-        if self._write() or self._reported != before or not (self._waiting or self._piece):
+        if self._write() or not (self._waiting or self._piece):
             self._taken_s = now_s
         elif now_s - self._taken_s >= STALLED_S:
             self._give_up(now_s, f"has taken nothing for {STALLED_S:g} s")

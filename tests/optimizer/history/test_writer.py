@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -76,6 +78,24 @@ def test_the_process_ignores_signals_to_its_group_and_ends_with_its_input(tmp_pa
         assert written[-1] <= len(RECORDS)
         assert process.wait() == 0
     assert first[0] == whole_records(STREAM[:500])[0]
+    assert list(read_history(tmp_path, ReadingTally())) == RECORDS
+
+
+def test_the_process_writes_also_if_nobody_reads_its_reports(tmp_path: Path) -> None:
+    reports, full = os.pipe()
+    os.set_blocking(full, False)
+    with suppress(BlockingIOError):
+        while os.write(full, bytes(4096)):
+            pass
+    os.set_blocking(full, True)
+    with subprocess.Popen([*COMMAND, tmp_path, "1000000"], stdin=subprocess.PIPE, stdout=full) as process:
+        try:
+            process.communicate(STREAM, timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    os.close(reports)
+    os.close(full)
     assert list(read_history(tmp_path, ReadingTally())) == RECORDS
 
 
