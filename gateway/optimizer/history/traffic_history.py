@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.connections.core import Core
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.hub.hub import Hub
 from gateway.connections.ports import Clock, DeliveryPolicy, Threads
 from gateway.connections.sweeps import Sweep
 from gateway.optimizer.history.recorder import TrafficRecorder
@@ -16,6 +17,7 @@ from gateway.optimizer.history.stats import TrafficHistoryStats
 from gateway.optimizer.history.writer_process import PUMP_INTERVAL_S, WriterProcess
 from gateway.optimizer.settings import OptimizerSettings
 from gateway.streams.derived import DerivedStream
+from gateway.streams.observed import ObservedStream
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -96,10 +98,17 @@ class TrafficHistory:
         return self._recorder.close_records(self._fanout_of, least_age_s=self._recorder.interval_s / 2)
 
     def _fanout_of(self, stream: Stream) -> PubSubFanout | None:
-        """Return the fan-out of a stream or view; ``None``: it has ended."""
         assert self._core is not None
-        if stream.ended is not None:
-            return None
-        if isinstance(stream, DerivedStream):
-            return None if stream.parent.ended else self._core.hub.views.by_id(stream.parent, stream.id)
-        return self._core.hub.fanouts.pubsub_of(stream)
+        return fanout_of(self._core.hub, stream)
+
+
+def fanout_of(hub: Hub, stream: Stream) -> PubSubFanout | None:
+    """Return the fan-out of a stream, of a view, or of an observed stream; ``None``: it has ended."""
+    if stream.ended is not None:
+        return None
+    match stream:
+        case DerivedStream(parent=parent):
+            return None if parent.ended else hub.views.by_id(parent, stream.id)
+        case ObservedStream(parent=parent):
+            return None if parent.ended else hub.observations.fanout_of(parent)
+    return hub.fanouts.pubsub_of(stream)

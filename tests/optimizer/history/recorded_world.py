@@ -8,8 +8,8 @@ from gateway.optimizer.history.layout import unpack_record
 from gateway.optimizer.history.record import TrafficRecord
 from gateway.optimizer.history.recorder import TrafficRecorder
 from gateway.optimizer.history.recording_policy import RecordingPolicy
+from gateway.optimizer.history.traffic_history import fanout_of
 from gateway.optimizer.sampled_policy import SampledPolicy
-from gateway.streams.derived import DerivedStream
 from gateway.streams.stream import Stream
 from tests.connections.memory import ManualClock, StepWorkers, World
 
@@ -31,11 +31,7 @@ class RecordedWorld(World):
         super().__init__(RecordingPolicy(decides, self.recorder), clock=clock, workers=workers)
 
     def fanout_of(self, stream: Stream) -> PubSubFanout | None:
-        if stream.ended is not None:
-            return None
-        if isinstance(stream, DerivedStream):
-            return self.core.hub.views.by_id(stream.parent, stream.id)
-        return self.core.hub.fanouts.pubsub_of(stream)
+        return fanout_of(self.core.hub, stream)
 
     def records(self, least_age_s: float = 0.0) -> list[TrafficRecord]:
         """Close the records that are old enough, and return them."""

@@ -52,6 +52,32 @@ def test_traffic_gets_into_files(tmp_path: Path) -> None:
     assert {each.view != "" for each in read_history(tmp_path, ReadingTally())} == {True, False}
 
 
+@pytest.mark.parametrize("kind", [Kind.CONTROL, Kind.COLLABORATION])
+def test_what_the_observers_of_an_acknowledged_stream_get_is_recorded(tmp_path: Path, kind: Kind) -> None:
+    world, history = begun(tmp_path)
+    publisher = world.publisher("wf/tasks", kind=kind, codecs=())
+    world.subscriber("wf/tasks", "worker", EVERY_CODEC)
+    publisher.publish(0, NOISE.tobytes())
+    world.settle()
+    sweep(world)
+    assert history.stats().recorded == 0
+    dashboard = world.peer("dashboard", EVERY_CODEC)
+    dashboard.subscribe("wf/tasks", observe=True)
+    for _ in range(2):
+        publisher.publish(0, NOISE.tobytes())
+        world.settle()
+        world.clock.advance(1.0)
+        sweep(world)
+    assert history.stats().recorded == 2
+    publisher.publish(0, NOISE.tobytes())
+    world.settle()
+    dashboard.unsubscribe(1)
+    world.settle()
+    history.close_records()
+    history.close(30.0)
+    assert [each.stream for each in read_history(tmp_path, ReadingTally())] == ["wf/tasks"] * 2
+
+
 def test_records_that_are_open_are_closed_before_receivers_go(tmp_path: Path) -> None:
     world, history = begun(tmp_path)
     publisher = world.publisher("wf/noise", codecs=())
