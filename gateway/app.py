@@ -140,10 +140,20 @@ class Gateway:
         if self._admin is not None:
             self._admin.start(self.core, descriptor_limit(), None if self._history is None else self._history.stats)
 
-    def begin_stop(self) -> None:
-        """Begin to stop as :meth:`stop` does, and do not wait for the end: an operator has asked for it."""
+    def begin_stop(self, asker: str) -> float:
+        """Begin to stop as :meth:`stop` does, and do not wait for the end: an operator has asked for it.
+
+        Args:
+            asker: who that is, for the log.
+
+        Returns:
+            the seconds within which all connections are closed.
+        """
+        deadline_s = self.settings.drain_deadline_s
         if self._stopping is None:
+            logger.info("stopping within %g s (asked by %s)", deadline_s, asker)
             self._stopping = asyncio.get_running_loop().create_task(self._stop("the gateway is stopping"))
+        return deadline_s
 
     async def stop(self, reason: str = "the gateway is stopping") -> None:
         """Stop gracefully: send GO_AWAY to clients, deliver queued messages, close, store what waits.

@@ -12,11 +12,13 @@ from starlette.responses import JSONResponse
 
 from gateway.connections.core import Core
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.arguments import nearest
 from gateway.protocol.json_body import JsonBody
 
 JSON: Final = "application/json"
 SCHEMES: Final = ("ws", "wss")
 MAX_BODY_BYTES: Final = 4096
+KEYS: Final = ("address",)
 
 
 class Drain:
@@ -34,22 +36,25 @@ class Drain:
 
         Raises:
             HTTPException: the content type is not JSON, which no page of another site can send.
-            RequestRefused: ``INVALID_REQUEST``, the body is no JSON object, or its ``address`` no URL of a gateway.
+            RequestRefused: ``INVALID_REQUEST``, the body is no JSON object, or has an unknown key, or its ``address``
+                is no URL of a gateway.
         """
         if request.method != "POST":
             return self._progress(HTTPStatus.OK)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send content-type: {JSON}")
         address = _address_of(await _body_of(request))
-        if not self._core.draining:
-            self._core.drain_address = address
-            self._core.on_drain()
-        return self._progress(HTTPStatus.ACCEPTED, begun=True)
+        core = self._core
+        if core.drain_ends_s is None:
+            core.drain_address = address
+            # Clients are told in the next turns; the answer has the time already.
+            core.drain_ends_s = core.clock.monotonic_s() + core.on_drain(_asker_of(request))
+        return self._progress(HTTPStatus.ACCEPTED)
 
-    def _progress(self, status: HTTPStatus, *, begun: bool = False) -> JSONResponse:
+    def _progress(self, status: HTTPStatus) -> JSONResponse:
         core = self._core
         fields = {
-            "draining": begun or core.draining,
+            "draining": core.draining or core.drain_ends_s is not None,
             "connections": len(core.pool),
             "untold": 0 if core.told is None else core.told.left,
             "left_s": None
@@ -68,8 +73,20 @@ async def _body_of(request: Request) -> bytes:
     return body or b"{}"
 
 
+def _asker_of(request: Request) -> str:
+    return "http" if request.client is None else f"http from {request.client.host}"
+
+
 def _address_of(body: bytes) -> str | None:
-    address = JsonBody.parse("drain", body).text_or_none("address")
+    fields = JsonBody.parse("drain", body)
+    for key, _ in fields.items():
+        if key not in KEYS:
+            # A key that is misspelt would count for nothing, and the clients would come back to this gateway.
+            close = nearest(key, KEYS)
+            hint = f"did you mean {close}?" if close else f"the only key is {KEYS[0]}"
+            problem = f"drain has no key {key[:40]!r}, and the gateway does not stop: {hint}"
+            raise RequestRefused(Code.INVALID_REQUEST, problem)
+    address = fields.text_or_none("address")
     if address is not None:
         try:
             url = urlsplit(address)

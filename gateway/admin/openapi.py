@@ -140,6 +140,14 @@ _PUT_STREAM: Final[Node] = {
     },
 }
 
+_DRAIN: Final[Node] = {
+    "type": "object",
+    "properties": {
+        "address": TEXT | {"description": "URL of the gateway to which clients go; absent: they come back to this one."}
+    },
+    "additionalProperties": False,
+}
+
 _DELETE_STREAM: Final[Node] = {
     "operationId": "deleteStream",
     "summary": "Delete a stream, whoever uses it",
@@ -201,7 +209,7 @@ DOCUMENT: Final[Node] = {
             "post": {
                 "operationId": "drain",
                 "summary": "Stop the gateway, as SIGTERM does",
-                "requestBody": {"content": _json({"type": "object", "properties": {"address": TEXT}})},
+                "requestBody": {"content": _json(_DRAIN)},
                 "responses": {
                     "202": {"description": "Stopping.", "content": _json(ref_to("Drain"))},
                     **_failures(400, 415),

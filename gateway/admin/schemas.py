@@ -258,7 +258,10 @@ SCHEMAS: Final[Node] = {
         draining={"type": "boolean"},
         connections=INTEGER | {"description": "Connections that stand."},
         untold=INTEGER | {"description": "Clients that have not been told yet."},
-        left_s={"type": ["number", "null"], "description": "Seconds until all are closed; null: it does not stop."},
+        left_s={
+            "type": ["number", "null"],
+            "description": "Seconds within which all are closed, from the answer to POST on; null: it does not stop.",
+        },
     ),
     "Overload": object_of(
         stage=STAGE | {"description": "Measures that are taken against overload; `normal`: none."},

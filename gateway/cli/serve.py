@@ -120,7 +120,7 @@ async def _serve_until_stopped(settings: Settings, collection: GarbageCollection
     # Not before the store is read, which holds up the loop: until then a signal ends the process at once.
     stopping = Stopping(settings.drain_deadline_s, settings.store_path)
     stopping.listen_for_signals()
-    gateway.core.on_drain = stopping.begin
+    gateway.core.on_drain = stopping.begin_for
     try:
         await gateway.start()
     except CannotListen as error:

@@ -50,10 +50,24 @@ class Stopping:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self._signalled, number)
 
-    def begin(self) -> None:
-        """Stop: a signal has come, or an operator has asked for it on the admin port. A second call does nothing."""
+    def begin_for(self, asker: str) -> float:
+        """Stop, because an operator has asked for it on the admin port. A second call does nothing.
+
+        Args:
+            asker: who that is, for the log.
+
+        Returns:
+            the seconds that stopping takes at most.
+        """
+        self._begin(f"asked by {asker}")
+        return self._deadline_s
+
+    def _begin(self, cause: str) -> None:
         if not self.wanted.is_set():
-            logger.info("stopping within %g s; a second signal stops at once", self._deadline_s)
+            rule = "a second signal stops at once"
+            if not self._has_signal:
+                rule = "the next SIGTERM or Ctrl-C changes nothing, and the one after it stops at once"
+            logger.info("stopping within %g s (%s); %s", self._deadline_s, cause, rule)
             self.wanted.set()
             # Its own thread, because the loop, or the end of the interpreter, may be what does not come to an end.
             threading.Thread(target=self._watch, name="frys-deadline", daemon=True).start()
@@ -64,7 +78,7 @@ class Stopping:
         # A terminal that is closed sends several SIGHUP, and systemd one behind SIGTERM. An operator's hook asks on the
         # admin port, and the orchestrator sends its SIGTERM behind the hook: that is the first one.
         self._has_signal = self._has_signal or number != signal.SIGHUP
-        self.begin()
+        self._begin(number.name)
 
     def _watch(self) -> None:
         threading.Event().wait(max(self._deadline_s, MIN_STORING_S) + GRACE_S)

@@ -107,7 +107,7 @@ class Core:
         dropped_messages: messages dropped from these outboxes.
         told: round in which all clients are told that the gateway stops; ``None``: it does not.
         drain_ends_s: time at which all connections are closed then.
-        on_drain: called when an operator wants the gateway to stop.
+        on_drain: begins to stop for an operator, who is named in words; returns the seconds that it takes at most.
         drain_address: URL of the gateway to which clients are to go then; ``None``: they come back to this one.
         misconfigured: the setting with which no client can work, and its remedy; empty if there is none.
         refused_sockets: sockets that the server refused for lack of file descriptors.
@@ -181,7 +181,7 @@ class Core:
         self._waited_for: Session | None = None
         """A connection that something waited of or for at the last look."""
         self.drain_ends_s: float | None = None
-        self.on_drain: Callable[[], object] = lambda: None
+        self.on_drain: Callable[[str], float] = lambda _: 0.0
         self.drain_address: str | None = None
         self.conflated_messages = self.client_conflated_messages = 0
         self.dropped_messages = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import httpx
+import pytest
 
 from gateway.app import Gateway
 from gateway.protocol.messages import GoAway
@@ -17,12 +18,22 @@ async def test_a_drain_stops_the_gateway_and_tells_its_progress(gateway: Gateway
         before = (await http.get("/api/v1/drain")).json()
         assert before == {"draining": False, "connections": 1, "untold": 0, "left_s": None}
         wanted = asyncio.Event()
-        gateway.core.on_drain = wanted.set
+        askers = list[str]()
+
+        def stop(asker: str) -> float:
+            askers.append(asker)
+            wanted.set()
+            return 5.0
+
+        gateway.core.on_drain = stop
         assert (await http.post("/api/v1/drain")).status_code == 415, "no page of another site can do it"
         assert not wanted.is_set()
         answer = await http.post("/api/v1/drain", json={})
         assert (answer.status_code, wanted.is_set()) == (202, True)
-        assert answer.json() == before | {"draining": True}, "it begins in the next turn"
+        begun = answer.json()
+        assert begun == before | {"draining": True, "left_s": begun["left_s"]}, "it begins in the next turn"
+        assert 0 < begun["left_s"] <= 5.0
+        assert askers == ["http from 127.0.0.1"]
         gateway.core.go_away("stopping", 5.0)
         await subscriber.until(lambda reader: reader.leaving)
         progress = (await http.get("/api/v1/drain")).json()
@@ -34,7 +45,11 @@ async def test_a_drain_stops_the_gateway_and_tells_its_progress(gateway: Gateway
 
 
 async def test_clients_are_told_where_to_go(gateway: Gateway, http: httpx.AsyncClient) -> None:
-    gateway.core.on_drain = lambda: gateway.core.go_away("stopping", 5.0)
+    def stop(_: str) -> float:
+        gateway.core.go_away("stopping", 5.0)
+        return 5.0
+
+    gateway.core.on_drain = stop
     async with subscriber_of(gateway.url, "wf/*") as subscriber:
         for body in ("{", "[]", '{"address":7}', '{"address":"' + "x" * 5000 + '"}'):
             answer = await http.post("/api/v1/drain", content=body, headers={"content-type": "application/json"})
@@ -56,6 +71,23 @@ async def test_clients_are_told_where_to_go(gateway: Gateway, http: httpx.AsyncC
         await subscriber.until(lambda reader: reader.leaving)
         (away,) = [entry for entry in subscriber.reader.log if isinstance(entry, GoAway)]
         assert away.address == address
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"), [("adress", "did you mean address?"), ("deadline_s", "the only key is address")]
+)
+async def test_a_key_that_drain_does_not_know_stops_nothing(
+    gateway: Gateway, http: httpx.AsyncClient, key: str, hint: str
+) -> None:
+    answer = await http.post("/api/v1/drain", json={key: "wss://gateway-2.example.com:8765"})
+    problem = f"drain has no key '{key}', and the gateway does not stop: {hint}"
+    assert (answer.status_code, answer.json()["error"], answer.json()["message"]) == (400, "INVALID_REQUEST", problem)
+    assert not (await http.get("/api/v1/drain")).json()["draining"]
+
+
+async def test_a_gateway_in_a_program_tells_its_deadline_at_once(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    left_s = (await http.post("/api/v1/drain", json={})).json()["left_s"]
+    assert 0 < left_s <= gateway.settings.drain_deadline_s
 
 
 async def test_the_process_ends_with_zero() -> None:
