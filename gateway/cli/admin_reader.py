@@ -18,6 +18,8 @@ TIME_LIMIT_S: Final = 5.0
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 """Size from which on an answer is refused: that of a gateway has a tenth of it."""
 _PORTS: Final = {"http": 80, "https": 443}
+_TOLD_CHARS: Final = 400
+"""Most characters of a text for people that are told."""
 
 
 class AdminReader:
@@ -69,7 +71,7 @@ class AdminReader:
         words = head.split(b"\r\n", 1)[0].split(None, 2)
         if len(words) < 2 or not words[0].startswith(b"HTTP/") or words[1] != b"200":
             status = b" ".join(words[1:])[:80].decode("ascii", "replace") or "no HTTP"
-            raise CommandFailed(ExitCode.REFUSED, f"{self.url}{path}: the answer is {status}")
+            raise CommandFailed(ExitCode.REFUSED, f"{self.url}{path}: the answer is {status}{_text_of(head, body)}")
         try:
             return json.loads(body)
         except (ValueError, RecursionError):
@@ -90,3 +92,11 @@ class AdminReader:
             return bytes(answer)
         finally:
             writer.transport.abort()
+
+
+def _text_of(head: bytes, body: bytes) -> str:
+    """Return the text for people in an answer, in one line and behind a colon; empty: it has none."""
+    if b"\r\ncontent-type: text/plain" not in head.lower():
+        return ""
+    words = " ".join(body[:_TOLD_CHARS].decode("ascii", "replace").split())
+    return f": {words}" if words.isprintable() and words else ""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import Group, OverflowMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -54,16 +54,21 @@ class Overview:
     problem: str = ""
     keys: str = ""
 
-    def fitted(self, height: int) -> RenderableType:
-        """Return the overview in so many lines: each section gets its share of them, the first ones if they are few."""
+    def fitted(self, height: int, *, whole_head: bool = False) -> RenderableType:
+        """Return the overview in so many lines: each section gets its share of them, the first ones if they are few.
+
+        Args:
+            height: number of lines.
+            whole_head: whether lines of the head may be longer than the console is wide.
+        """
         lines = height - HEAD_LINES - bool(self.keys)
         sections = [] if self.reading is None else _sections(self.reading)[: max(0, lines // 2)]
         shares = shares_of([len(section.rows) for section in sections], lines - len(sections))
         tables = [_table(section, share) for section, share in zip(sections, shares, strict=True)]
         foot = [Text(self.keys, style="dim", no_wrap=True, overflow="ellipsis")] if self.keys else []
-        return Group(*self._head(), *tables, *foot)
+        return Group(*self._head("ignore" if whole_head else "ellipsis"), *tables, *foot)
 
-    def _head(self) -> list[Text]:
+    def _head(self, overflow: OverflowMethod) -> list[Text]:
         first = Text.assemble((" frys top ", "bold black on cyan"), f"  {self.url}  ")
         if self.problem:
             first.append(f"{self.problem}; trying again", style="bold red")
@@ -75,7 +80,7 @@ class Overview:
                 first.append(*_condition(summary))
             lines += [_connections(summary), self._traffic(self.reading), _work(summary)]
         for line in lines:
-            line.no_wrap, line.overflow = True, "ellipsis"
+            line.no_wrap, line.overflow = True, overflow
         return lines + [Text()] * (HEAD_LINES - len(lines))
 
     def _traffic(self, reading: Reading) -> Text:
@@ -108,7 +113,8 @@ def _condition(summary: Fields) -> tuple[str, str]:
     if store.text("problem"):
         return f"its store fails: {store.text('problem')}", "bold red"
     if stage and stage != "normal":
-        return f"overload: {stage} ({overload.text('reason')})", "bold yellow"
+        entered = f"entered {_seconds(overload.number('stage_s'))} ago"
+        return f"overload: {stage} ({entered}: {overload.text('reason')})", "bold yellow"
     return stage, "green"
 
 
@@ -121,7 +127,7 @@ def _work(summary: Fields) -> Text:
     waiting = [summary.number(name) for name in ("outbox_bytes", "transport_bytes")]
     known = [number for number in waiting if number is not None]
     always = {
-        "behind": _count(summary.number("lagging")),
+        "lagging": _count(summary.number("lagging")),
         "waiting": _size(sum(known) if known else None),
     }
     parts = {

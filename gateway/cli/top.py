@@ -83,7 +83,10 @@ async def _print_frame(reader: AdminReader, console: Console, interval_s: float,
     except CommandFailed as error:
         hint = "does a gateway run there, and is this its admin port (--admin-port of frys serve)?"
         raise CommandFailed(error.code, f"{error}: {hint}") from None
-    console.print(Overview(reader.url, reading, before).fitted(PLAIN_LINES))
+    with console.capture() as captured:
+        console.print(Overview(reader.url, reading, before).fitted(PLAIN_LINES, whole_head=True), crop=False)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 class Screen:

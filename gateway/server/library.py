@@ -82,7 +82,10 @@ class Library(ServerProtocol):
 
     def reject(self, status: int, text: str) -> Response:
         """Return the answer to a request that begins no WebSocket; tell who wants HTTP where to find it."""
-        return super().reject(status, NO_WEBSOCKET if status == HTTPStatus.UPGRADE_REQUIRED else text)
+        if status in (HTTPStatus.UPGRADE_REQUIRED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED):
+            # A WebSocket begins with HTTP/1.1: a client of HTTP/1.0, which the library answers with 505, wants none.
+            return super().reject(HTTPStatus.UPGRADE_REQUIRED, NO_WEBSOCKET)
+        return super().reject(status, text)
 
     def fail(self, code: CloseCode | int, reason: str = "") -> None:
         """Close a connection whose peer breaks a rule of WebSockets, and tell it what to do about it."""

@@ -106,7 +106,7 @@ def test_a_terminal_of_80_by_24_is_full_and_readable() -> None:
     assert lines[0].split() == ["frys", "top", URL, "frys", "0.1.0", "normal"]
     assert lines[1].startswith("connections 10,015 (9,000 agent, 3 admin_panel, 12 workflow, 1,000 extension)")
     assert lines[2].startswith("in 1,005 msg/s 20.0 kB/s  out 2,005 msg/s  streams 400 (400 state)")
-    assert lines[3].rstrip() == "behind 3  waiting 1.5 MB  pending 17  absent 2  greeting 1"
+    assert lines[3].rstrip() == "lagging 3  waiting 1.5 MB  pending 17  absent 2  greeting 1"
     heads = ["stream", "receiver that is behind", "worst link", "workflow", "adjustment"]
     assert [head for line in lines for head in heads if line.startswith(f"{head}  ")] == heads
     assert any(re.match("dashboard-0 .* 0.432 +12.30 ms +250.0 kB +1,234 +-$", line) for line in lines)
@@ -122,6 +122,16 @@ def test_any_size(width: int, height: int) -> None:
     lines = shown(Overview(URL, reading(), keys="q quits"), width, height)
     assert max(map(len, lines)) <= width
     assert len(lines) <= max(height, 5)
+
+
+def test_a_head_may_be_longer_than_a_line() -> None:
+    summary = SUMMARY | {"overload": {"stage": "shed", "stage_s": 1.0, "reason": "a long reason " * 20 + "with an end"}}
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(Overview(URL, reading(summary)).fitted(60, whole_head=True), crop=False)
+    assert isinstance(console.file, io.StringIO)
+    first, *others = console.file.getvalue().splitlines()
+    assert first.endswith("with an end)")
+    assert max(map(len, others)) <= 80
 
 
 def test_lists_without_anything_are_left_out() -> None:
@@ -141,7 +151,10 @@ def test_before_the_first_reading_and_without_an_answer() -> None:
     [
         ({"draining": True}, "it is stopping"),
         ({"store": {"problem": "disk full"}}, "its store fails: disk full"),
-        ({"overload": {"stage": "shed", "reason": "memory 99 %"}}, "overload: shed (memory 99 %)"),
+        (
+            {"overload": {"stage": "shed", "stage_s": 12.5, "reason": "memory 99 %"}},
+            "overload: shed (entered 12.50 s ago: memory 99 %)",
+        ),
     ],
 )
 def test_what_ails_it(fields: dict[str, Any], words: str) -> None:

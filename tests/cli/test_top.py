@@ -75,6 +75,7 @@ def test_one_frame_as_text(url: str, admin_url: str, capsys: pytest.CaptureFixtu
     assert re.search(r"in \d.* msg/s .*out ", lines[2])
     (row,) = [line for line in lines if line.startswith("top/weights")]
     assert row.split()[1:3] == ["state", "0"]
+    assert not [line for line in lines if line != line.rstrip()]
     assert ("\x1b" in captured.out, captured.err) == (False, "")
 
 
@@ -89,7 +90,16 @@ def test_stdout_that_is_no_terminal_gets_one_frame(admin_url: str) -> None:
     ("arguments", "code", "words"),
     [
         (["--admin", "{closed}", "--once"], ExitCode.CANNOT_CONNECT, "Connection refused: does a gateway run there"),
-        (["--admin", "{url}", "--once"], ExitCode.REFUSED, "/api/v1/summary: the answer is"),
+        (
+            ["--admin", "{url}", "--once"],
+            ExitCode.REFUSED,
+            "/api/v1/summary: the answer is 426 Upgrade Required: This port",
+        ),
+        (
+            ["--admin", "{url}", "--once"],
+            ExitCode.REFUSED,
+            "are on the admin port: 8766, unless frys serve has another",
+        ),
         (["--admin", "{url}", "--once"], ExitCode.REFUSED, "is this its admin port (--admin-port of frys serve)?"),
         (["--admin", "8766"], ExitCode.USAGE, "is not http://host:port"),
         (["--interval", "0.1"], ExitCode.USAGE, "0.1"),

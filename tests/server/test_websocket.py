@@ -78,9 +78,10 @@ def test_a_handshake_without_a_subprotocol_is_told_which_there_are() -> None:
 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 426), ("HEAD", 405), ("PUT", 405), ("OPTIONS", 405)])
-def test_http_is_shown_to_the_admin_port(method: str, status: int) -> None:
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_http_is_shown_to_the_admin_port(method: str, status: int, version: str) -> None:
     socket = Socket(MemoryServer())
-    socket.push(f"{method} /metrics HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+    socket.push(f"{method} /metrics HTTP/{version}\r\nHost: gateway\r\n\r\n".encode())
     answer = bytes(socket.transport.sent)
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert answer.endswith(NO_WEBSOCKET.encode())
