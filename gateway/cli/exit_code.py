@@ -15,6 +15,9 @@ from gateway.errors import Code, ConnectionClosed, ConnectionFailed, FrysError, 
 EXTRA: Final = "pip install 'frys-gateway[server]'"
 """Installation of the packages that the commands need."""
 
+FIRST_CLOSE_CODE: Final = 4000
+"""Lowest code with which a gateway closes a connection (spec section 12); below are those of WebSockets."""
+
 
 class ExitCode(enum.IntEnum):
     """Exit codes of all commands."""
@@ -64,7 +67,8 @@ def exit_code_of(error: Exception) -> ExitCode:
         case PeerError() | ConnectionClosed():
             return ExitCode.REFUSED
         case ConnectionFailed():
-            return ExitCode.CANNOT_CONNECT
+            # A refusal for now has a close code, in a class of the SDK for whose import `frys serve` need not wait.
+            return ExitCode.REFUSED if getattr(error, "code", 0) >= FIRST_CLOSE_CODE else ExitCode.CANNOT_CONNECT
     return ExitCode.FAILURE
 
 

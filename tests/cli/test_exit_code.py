@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.cli.exit_code import MEANINGS, CommandFailed, ExitCode, exit_code_of, line_of
+from gateway.client.session.handshake_refusal import SessionRefused
 from gateway.errors import (
     CapacityError,
     Code,
@@ -26,6 +27,8 @@ def test_every_exit_code_has_a_meaning() -> None:
         (RequestRefused(Code.INVALID_NAME, "a name"), ExitCode.USAGE),
         (RequestRefused(Code.KIND_MISMATCH, "a kind"), ExitCode.REFUSED),
         (ConnectionClosed(Code.UNAUTHENTICATED, "who?"), ExitCode.REFUSED),
+        (SessionRefused(Code.OVERLOADED, "later", 2.0), ExitCode.REFUSED),
+        (SessionRefused(1006, "lost"), ExitCode.CANNOT_CONNECT),
         (ConnectionFailed("nobody there"), ExitCode.CANNOT_CONNECT),
         (RequestTimeout("no answer"), ExitCode.CANNOT_CONNECT),
         (CapacityError("full"), ExitCode.FAILURE),

@@ -83,6 +83,8 @@ class RetryAfter:
 
 ADMIT: Final = Admit()
 _OVERLOADED: Final = "the gateway is overloaded, and takes no dashboards"
+_NAMELESS: Final = "the gateway is overloaded, and takes no agents without a client_id: give this program one"
+"""Reason of a close frame, which has room for 123 bytes. Such an agent counts as a dashboard."""
 
 
 class Admission:
@@ -175,7 +177,8 @@ class Admission:
             named: it has a ``client_id`` of its own.
         """
         if self.refuses_dashboards and not replaces and is_dashboard(kind, named=named):
-            return self._refuse(kind, Reason.OVERLOAD, _OVERLOADED, self._full_return_s(now_s))
+            why = _OVERLOADED if kind is ClientType.EXTENSION else _NAMELESS
+            return self._refuse(kind, Reason.OVERLOAD, why, self._full_return_s(now_s))
         fault = None if replaces else self._spent(kind)
         if fault is None:
             return ADMIT
@@ -214,7 +217,8 @@ class Admission:
 
     def _refuse(self, kind: ClientType | None, reason: Reason, fault: str, retry_after_s: float) -> RetryAfter:
         self.refused[reason, kind] += 1
-        return RetryAfter(reason, f"{fault}; try again in {retry_after_s:.1f} s", retry_after_s)
+        joint = ", or" if fault is _NAMELESS else ";"
+        return RetryAfter(reason, f"{fault}{joint} try again in {retry_after_s:.1f} s", retry_after_s)
 
     def _refusal(self, kind: ClientType | None, address: str, now_s: float) -> tuple[Reason, str, float] | None:
         settings = self.settings

@@ -207,6 +207,10 @@ def test_an_overloaded_gateway_takes_no_dashboards_and_tells_them_to_come_later(
     assert at_hello(ClientType.WORKFLOW, named=False)
     assert at_hello(ClientType.ADMIN_PANEL, named=False)
     assert at_hello(ClientType.EXTENSION, named=True, replaces=True), "it is there already"
+    nameless = gate.admission.decide_hello(ClientType.AGENT, 0.0, replaces=False, named=False)
+    assert isinstance(nameless, RetryAfter)
+    assert "takes no agents without a client_id: give this program one, or try again in " in nameless.message
+    assert len(nameless.message) <= 123, "the reason of a close frame"
 
 
 def test_a_gateway_that_stops_takes_nobody() -> None:
