@@ -65,7 +65,7 @@ async def test_the_program_is_told_and_gets_the_newest_state_whole_again(gateway
         assert (message.tensor.shape, message.tensor.dtype, message.offset) == ((64, 64), np.dtype("float32"), 1)
         assert fields.lowered == frozenset()
         assert [notice.code for notice in notices] == [Code.VIEW_LOWERED, Code.VIEW_RESTORED]
-        assert str(notices[0]) == "wf/field comes by the lower view [::4, ::4] float16: the test wants it"
+        assert str(notices[0]) == "wf/field comes by the lower view [::4, ::4] float16: the gateway adapts to your link"
         assert await viewer.account(fields) == fields.account
 
 

@@ -108,7 +108,7 @@ class DashboardStates:
         self._resting[fanout] = None
         if connection not in self._told:
             self._told[connection] = None
-            reason = "of each state the newest version comes at intervals: the gateway is overloaded"
+            reason = "the newest version of each state comes to you at intervals: the gateway is overloaded"
             connection.send(Notice(None, None, None, Code.VIEW_LOWERED, reason))
 
     def _wake_all(self) -> Iterator[None]:
@@ -121,7 +121,7 @@ class DashboardStates:
         told, self._told = self._told, {}
         for number, connection in enumerate(told, start=1):
             if not connection.closed:
-                reason = "states come as fast as they are taken: the gateway is not overloaded any more"
+                reason = "states come to you as fast as you take them: the gateway is not overloaded any more"
                 connection.send(Notice(None, None, None, Code.VIEW_RESTORED, reason))
             if not number % TOLD_TOGETHER:
                 yield

@@ -10,8 +10,10 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.heartbeat.heartbeat import Heartbeat
 from gateway.connections.hub.hub import Hub
 from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.lowering import Lowering
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.link_reading import link_snapshot
 from gateway.connections.planning.adjust import SettingChange
 from gateway.connections.planning.context import FanInFacts, WorkflowFacts
 from gateway.connections.planning.flush_window import WindowedFlusher, flush_by
@@ -115,10 +117,10 @@ class Actuator:
             case Knob.FLUSH_WINDOW:
                 self._set_window(site.name, value)
             case Knob.PACING:
-                return self._set_pacing(site, change, paced=bool(value))
+                return self._set_pacing(site, paced=bool(value))
             case Knob.VIEW:
-                session = self.pool.get(site.peer)
-                return session is not None and self.lowering.set(session, change.reason, lowered=bool(value))
+                session, lowered = self.pool.get(site.peer), bool(value)
+                return session is not None and self.lowering.set(session, _told_of(session.connection), lowered=lowered)
             case Knob.ROUTING:
                 if not value:
                     self.groups.weights.pop(site.name, None)
@@ -211,7 +213,7 @@ class Actuator:
         session = self.pool.get(site.peer)
         return session is not None and bound_senders(session.connection, nbytes)
 
-    def _set_pacing(self, site: Site, change: SettingChange, *, paced: bool) -> bool:
+    def _set_pacing(self, site: Site, *, paced: bool) -> bool:
         session = self.pool.get(site.peer)
         if session is None:
             return False
@@ -221,6 +223,14 @@ class Actuator:
         elif not begin_pacing(connection):
             return False
         code = Code.VIEW_LOWERED if paced else Code.VIEW_RESTORED
-        effect = "states come as they are read" if paced else "states come as fast as they are taken"
-        connection.send(Notice(None, None, None, code, f"{effect}: {change.reason}"))
+        effect = "states come to you as you read them" if paced else "states come to you as fast as you take them"
+        connection.send(Notice(None, None, None, code, f"{effect}: {_told_of(connection)}"))
         return True
+
+
+def _told_of(connection: Connection) -> str:
+    """Return in words for a client what its connection takes: reasons and verdicts of plans are for operators."""
+    link = link_snapshot(connection)
+    taker = "your program reads" if link.bottleneck is Bottleneck.READER else "your link carries"
+    goodput = link.quality.goodput_bytes_per_s
+    return f"{taker} {goodput / 1e3:.0f} kB/s" if goodput else "the gateway adapts to your link"

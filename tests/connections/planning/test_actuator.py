@@ -82,7 +82,10 @@ def test_a_receiver_is_told_that_it_is_paced_and_why() -> None:
         (Code.VIEW_LOWERED, None),
         (Code.VIEW_RESTORED, None),
     ]
-    assert notices[0].reason == "states come as they are read: a slow link"
+    assert [notice.reason for notice in notices] == [
+        "states come to you as you read them: the gateway adapts to your link",
+        "states come to you as fast as you take them: the gateway adapts to your link",
+    ]
     assert actuator.has(site)
     world.lose(receiver)
     assert not actuator.has(site)
@@ -104,8 +107,8 @@ def test_a_receiver_that_has_named_a_lower_view_gets_it() -> None:
     assert actuator.set(SettingChange(site, 0.0, "it is over", "wf"))
     notices = receiver.read().notices
     assert [notice.reason for notice in notices] == [
-        "wf/x comes by the lower view [...] at 1 Hz: a slow link",
-        "wf/x comes by the view [...] again: it is over",
+        "wf/x comes by the lower view [...] at 1 Hz: the gateway adapts to your link",
+        "wf/x comes by the view [...] again: the gateway adapts to your link",
     ]
     world.lose(receiver)
     assert not actuator.has(site)

@@ -346,7 +346,7 @@ def test_stages_of_a_pipeline_are_asked_often_as_long_as_it_runs() -> None:
     assert not awaited[-1]
     ended, begun = core.planning.snapshot().adjustments
     assert (begun.site, begun.verdict, begun.value) == (Site(Knob.HEARTBEAT, "wf"), Verdict.STANDING, 1.0)
-    assert begun.reason.startswith("stages of a pipeline wait for ")
+    assert begun.reason.startswith("receivers of wf wait for ")
     assert (ended.value, ended.words) == (0.0, "what called for it is over")
 
 

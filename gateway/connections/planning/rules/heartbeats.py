@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.planning.context import Context, WorkflowFacts
 from gateway.connections.planning.knob import Knob, Measure, Site
-
-WAITING: Final = {
-    GraphPattern.PIPELINE: "stages of a pipeline wait for",
-    GraphPattern.REQUEST_REPLY: "others wait for replies of",
-}
 
 
 def heartbeats(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> list[Measure]:
@@ -32,4 +26,6 @@ def heartbeats(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> list[
 def _reason(workflow: WorkflowFacts) -> str:
     first, *others = workflow.awaited
     more = f" and {len(others)} more" if others else ""
-    return f"{WAITING.get(workflow.pattern, 'others wait for')} {first}{more}"
+    if workflow.pattern is GraphPattern.REQUEST_REPLY:
+        return f"others wait for replies of {first}{more}"
+    return f"receivers of {workflow.name} wait for {first}{more}"

@@ -22,7 +22,7 @@ def test_clients_that_owe_replies_are_asked_often() -> None:
 
 def test_so_are_the_stages_of_a_pipeline() -> None:
     (measure,) = wanted(WorkflowFacts("lab", GraphPattern.PIPELINE, 0.9, ("camera",)))
-    assert measure.reason == "stages of a pipeline wait for camera"
+    assert measure.reason == "receivers of lab wait for camera"
 
 
 def test_nothing_is_wanted_where_nobody_waits_or_the_pattern_is_not_clear() -> None:
