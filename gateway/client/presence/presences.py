@@ -65,7 +65,10 @@ class Presences:
             return
         other = self._open.get(core.scope)
         if other is not None and self._is_held(other):
-            raise UsageError(f"this client has a presence of {core.scope} open already")
+            raise UsageError(
+                f"this client has a presence of {core.scope} open already: use that one (update() changes its"
+                " metadata), or close it first; another client may have one of its own"
+            )
         self._open[core.scope] = core
         try:
             try:

@@ -10,6 +10,7 @@ from typing import Final
 from gateway.client.sending.content import Content, Signature
 from gateway.errors import InvalidArgument
 from gateway.protocol.arguments import check_text
+from gateway.protocol.codecs.registry import DELTAS, FILTERS, NONE
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.messages import Welcome
 from gateway.protocol.sampling import MIN_BYTES, choose_chain
@@ -45,8 +46,12 @@ def check_agreed(chain: Chain, welcome: Welcome) -> None:
     """
     missing = chain.names.difference(welcome.codecs, welcome.filters)
     if missing:
-        agreed = ", ".join((*welcome.codecs, *welcome.filters)) or "none"
-        raise InvalidArgument(f"codec {chain} was not agreed on with the gateway; agreed are: {agreed}")
+        filters = [name for name in welcome.filters if name in FILTERS and name not in DELTAS]
+        usable = ", ".join([*welcome.codecs, *filters, NONE.name])
+        raise InvalidArgument(
+            f"codec {chain}: the gateway takes no {', '.join(sorted(missing))}, which its configuration has turned off"
+            f" ([codecs]) or its version does not know; a publish may use {usable}"
+        )
 
 
 class CodecChoice:

@@ -36,7 +36,7 @@ def check_encoding(encoding: Encoding, data: Buffer, decoded_bytes: int, codecs:
     names = codec_names(encoding.ids)
     if not names <= codecs:
         unknown = ", ".join(sorted(names - codecs))
-        raise RequestRefused(Code.UNKNOWN_CODEC, f"codec {unknown} was not agreed on in HELLO and WELCOME")
+        raise RequestRefused(Code.UNKNOWN_CODEC, f"codec {unknown} was not agreed on: use one that WELCOME names")
     if encoding.distance:
         filters = ", ".join(names.intersection(DELTAS))
         message = f"{filters} cannot be published: the gateway makes deltas for receivers that hold the base"

@@ -138,7 +138,7 @@ async def test_a_scope_has_one_presence_of_a_client_at_a_time(gateway: Gateway) 
     async with connect(gateway.url) as client:
         async with client.presence("wf", metadata={}):
             other = client.presence("wf", metadata={})
-            with pytest.raises(UsageError, match="open already"):
+            with pytest.raises(UsageError, match=r"open already: use that one \(update"):
                 await other.start()
             with pytest.raises(UsageError, match="not open"):
                 await other.update({"mine": False})
