@@ -11,7 +11,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
-from gateway.admin.summary import json_of
+from gateway.admin.summary import SUMMARY_TEXTS, json_of
 from gateway.connections.collaboration.graph import Via
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.links.bottleneck import Bottleneck
@@ -84,10 +84,10 @@ SCHEMAS: Final[Node] = {
         id=INTEGER,
         name=TEXT,
         kind=ref_to("Kind"),
-        epoch=INTEGER,
+        epoch=INTEGER | {"description": "Higher for a stream of the same name that began later."},
         durability=ref_to("Durability"),
         first_offset={**INTEGER, "description": "Offset of the oldest message that can be read again."},
-        next_offset=INTEGER,
+        next_offset=INTEGER | {"description": "Offset of the next message: the number of those published so far."},
         subscribers={
             **INTEGER,
             "description": "Connections that receive the stream itself; connected consumers, if it is acknowledged.",
@@ -102,7 +102,7 @@ SCHEMAS: Final[Node] = {
             **INTEGER,
             "description": "Messages and record batches not yet acknowledged, counted for each consumer.",
         },
-        published_bytes=INTEGER,
+        published_bytes=INTEGER | {"description": "Bytes of all messages that were published to it."},
         newest={
             "type": ["array", "null"],
             "items": ref_to("Tensor"),
@@ -112,42 +112,43 @@ SCHEMAS: Final[Node] = {
         bytes_per_s=_RATE,
     ),
     "Connection": object_of(
-        peer=INTEGER,
+        peer=INTEGER | {"description": "Number of the connection; a client that comes back has another one."},
         client_id=TEXT,
         client_type={"type": "string", "enum": [client_type.value for client_type in ClientType]},
         generation=INTEGER | {"description": "Grows with the time at which the program connected first."},
-        agent=TEXT,
-        subprotocol=TEXT,
+        agent=TEXT | {"description": "Software of the client, as it names itself."},
+        subprotocol=TEXT | {"description": "`frys.v1`, `frys.v1.json`, or `local`: a publish or deletion over HTTP."},
         state={"type": "string", "enum": [state.value for state in State]},
         subscriptions=INTEGER,
-        aliases=INTEGER,
-        transfers=INTEGER,
+        aliases=INTEGER | {"description": "Streams and addresses that it has opened to publish to."},
+        transfers=INTEGER | {"description": "Large messages on their way from it."},
         asked=INTEGER | {"description": "Requests of this client that wait for a reply."},
         owed=INTEGER | {"description": "Requests that wait for a reply of this client."},
-        groups={"type": "array", "items": TEXT},
-        lagging={"type": "boolean"},
+        groups={"type": "array", "items": TEXT, "description": "Groups whose requests it takes; 32 at most."},
+        lagging={"type": "boolean", "description": "It does not keep up: messages wait for it in the gateway."},
         out_of_credit=INTEGER | {"description": "Subscriptions whose streams wait until the client grants more."},
         paced={"type": "boolean", "description": "States leave for it as it reads them, by a plan."},
         lowered=INTEGER | {"description": "Subscriptions that get their lower view, by a plan."},
-        waiting_bytes=INTEGER,
-        conflated=INTEGER,
+        waiting_bytes=INTEGER | {"description": "Bytes that wait for it in the gateway."},
+        conflated=INTEGER | {"description": "Versions of states that newer ones replaced in its outbox."},
         client_conflated=INTEGER | {"description": "States that were delivered and not read: its program is slow."},
-        dropped=INTEGER,
+        dropped=INTEGER
+        | {"description": "Messages of `event` streams that had no room in its outbox, nor in history."},
         link=ref_to("Link"),
     ),
     "Link": object_of(
         score=NUMBER | {"description": "Quality of the link, 0 to 1, by the formula of the protocol."},
         bottleneck={"type": "string", "enum": [bottleneck.value for bottleneck in Bottleneck]},
-        rtt_s=MEASURED,
-        smallest_rtt_s=MEASURED,
-        jitter_s=MEASURED,
-        goodput_bytes_per_s=MEASURED,
-        queue_delay_s=MEASURED,
-        gap_share=MEASURED,
-        conflated_share=MEASURED,
+        rtt_s=MEASURED | {"description": "Round trip, smoothed; of one that keeps up as old as its last ping."},
+        smallest_rtt_s=MEASURED | {"description": "Smallest round trip of the last minutes."},
+        jitter_s=MEASURED | {"description": "Deviation of the round trip, smoothed."},
+        goodput_bytes_per_s=MEASURED | {"description": "Rate at which it takes bytes when many wait."},
+        queue_delay_s=MEASURED | {"description": "Time for which a message waits for those before it."},
+        gap_share=MEASURED | {"description": "Share of the messages that were dropped."},
+        conflated_share=MEASURED | {"description": "Share of the versions of states that newer ones replaced."},
         decode_s_per_byte=MEASURED | {"description": "As the client has reported; null: it has not."},
         unread_s=MEASURED | {"description": "Age of the oldest message that its program has not taken."},
-        unread_bytes=INTEGER,
+        unread_bytes=INTEGER | {"description": "Bytes that its program has not taken, as its client has reported."},
         streams_behind=INTEGER
         | {"description": "Streams in which its program is behind, as its client has named them."},
         behind={
@@ -204,14 +205,21 @@ SCHEMAS: Final[Node] = {
         knob=KNOB,
         name=TEXT | {"description": "Workflow, `client_id` or group."},
         workflow=TEXT | {"description": "Workflow, or group, whose deliveries it changed."},
-        before=NUMBER,
-        value=NUMBER,
+        before=NUMBER
+        | {"description": "Value before; it is in force again if the verdict is `rolled_back` or `void`."},
+        value=NUMBER | {"description": "Value that was tried; 0: the default, so that a setting has ended."},
         reason=TEXT | {"description": "Values that called for it, in words."},
-        number=INTEGER,
-        verdict={"type": "string", "enum": [verdict.value for verdict in Verdict]},
+        number=INTEGER | {"description": "Counts all adjustments that were judged since the gateway has started."},
+        verdict={
+            "type": "string",
+            "enum": [verdict.value for verdict in Verdict],
+            "description": "`kept`: it helps, or its end does no harm. `rolled_back`: it does not help. `void`: no "
+            "effect could be told, since its place is gone or something else changed. `standing`: set without a trial, "
+            "since no cost shows its effect; with the value 0 it has ended.",
+        },
         effect=TEXT | {"description": "Effect that was measured, in words."},
-        cost_before_s=NUMBER | {"description": "Seconds that messages waited before."},
-        cost_after_s=NUMBER,
+        cost_before_s=NUMBER | {"description": "Mean seconds that messages waited before; 0: they were not measured."},
+        cost_after_s=NUMBER | {"description": "The same behind the change."},
         age_s=NUMBER | {"description": "Seconds since the verdict."},
     ),
     "Plans": object_of(
@@ -228,24 +236,40 @@ SCHEMAS: Final[Node] = {
             wanted={
                 "type": "array",
                 "items": object_of(knob=KNOB, name=TEXT, value=NUMBER, workflow=TEXT, reason=TEXT),
-                "description": "Settings that the facts call for.",
+                "description": "Settings that the facts call for now; in force are those among `settings`.",
             },
             routes={
                 "type": "array",
                 "items": object_of(
                     group=TEXT, weights={"type": "array", "items": object_of(client_id=TEXT, weight=NUMBER)}
                 ),
+                "description": "Members of each group, with weights: the higher, the sooner it is likely to answer. In "
+                "force where the setting `routing` is.",
             },
-            moves={"type": "array", "items": object_of(workflow=TEXT, address=TEXT, reason=TEXT)},
-            shed_first={"type": "array", "items": {"type": "string", "enum": [each.value for each in ShedGroup]}},
+            moves={
+                "type": "array",
+                "items": object_of(workflow=TEXT, address=TEXT, reason=TEXT),
+                "description": "Workflows that should go to another gateway; nothing acts upon it.",
+            },
+            shed_first={
+                "type": "array",
+                "items": {"type": "string", "enum": [each.value for each in ShedGroup]},
+                "description": "Clients that are closed first in the stage `shed`, in this order.",
+            },
             strategies={
                 "type": "array",
                 "items": object_of(workflow=TEXT, knobs={"type": "array", "items": KNOB}, reason=TEXT),
+                "description": "Knobs that are tried in each workflow whose pattern is clear.",
             },
         ),
         settings={
             "type": "array",
-            "items": object_of(knob=KNOB, name=TEXT, value=NUMBER, on_trial={"type": "boolean"}),
+            "items": object_of(
+                knob=KNOB,
+                name=TEXT,
+                value=NUMBER,
+                on_trial={"type": "boolean", "description": "Its effect is being measured: it may be rolled back."},
+            ),
             "description": "Settings in force that are not the defaults.",
         },
         adjustments={
@@ -266,7 +290,8 @@ SCHEMAS: Final[Node] = {
     "Overload": object_of(
         stage=STAGE | {"description": "Measures that are taken against overload; `normal`: none."},
         stage_s=NUMBER | {"description": "Seconds for which the gateway has been in the stage."},
-        reason=TEXT | {"description": "What has led to the stage, in words; empty if there was no other before."},
+        reason=TEXT
+        | {"description": "What led to the stage, in words, as measured when it began; empty: it is the first one."},
         loop_lag_s=NUMBER | {"description": "Lag of the event loop that all of its last measurements show."},
         resident_bytes=INTEGER | {"description": "Memory of the process; 0: the system does not tell it."},
         queued_bytes=INTEGER | {"description": "Bytes that wait, counted for each receiver."},
@@ -288,9 +313,12 @@ SCHEMAS: Final[Node] = {
         }
     ),
     "Summary": object_of(
-        version=TEXT,
+        version=TEXT | {"description": "Version of the gateway."},
         time_s=NUMBER | {"description": "Time of the gateway's clock, for the rates at which counters grow."},
-        **schema_of(CoreSnapshot)["properties"],
+        **{
+            name: schema | {"description": SUMMARY_TEXTS[name]}
+            for name, schema in schema_of(CoreSnapshot)["properties"].items()
+        },
     ),
     "Scope": object_of(
         id=INTEGER,

@@ -175,11 +175,11 @@ class CoreSnapshot:
     """Connections that were closed with ``SUPERSEDED``: a newer program has their ``client_id``."""
     views: ViewStats
     ended_streams: Mapping[EndReason, int]
-    """Streams that have ended to make room for others."""
+    """Streams that have ended, by the reason."""
     workflows: WorkflowStats
     presence: PresenceStats
-    heartbeat: HeartbeatStats
     """Members of all workflows and streams."""
+    heartbeat: HeartbeatStats
     overload: OverloadSnapshot
     planning: PlanningStats
     admission: AdmissionStats

@@ -106,6 +106,15 @@ def test_the_document_is_well_formed() -> None:
             assert "$ref" in response or response["description"]
 
 
+@pytest.mark.parametrize("name", ["Adjustment", "Drain", "Overload", "Plans", "Summary"])
+def test_fields_that_their_names_do_not_explain_are_described(name: str) -> None:
+    schema = DOCUMENT["components"]["schemas"][name]
+    evident = {"knob", "mode", "draining", "prefetch", "plan", "stages"}
+    assert not [
+        field for field, node in schema["properties"].items() if "description" not in node and field not in evident
+    ]
+
+
 def test_it_says_what_the_routes_are() -> None:
     world = World()
     routed = {
