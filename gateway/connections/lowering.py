@@ -146,8 +146,8 @@ class Lowering:
         """Have a stream come by the view that its subscription is to get, unless it does so already.
 
         Returns:
-            False: it stays as it is for now, since events of it wait for the client, and none may be lost, since the
-            other view is not computed as far as the client has been sent this one, or since it exceeds a bound.
+            False: it stays as it is for now, since events of it wait for the client, or are computed, and none may be
+            lost, since the other view is behind, or since that exceeds a bound.
         """
         views, connection, source = self._views, session.connection, before.source
         wanted, known = session.views.get(subscription), connection.accounts.find(source.id, subscription)
@@ -169,8 +169,11 @@ class Lowering:
             after = views.hold(session, subscription, view, stream)
         except RequestRefused:
             return False
+        after.fanout.start(connection, None)  # the same of another subscription that gets this view
         again = view == as_declared(wanted.view, stream)
         start = start_of_other_view(after.source, following, after.fanout.delivered, again=again)
+        if stream.kind is Kind.EVENT and connection.waits_for(after.source):
+            start = None  # what waits has been sent by the view before
         views.leave(after if start is None else before, session, subscription)
         if start is None:
             return False

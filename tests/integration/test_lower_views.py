@@ -87,7 +87,7 @@ async def test_the_client_keeps_nothing_of_views_whose_streams_have_ended(gatewa
 @pytest.mark.parametrize("side", [8, 64, 700])
 async def test_events_come_once_and_in_order_however_often_their_view_changes(gateway: Gateway, side: int) -> None:
     field, events, chance = np.zeros((side, side), np.float32), 60, random.Random(side)
-    shapes = set()
+    shapes, taken = set(), 0
     async with (
         connect(gateway.url) as publisher,
         connect(gateway.url, client_id="viewer") as viewer,
@@ -97,6 +97,8 @@ async def test_events_come_once_and_in_order_however_often_their_view_changes(ga
         async def publish() -> None:
             for step in range(events):
                 await publisher.publish("wf/events", field + step, kind="event", codec="lz4")
+                if chance.random() < 0.5:
+                    await until(lambda: taken == step + 1)  # noqa: B023 - awaited here
                 if chance.random() < 0.3:
                     set_view(gateway, "viewer", lowered=chance.random() < 0.5)
 
@@ -105,6 +107,7 @@ async def test_events_come_once_and_in_order_however_often_their_view_changes(ga
             message = await anext(messages)
             assert (message.offset, message.tensor[0, 0]) == (step, step)
             shapes.add(message.tensor.shape[0])
+            taken += 1
         await publishing
         assert shapes == {side, -(-side // 4)}
         assert messages.stats.duplicates == messages.stats.dropped == 0

@@ -56,12 +56,11 @@ def start_of_other_view(stream: Stream, following: int, delivered: int, *, again
         again: whether the last version of a state is sent again, since the view before has shown less of it.
 
     Returns:
-        ``None``: history lacks messages that it was not sent, or the other view is behind, so that messages would come
-        once more, and older versions behind newer ones.
+        ``None``: one of both views is not computed as far as the other one. Events would come twice, or not at all if
+        history loses them before the receiver reads, and older versions of a state behind newer ones.
     """
     if stream.kind is not Kind.STATE:
-        possible = min(stream.first_offset, delivered) <= following <= delivered
-        return StartPosition(following, None, newest=False) if possible else None
+        return StartPosition(following, None, newest=False) if following == delivered else None
     first = max(0, following - 1) if again else following
     if delivered < first:
         return None
