@@ -18,7 +18,7 @@ from gateway.errors import Code
 from gateway.protocol.account import StreamAccount
 from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Counts, Credits, EndReason, Kind, Open, StreamInfo
+from gateway.protocol.messages import Counts, Credits, EndReason, Kind, Open, Refresh, StreamInfo
 from gateway.protocol.signals import Gap, Replay
 from gateway.protocol.views import View
 from gateway.streams.history import HistoryLimits
@@ -169,6 +169,17 @@ def test_what_waits_for_a_slow_client_comes_by_the_view_that_is_in_force_then(el
     assert scene.sizes()[-1] == (4, elements)
     assert scene.viewer.read().arrivals[-1].array.tolist() == [4] * elements
     assert scene.counts() == counted_by_client(scene.viewer.read().log, scene.number)
+
+
+def test_a_keyframe_that_was_asked_for_by_the_view_before_comes_by_the_present_one() -> None:
+    scene = Scene()
+    scene.publish(0)
+    (before,) = scene.announcements()
+    scene.lower()
+    scene.viewer.say(Refresh(before.id or 0))
+    scene.world.settle()
+    assert scene.sizes() == [(0, 64), (0, 4)]
+    assert not scene.viewer.read().errors
 
 
 def test_events_that_wait_are_sent_before_their_stream_changes() -> None:

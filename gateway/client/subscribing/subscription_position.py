@@ -227,7 +227,7 @@ class SubscriptionPosition:
         elif stream.settled and stream.epoch == info.epoch:
             if info.lowered is not None and info.since is not None and stream.id not in (None, info.id):
                 stream.start(info.epoch, stream.next, info.since)  # another view takes the place of the one before
-                stream.awaited, stream.lowered = None, info.lowered
+                stream.lowered = info.lowered
             stream.id = info.id
             return  # or it answers another subscription
         self._ended.pop(info.stream, None)

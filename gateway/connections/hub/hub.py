@@ -277,7 +277,7 @@ class Hub:
             RequestRefused: ``UNKNOWN_STREAM``, the session does not receive such a stream.
         """
         connection = session.connection
-        name = connection.accounts.name_of(stream_id)
+        name = connection.accounts.name_of(stream_id := connection.accounts.newest_id(stream_id))
         stream = None if name is None else self._streams.get(StreamName(name))
         if stream is not None and stream.kind is Kind.STATE:
             view = None if stream.id == stream_id else self.views.by_id(stream, stream_id)

@@ -259,6 +259,15 @@ class DeliveryAccounts:
                 while let_go(counts):
                     yield
 
+    def newest_id(self, stream: int) -> int:
+        """Return the id of the view that took the place of a view last, or of the view itself.
+
+        Reports and requests about the one before may be under way meanwhile.
+        """
+        while stream in self._successors:
+            stream = self._successors[stream]
+        return stream
+
     def name_of(self, stream: int) -> str | None:
         """Return the name of a stream, or of the stream of a view, by its id; ``None`` if it has no account."""
         source = self.source_of(stream)
@@ -367,10 +376,7 @@ class DeliveryAccounts:
 
     def conflated_by_client(self, conflated: Conflated) -> None:
         """Count messages that the client's library has conflated; of a stream without an account, none."""
-        stream = conflated.stream
-        while stream in self._successors:  # the report was under way
-            stream = self._successors[stream]
-        accounts = self._accounts.get(stream, {})
+        accounts = self._accounts.get(self.newest_id(conflated.stream), {})
         for _, account in accounts.values():
             account.conflated_by_client(conflated.count)
         if accounts:

@@ -162,6 +162,16 @@ def test_another_view_goes_on_and_may_bring_the_last_version_once_more() -> None
     assert joined.position.lowered == frozenset()
 
 
+def test_a_version_that_was_asked_for_again_may_come_by_another_view() -> None:
+    joined = Joined()
+    view = replace(info(0, kind=STATE), lowered=False)
+    joined.position.announce(view)
+    assert joined.position.record_failure("wf/x", 1, 0, 1, again=True) == 1
+    joined.position.announce(replace(view, id=8, since=1, lowered=True))
+    assert joined.come(0, kind=STATE) == 1
+    assert joined.come(0, kind=STATE) == 0
+
+
 def test_what_comes_from_history_is_counted() -> None:
     joined = Joined(BEGINNING)
     joined.position.announce(info(0, recovered=True))
