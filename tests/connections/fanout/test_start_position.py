@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.connections.fanout.start_position import StartPosition, start_of
+from gateway.connections.fanout.start_position import StartPosition, start_of, start_of_other_view
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import BEGINNING, Kind, Since
 from gateway.streams.history import History, HistoryBudget, HistoryLimits
@@ -75,3 +75,28 @@ def test_of_a_state_the_newest_unless_the_receiver_has_it(since: Since | None, e
 
 def test_a_state_without_messages() -> None:
     assert start_of(stream(Kind.STATE, 0, 1), None, delivered=0) == StartPosition(0, None, newest=True)
+
+
+@pytest.mark.parametrize(
+    ("following", "delivered", "again", "expected"),
+    [
+        (10, 10, False, StartPosition(10, None, newest=False)),
+        (7, 10, False, StartPosition(9, None, newest=True)),
+        (10, 10, True, StartPosition(9, None, newest=True)),
+        (10, 9, True, StartPosition(9, None, newest=False)),
+        (0, 0, True, StartPosition(0, None, newest=False)),
+        (10, 9, False, None),
+        (10, 8, True, None),
+    ],
+)
+def test_a_state_changes_to_another_view_that_is_as_far(
+    following: int, delivered: int, again: bool, expected: StartPosition | None
+) -> None:
+    assert start_of_other_view(stream(Kind.STATE, 10, 1), following, delivered, again=again) == expected
+
+
+@pytest.mark.parametrize(("following", "delivered"), [(9, 10), (10, 9)])
+def test_events_change_only_between_two_that_both_views_have_sent(following: int, delivered: int) -> None:
+    events = stream(Kind.EVENT, 10, 10)
+    assert start_of_other_view(events, 10, 10, again=False) == StartPosition(10, None, newest=False)
+    assert start_of_other_view(events, following, delivered, again=False) is None
