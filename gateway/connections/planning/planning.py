@@ -28,7 +28,7 @@ from gateway.connections.planning.recess import Recess
 from gateway.connections.planning.settings import PlanMode, PlanSettings
 from gateway.connections.ports import Clock
 from gateway.connections.requests.groups import Groups
-from gateway.connections.sweeps import Sweep
+from gateway.connections.sweeps import Sweep, timed
 
 logger = logging.getLogger(__name__)
 
@@ -178,14 +178,10 @@ class Planning:
             yield from self.actuator.lowering.go_on()  # streams that could not change as plans have failed
 
     def _timed(self, steps: Iterator[None]) -> Iterator[None]:
-        """Take the steps of a look, and add up their time: what the loop does between two of them does not count."""
-        spent_s, began_s = 0.0, self._thread_time_s()
-        for _ in steps:
-            spent_s += self._thread_time_s() - began_s
-            yield
-            began_s = self._thread_time_s()
-        self._spent_s = max(0.0, spent_s + self._thread_time_s() - began_s)
-        self._looked_s = self._clock.monotonic_s()
+        return timed(steps, self._thread_time_s, self._looked)
+
+    def _looked(self, spent_s: float) -> None:
+        self._spent_s, self._looked_s = spent_s, self._clock.monotonic_s()
 
     def _look(self) -> Iterator[None]:
         settings, overloaded = self._connections.settings, self._overload.stage is not Stage.NORMAL

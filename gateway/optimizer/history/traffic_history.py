@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import thread_time
+from typing import Final
 
 from gateway.connections.core import Core
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.hub import Hub
 from gateway.connections.ports import Clock, DeliveryPolicy, Threads
-from gateway.connections.sweeps import Sweep
+from gateway.connections.sweeps import Sweep, timed
 from gateway.optimizer.history.recorder import TrafficRecorder
 from gateway.optimizer.history.recording_policy import RecordingPolicy
 from gateway.optimizer.history.stats import TrafficHistoryStats
@@ -22,6 +24,10 @@ from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
 
+SHARE: Final = 0.05
+"""Part of one core that records may take: behind a long sweep none begins for so many times its length, and streams of
+which a record is open are not recorded again meanwhile."""
+
 
 class TrafficHistory:
     """Traffic history of one gateway.
@@ -32,15 +38,25 @@ class TrafficHistory:
         policy: the policy whose decisions are recorded.
         clock: the time.
         threads: compute features.
+        thread_time_s: returns the CPU time of the loop's thread.
 
     Attributes:
         policy: policy for the core, which decides as the given one does.
     """
 
     def __init__(
-        self, path: Path, settings: OptimizerSettings, policy: DeliveryPolicy, clock: Clock, threads: Threads
+        self,
+        path: Path,
+        settings: OptimizerSettings,
+        policy: DeliveryPolicy,
+        clock: Clock,
+        threads: Threads,
+        thread_time_s: Callable[[], float] = thread_time,
     ) -> None:
         self._clock = clock
+        self._thread_time_s = thread_time_s
+        self._spent_s = 0.0
+        """Time that the last sweep took."""
         self._process = WriterProcess(path, settings.history_bytes)
         self._recorder = TrafficRecorder(policy, settings.sample_interval_s, clock, threads, self._process.put)
         self.policy: DeliveryPolicy = RecordingPolicy(policy, self._recorder)
@@ -54,7 +70,7 @@ class TrafficHistory:
         # Apart: the pipe to the process takes less at once than a sweep may put, and an interval may last an hour.
         core.sweeps = (
             *core.sweeps,
-            Sweep(lambda: self._recorder.interval_s, self._close_old),
+            Sweep(lambda: max(self._recorder.interval_s, self._spent_s / SHARE), self._close_old),
             Sweep(lambda: PUMP_INTERVAL_S, lambda: self._process.pump(self._clock.monotonic_s())),
         )
 
@@ -95,7 +111,11 @@ class TrafficHistory:
         )
 
     def _close_old(self) -> Iterator[None]:
-        return self._recorder.close_records(self._fanout_of, least_age_s=self._recorder.interval_s / 2)
+        closing = self._recorder.close_records(self._fanout_of, least_age_s=self._recorder.interval_s / 2)
+        return timed(closing, self._thread_time_s, self._swept)
+
+    def _swept(self, spent_s: float) -> None:
+        self._spent_s = spent_s
 
     def _fanout_of(self, stream: Stream) -> PubSubFanout | None:
         assert self._core is not None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gateway.optimizer.history.reading import ReadingTally, read_history
-from gateway.optimizer.history.traffic_history import TrafficHistory
+from gateway.optimizer.history.traffic_history import SHARE, TrafficHistory
 from gateway.optimizer.history.writer_process import PUMP_INTERVAL_S
 from gateway.optimizer.settings import OptimizerSettings
 from gateway.protocol.messages import Kind
@@ -76,6 +77,22 @@ def test_what_the_observers_of_an_acknowledged_stream_get_is_recorded(tmp_path: 
     history.close_records()
     history.close(30.0)
     assert [each.stream for each in read_history(tmp_path, ReadingTally())] == ["wf/tasks"] * 2
+
+
+def test_sweeps_that_take_long_are_rare(tmp_path: Path) -> None:
+    world, history = begun(tmp_path)
+    history._thread_time_s = count(0.0, 0.5).__next__  # half a second from each look at the time to the next
+    world.publisher("wf/noise", codecs=()).publish_array(0, NOISE)
+    world.settle()
+    world.clock.advance(1.0)
+    sweep(world)
+    assert world.core.sweeps[-2].pause_s() == 1.0 / SHARE
+    sweep(world)
+    assert world.core.sweeps[-2].pause_s() == 0.5 / SHARE
+    history._thread_time_s = lambda: 7.0
+    sweep(world)
+    assert world.core.sweeps[-2].pause_s() == 2.0
+    history.close(30.0)
 
 
 def test_records_that_are_open_are_closed_before_receivers_go(tmp_path: Path) -> None:
