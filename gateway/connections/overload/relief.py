@@ -88,7 +88,8 @@ class Relief:
         for nbytes, connection in closed:
             session = self.pool.get(connection.peer.id)
             if session is not None:
-                problem = f"the gateway is overloaded, and {nbytes} bytes wait for this client, which reads too slowly"
+                queue = f"{nbytes} bytes wait for you: read faster, or ask for less by a view"
+                problem = f"the gateway is overloaded, and {queue}"
                 session.fail(ProtocolViolation(Code.OVERLOADED, problem, RETURN_S * (1 + self.draw())))
         if closed:
             total_bytes = sum(each.nbytes for each in closed)
