@@ -98,5 +98,5 @@ def _text_of(head: bytes, body: bytes) -> str:
     """Return the text for people in an answer, in one line and behind a colon; empty: it has none."""
     if b"\r\ncontent-type: text/plain" not in head.lower():
         return ""
-    words = " ".join(body[:_TOLD_CHARS].decode("ascii", "replace").split())
+    words = " ".join(body[:_TOLD_CHARS].decode("ascii", "replace").split()).rstrip(".")
     return f": {words}" if words.isprintable() and words else ""

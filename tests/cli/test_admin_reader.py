@@ -64,7 +64,7 @@ async def test_a_path_of_the_url_goes_before_all_others() -> None:
         (b"HTTP/1.1 404 Not Found\r\n\r\n{}", "/api: the answer is 404 Not Found"),
         (b"HTTP/1.1 301 \r\nlocation: /x\r\n\r\n", "the answer is 301"),
         (b"HTTP/1.1 403 \x1b[2J\xff\r\n\r\n", "the answer is 403"),
-        (b"HTTP/1.1 426 Upgrade\r\nContent-Type: text/plain\r\n\r\nOther\nport.\n", "is 426 Upgrade: Other port."),
+        (b"HTTP/1.1 426 Upgrade\r\nContent-Type: text/plain\r\n\r\nOther\nport.\n", "is 426 Upgrade: Other port"),
         (b"HTTP/1.1 426 Upgrade\r\nContent-Type: text/plain\r\n\r\n\x1b[2J", "the answer is 426 Upgrade"),
         (b"SSH-2.0-OpenSSH\r\n", "no HTTP"),
         (b"\r\n", "no HTTP"),
