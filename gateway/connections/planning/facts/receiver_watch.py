@@ -108,8 +108,8 @@ class ReceiverWatch:
             fact = receiver.look(now_s, self._clock.time_ns())
             if fact is not None:
                 facts.append(fact._replace(views=self._look_at_views(session, fact, now_s, lowered=lowered)))
-            if not number % STEP:
-                yield
+            if not number % STEP or connection in self._views:
+                yield  # the views of one receiver take a millisecond, if they are many
                 now_s = self._clock.monotonic_s()
         return facts
 
@@ -117,6 +117,7 @@ class ReceiverWatch:
         self, session: Session, receiver: ReceiverFacts, now_s: float, *, lowered: bool
     ) -> ViewFacts | None:
         if not self._lowering.may(session):
+            self._views.pop(session.connection, None)
             return None
         views = self._views.setdefault(session.connection, WatchedViews())
         goodput = None if lowered else receiver.goodput_bytes_per_s

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from gateway.connections.planning.context import ReceiverFacts, SlowStart
 from gateway.connections.planning.facts.receiver_watch import (
     GLIMPSE_S,
     LAST_GLIMPSE_S,
     MAX_GLIMPSED,
     SCANNED,
+    STEP,
     WATCHED_S,
     ReceiverWatch,
 )
@@ -290,3 +293,21 @@ def test_the_time_of_a_version_is_that_of_one_that_is_sent_if_a_view_leaves_out_
         viewer.read()
     assert facts[0].demand_bytes_per_s < 2 * VERSION_BYTES
     assert 0.07 < facts[0].version_s < 0.09
+
+
+def test_the_views_of_each_receiver_are_looked_at_in_a_step_of_their_own() -> None:
+    scene = Scene()
+    viewers = [scene.world.peer(f"viewer-{number}") for number in range(STEP - 1)]
+    for viewer in viewers:
+        viewer.subscribe("wf/x", 1, lower=View(np.s_[::4]))
+    for _ in range(3):
+        scene.publish()
+        for viewer in viewers:
+            viewer.session.connection.fall_behind()
+        scene.look()
+    assert len(list(scene.watch.read(scene.world.clock.monotonic_s()))) == len(viewers)
+    for viewer in viewers:
+        viewer.unsubscribe(1)
+        viewer.subscribe("wf/x", 2)
+    assert list(scene.watch.read(scene.world.clock.monotonic_s())) == []
+    assert not scene.watch._views
