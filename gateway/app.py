@@ -36,6 +36,9 @@ from gateway.streams.store_files import kept_together
 LEAST_STORING_S: Final = 0.25
 """Least time for the store, and for the traffic history, when the other steps of stopping have taken all of theirs."""
 
+LAST_RECORDS_S: Final = 0.25
+"""Longest time for the last records of the traffic history before clients are told of the stop."""
+
 logger = logging.getLogger(__name__)
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -170,12 +173,17 @@ class Gateway:
         await asyncio.shield(self._stopping)
 
     async def _stop(self, reason: str) -> None:
-        deadline_s = self.settings.drain_deadline_s
+        deadline_s = left_s = self.settings.drain_deadline_s
         loop = asyncio.get_running_loop()
-        times = stop_times(loop.time(), deadline_s)
+        began_s = loop.time()
+        times = stop_times(began_s, deadline_s)
         if self._history is not None:
-            self._history.close_records()  # as long as there are receivers
-        await self._listener.stop(reason, deadline_s)
+            for _ in self._history.close_records():  # as long as there are receivers
+                if loop.time() - began_s > min(LAST_RECORDS_S, deadline_s / 8):
+                    break
+                await asyncio.sleep(0)
+            left_s -= loop.time() - began_s
+        await self._listener.stop(reason, left_s)
         # After the listener, so that /readyz reports the stop as long as it lasts.
         await self._stop_admin(times.released_s - loop.time())
         try:

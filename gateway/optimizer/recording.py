@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from gateway.connections.core import Core
@@ -18,8 +19,8 @@ class Recording(Protocol):
     def begin(self, core: Core) -> None:
         """Record the traffic of a core that has :attr:`policy`, whose sweeps have not begun."""
 
-    def close_records(self) -> None:
-        """Close all records, before receivers go; what comes later need not be recorded."""
+    def close_records(self) -> Iterator[None]:
+        """Close all records, before receivers go; what comes later need not be. Yields behind each, for the loop."""
 
     def close(self, timeout_s: float) -> None:
         """Have all records written; for any thread, once the core is not used any more.

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,23 @@ async def test_clients_feel_nothing_of_a_directory_that_cannot_be_written(tmp_pa
         await exchange(gateway.url, lambda: history.stats().failed >= 2)
         assert history.stats().failure == "File exists"
     assert history.stats().written == 0
+
+
+async def test_a_stop_waits_for_the_last_records_for_a_while_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = 0
+
+    def endless(history: TrafficHistory) -> Iterator[None]:
+        nonlocal closed
+        while True:
+            closed += 1
+            yield
+
+    monkeypatch.setattr(TrafficHistory, "close_records", endless)
+    async with running_gateway(settings(tmp_path)) as gateway, connect(gateway.url):
+        pass  # it stops, which it would not by all records
+    assert closed > 1
 
 
 async def test_without_a_directory_nothing_is_recorded(tmp_path: Path) -> None:

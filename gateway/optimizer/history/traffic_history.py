@@ -74,11 +74,10 @@ class TrafficHistory:
             Sweep(lambda: PUMP_INTERVAL_S, lambda: self._process.pump(self._clock.monotonic_s())),
         )
 
-    def close_records(self) -> None:
-        """Close all records, before receivers go; what comes later need not be recorded."""
+    def close_records(self) -> Iterator[None]:
+        """Close all records, before receivers go; what comes later need not be. Yields behind each, for the loop."""
         try:
-            for _ in self._recorder.close_records(self._fanout_of):
-                pass
+            yield from self._recorder.close_records(self._fanout_of)
         except Exception:
             # A boundary: the gateway is stopping, and clients wait for their messages.
             logger.exception("the last records of the traffic history could not be made")

@@ -36,6 +36,11 @@ def sweep(world: World) -> None:
             pass
 
 
+def close_records(history: TrafficHistory) -> None:
+    for _ in history.close_records():
+        pass
+
+
 def test_traffic_gets_into_files(tmp_path: Path) -> None:
     world, history = begun(tmp_path)
     publisher = world.publisher("wf/state", kind=Kind.STATE, codecs=())
@@ -74,7 +79,7 @@ def test_what_the_observers_of_an_acknowledged_stream_get_is_recorded(tmp_path: 
     world.settle()
     dashboard.unsubscribe(1)
     world.settle()
-    history.close_records()
+    close_records(history)
     history.close(30.0)
     assert [each.stream for each in read_history(tmp_path, ReadingTally())] == ["wf/tasks"] * 2
 
@@ -101,7 +106,7 @@ def test_records_that_are_open_are_closed_before_receivers_go(tmp_path: Path) ->
     world.subscriber("wf/noise", codecs=EVERY_CODEC)
     publisher.publish_array(0, NOISE)
     world.settle()
-    history.close_records()
+    close_records(history)
     history.close(30.0)
     (found,) = read_history(tmp_path, ReadingTally())
     assert (found.stream, found.receivers) == ("wf/noise", 1)
@@ -112,7 +117,7 @@ def test_a_record_that_cannot_be_made_does_not_hold_up_a_stop(tmp_path: Path, ca
     world.publisher("wf/noise", codecs=()).publish_array(0, NOISE)
     (opened,) = history._recorder._open.values()
     opened.stream = None  # type: ignore[assignment]
-    history.close_records()
+    close_records(history)
     history.close(1.0)
     assert "could not be made" in caplog.text
 
@@ -124,7 +129,7 @@ def test_streams_that_have_ended_are_left_out(tmp_path: Path) -> None:
     publisher.publish_array(0, NOISE)
     (opened,) = history._recorder._open.values()
     opened.stream.ended = "deleted"  # type: ignore[assignment]
-    history.close_records()
+    close_records(history)
     history.close(1.0)
     stats = history.stats()
     assert (stats.recorded, stats.writer_starts, stats.writing) == (0, 1, False)
