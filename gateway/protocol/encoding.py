@@ -26,11 +26,14 @@ from gateway.protocol.codecs import (
     filter_of,
     is_compressor,
 )
-from gateway.protocol.codecs.abc import corrupt
+from gateway.protocol.codecs.abc import Codec, corrupt
 from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.wire import ENCODING_BLOCK, MAX_STEPS, Buffer
 
 _STEPS_AT: Final = 8
+_NOT_OF_CODECS: Final = (RequestRefused, KeyboardInterrupt, SystemExit, GeneratorExit)
+"""Exceptions that pass through decoding as they are: refusals, and those that come from outside of the codec. All
+others are faults of it, also those outside of ``Exception``, as libraries in Rust raise them when they panic."""
 _DELTA_BY_ID: Final = {step.id: step for step in DELTAS.values()}
 _DISTANCES: Final = XOR.parameters
 _MAX_PIECE_BYTES: Final = 0x7E000000
@@ -243,7 +246,12 @@ def check_declared_size(encoding: Encoding, data: Buffer) -> None:
         RequestRefused: ``CORRUPT_PAYLOAD``; ``UNKNOWN_CODEC``.
     """
     compressor, parameter = _compressor_of(encoding)
-    compressor.check_size(data, encoding.decoded_bytes, parameter)
+    try:
+        compressor.check_size(data, encoding.decoded_bytes, parameter)
+    except _NOT_OF_CODECS:
+        raise
+    except BaseException as error:
+        raise _fault(compressor, encoding, error) from error
 
 
 def decode(encoding: Encoding | None, data: Buffer, *, base: Buffer | None = None) -> Buffer:
@@ -288,7 +296,13 @@ def decode_into(encoding: Encoding, data: Buffer, out: memoryview, *, base: Buff
     filters = _filter_steps(encoding)
     for step in reversed(filters):
         target = out if step is filters[0] else np.empty(len(out), np.uint8).data
-        filter_of(step.id).decode_into(decoded, target, step.param, base)
+        codec = filter_of(step.id)
+        try:
+            codec.decode_into(decoded, target, step.param, base)
+        except _NOT_OF_CODECS:
+            raise
+        except BaseException as error:
+            raise _fault(codec, encoding, error) from error
         decoded = target
     if not filters:
         out[:] = decoded
@@ -296,7 +310,25 @@ def decode_into(encoding: Encoding, data: Buffer, out: memoryview, *, base: Buff
 
 def _decompressed(encoding: Encoding, data: Buffer) -> Buffer:
     compressor, parameter = _compressor_of(encoding)
-    return compressor.decode(data, encoding.decoded_bytes, parameter)
+    try:
+        decoded = compressor.decode(data, encoding.decoded_bytes, parameter)
+    except _NOT_OF_CODECS:
+        raise
+    except BaseException as error:
+        raise _fault(compressor, encoding, error) from error
+    if len(decoded) != encoding.decoded_bytes:
+        raise corrupt(f"{compressor.name} has made {len(decoded)} bytes of {encoding.decoded_bytes} that are declared")
+    return decoded
+
+
+def _fault(codec: Codec, encoding: Encoding, error: BaseException) -> RequestRefused:
+    """Return the refusal of data on which a codec has failed in a way of its own.
+
+    Every decoding on both ends comes by here, so that no fault of a codec or its library cuts a connection: a client
+    would come back for the same message, and fail on it again, for as long as the stream keeps it.
+    """
+    problem = f"{type(error).__name__}: {error}"
+    return corrupt(f"{codec.name} fails on data declared as {encoding.decoded_bytes} bytes: {problem}")
 
 
 def _compressor_of(encoding: Encoding) -> tuple[Compressor, int]:

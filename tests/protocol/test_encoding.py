@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, InvalidArgument, PeerError, ProtocolViolation, RequestRefused
+from gateway.protocol import encoding as encoding_module
 from gateway.protocol.codecs import DELTAS
 from gateway.protocol.dtypes import BYTE
 from gateway.protocol.encoding import (
@@ -281,6 +283,65 @@ def test_random_bytes_only_give_documented_errors(
         return
     decoded = decoded_or_code(encoding, data, base)
     assert decoded == Code.CORRUPT_PAYLOAD or (isinstance(decoded, bytes) and len(decoded) == decoded_bytes)
+
+
+class Panic(BaseException):
+    """As libraries in Rust raise it."""
+
+
+class FailingCodec:
+    """A codec that does anything but what it should."""
+
+    def __init__(self, fault: BaseException | bytes) -> None:
+        self.name = "failing"
+        self.fault = fault
+
+    def fail(self, *_: object) -> bytes:
+        if isinstance(self.fault, BaseException):
+            raise self.fault
+        return self.fault
+
+    check_size = decode = decode_into = fail
+
+
+FAULTS = [IndexError("x"), ValueError(), MemoryError(), RecursionError(), AssertionError(), OSError(5, "x"), Panic("x")]
+
+
+@given(
+    fault=st.sampled_from(FAULTS) | st.binary(max_size=len(PAYLOAD) - 1) | st.just(bytes(len(PAYLOAD) + 1)),
+    chain=st.sampled_from([Chain(codec="lz4"), Chain(True, "zstd"), Chain(False, "snappy", None, "xor", 3)]),
+    filters=st.booleans(),
+)
+def test_whatever_a_codec_raises_or_returns_is_a_corrupt_payload(
+    fault: BaseException | bytes, chain: Chain, filters: bool
+) -> None:
+    filters = filters and len(chain.steps(RAMP.dtype)) > 1 and isinstance(fault, BaseException)
+    encoded = encode(chain, PAYLOAD, RAMP.dtype, base=PAYLOAD)
+    assert encoded is not None
+    failing = FailingCodec(fault)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding_module, "filter_of" if filters else "compressor_of", lambda _: failing)
+        into = partial(decode_into, out=memoryview(bytearray(len(PAYLOAD))))
+        for act in (decode, into):
+            with pytest.raises(RequestRefused) as caught:
+                act(*encoded, base=PAYLOAD)
+            assert caught.value.code == Code.CORRUPT_PAYLOAD
+            if isinstance(fault, BaseException):
+                assert type(fault).__name__ in caught.value.message
+        if isinstance(fault, BaseException) and not filters:
+            with pytest.raises(RequestRefused, match=f"failing fails on data declared as {len(PAYLOAD)} bytes"):
+                check_declared_size(*encoded)
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), SystemExit(), RequestRefused(Code.UNKNOWN_CODEC, "mine")])
+def test_what_no_codec_has_raised_of_itself_passes(fault: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding_module, "compressor_of", lambda _: FailingCodec(fault))
+    monkeypatch.setattr(encoding_module, "filter_of", lambda _: FailingCodec(fault))
+    encoding = Encoding(8, (CodecStep(SHUFFLE, 4), CodecStep(LZ4, 0)))
+    for act in (check_declared_size, decode):
+        with pytest.raises(type(fault)) as caught:
+            act(encoding, bytes(8))
+        assert caught.value is fault
 
 
 @given(block=st.binary(max_size=20))
