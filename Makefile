@@ -1,5 +1,6 @@
-# `make` lists the targets. Needs make, Python 3.11 or newer and pip; everything else goes into .venv.
-# Stamps in .venv remember what is installed: a target installs again only when a lock file or pyproject.toml changed.
+# `make` lists the targets. Needs make, Python 3.11 or newer and pip; everything else goes into .venv. The JavaScript client
+# needs Node 20 or newer as well, and is left out where that is missing; its packages go into clients/js/node_modules.
+# Stamps in both remember what is installed: a target installs again only when a lock file or pyproject.toml changed.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,11 +11,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --annotation-style line
 
+JS := clients/js
+HAS_NODE := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && npm --version
+
 # All tests run in a process for each core; those that ARGS chooses, in one.
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage chaos lint format bench slow-readers plans slow slow-link storm scale churn overload diagrams lock image clean
+.PHONY: help run test js js-tests coverage chaos lint format bench slow-readers plans slow slow-link storm scale churn overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -22,10 +26,17 @@ help:  ## this list
 run: $(VENV)/run.stamp  ## install, then start `frys demo`: a gateway, agents that train a model, a live view
 	$(BIN)/frys demo
 
-test: lint  ## install what the tests need, then run the linters, the type checker and all tests; ARGS="-k name" for some
+test: lint $(if $(ARGS),,js)  ## install what the tests need, then run the linters, the type checkers and all tests; ARGS="-k name" for some
 	$(BIN)/python -m pytest $(or $(ARGS),$(WORKERS))
 
-coverage: lint  ## `make test`, measured: lines and branches that the tests run, fails below the floor of a package
+js:  ## the JavaScript client alone: biome, tsc, vitest; where Node 20 is missing it says that this was left out
+	@if $(HAS_NODE) >/dev/null 2>&1; then $(MAKE) --no-print-directory js-tests; \
+	else echo "LEFT OUT: the tests of $(JS), which need Node 20 or newer and npm"; fi
+
+js-tests: $(JS)/node_modules/installed.stamp
+	cd $(JS) && npm run --silent lint && npm run --silent test -- --reporter=dot
+
+coverage: lint js  ## `make test`, measured: lines and branches that the tests run, fails below the floor of a package
 	rm -f .coverage .coverage.*
 	COVERAGE_FILE=$(CURDIR)/.coverage COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
 		$(BIN)/python -m pytest $(WORKERS) -p tests.coverage_contexts
@@ -84,7 +95,7 @@ image:  ## the container image frys-gateway
 	docker build --tag frys-gateway .
 
 clean:  ## remove .venv and everything that tools left behind
-	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(JS)/node_modules $(JS)/dist build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian keeps ensurepip in a package of its own; without it the interpreter's pip fills the environment.
@@ -100,4 +111,8 @@ $(VENV)/run.stamp: requirements.lock pyproject.toml | $(BIN)/python
 
 $(VENV)/test.stamp: requirements-dev.lock $(VENV)/run.stamp
 	$(PIP) install --require-hashes -r requirements-dev.lock
+	touch $@
+
+$(JS)/node_modules/installed.stamp: $(JS)/package.json $(JS)/package-lock.json $(JS)/.npmrc
+	cd $(JS) && npm ci
 	touch $@

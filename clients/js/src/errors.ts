@@ -1,0 +1,145 @@
+/**
+ * Error tree of the client, with the codes of `spec/protocol.md`, section 12.
+ *
+ * ```text
+ * FrysError
+ * ├── PeerError                 the other side's fault; carries a wire code
+ * │   ├── ProtocolViolation     the connection must be closed (close code 4xxx)
+ * │   └── RequestRefused        one request failed, the connection lives (error code 5xxx)
+ * └── UsageError                the program's fault: fix it
+ *     ├── InvalidArgument
+ *     └── UnsupportedDtype
+ * ```
+ */
+
+/** Close codes (4xxx) and error codes (5xxx) of spec section 12.1, by name. */
+export const Code = {
+  NORMAL: 1000,
+  GOING_AWAY: 1001,
+  PROTOCOL_ERROR: 1002,
+  UNSUPPORTED_DATA: 1003,
+  INVALID_DATA: 1007,
+  FRAME_TOO_BIG: 1009,
+  INTERNAL_ERROR: 1011,
+
+  HEARTBEAT_TIMEOUT: 4000,
+  SLOW_CONSUMER: 4001,
+  HANDSHAKE_TIMEOUT: 4002,
+  RECONNECTED: 4003,
+  TOO_MANY_CONNECTIONS: 4100,
+  ADDRESS_LIMIT: 4101,
+  OVERLOADED: 4102,
+  MALFORMED_FRAME: 4200,
+  UNSUPPORTED_VERSION: 4201,
+  UNEXPECTED_MESSAGE: 4202,
+  BAD_HELLO: 4203,
+  SUPERSEDED: 4204,
+  UNAUTHENTICATED: 4300,
+
+  TRANSFER_ABORTED: 5000,
+  PEER_GONE: 5001,
+  TRANSFER_TIMEOUT: 5002,
+  STREAM_ENDED: 5003,
+  QUEUE_FULL: 5100,
+  NO_SUCH_PEER: 5101,
+  DRAINING: 5102,
+  PRESENCE_FULL: 5103,
+  UNKNOWN_STREAM: 5200,
+  UNKNOWN_MESSAGE_TYPE: 5201,
+  INVALID_NAME: 5202,
+  KIND_MISMATCH: 5203,
+  INVALID_TENSOR: 5204,
+  SIZE_MISMATCH: 5205,
+  UNKNOWN_CODEC: 5206,
+  CORRUPT_PAYLOAD: 5207,
+  MESSAGE_TOO_BIG: 5208,
+  BROKEN_TRANSFER: 5209,
+  BAD_SEQUENCE: 5210,
+  INVALID_REQUEST: 5211,
+  LIMIT_EXCEEDED: 5212,
+  NOT_REQUESTED: 5213,
+  INTERNAL: 5214,
+  SCHEMA_MISMATCH: 5215,
+  DURABILITY_MISMATCH: 5216,
+  INVALID_VIEW: 5217,
+  EXPIRED: 5218,
+  DEAD_LETTER: 5219,
+  HISTORY_LOST: 5220,
+  OUT_OF_WINDOW: 5221,
+  CANCELLED: 5222,
+  INVALID_REGION: 5223,
+  NOT_PROCESSED: 5224,
+  VIEW_LOWERED: 5226,
+  VIEW_RESTORED: 5227,
+  FORBIDDEN: 5300,
+} as const;
+
+/** Action of a client after a close or error code (spec section 12). */
+export type Action = "reconnect" | "reconnect_later" | "do_not_reconnect" | "refresh_token";
+
+const ACTIONS: readonly Action[] = ["reconnect", "reconnect_later", "do_not_reconnect", "refresh_token"];
+const FINAL_WEBSOCKET_CODES: ReadonlySet<number> = new Set([1000, 1002, 1003, 1007, 1008, 1009, 1010]);
+const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(Code).map(([name, code]) => [code, name]));
+
+/** Return the action of a client after a close or error code, whether it knows the code or not (spec section 12). */
+export function actionOf(code: number): Action {
+  if (code >= 4000 && code < 6000) {
+    return ACTIONS[Math.floor((code % 1000) / 100)] ?? "do_not_reconnect";
+  }
+  return FINAL_WEBSOCKET_CODES.has(code) ? "do_not_reconnect" : "reconnect";
+}
+
+/** Return the documented name of a code, or `CODE_<n>` for one that this version does not know. */
+export function nameOf(code: number): string {
+  return NAMES.get(code) ?? `CODE_${code}`;
+}
+
+/** Root of every error that the client throws on purpose. */
+export class FrysError extends Error {
+  override name = "FrysError";
+}
+
+/** Fault of the other side, or a fault of this side that the other one reports. */
+export class PeerError extends FrysError {
+  override name = "PeerError";
+  /** Wire code, for which {@link actionOf} gives the action; also one that this version does not know. */
+  readonly code: number;
+  /** Seconds after which another attempt is welcome; absent: the other side did not say. */
+  readonly retryAfterS: number | undefined;
+
+  constructor(code: number, message: string, retryAfterS?: number) {
+    super(`${message} (${nameOf(code)}, code ${code})`);
+    this.code = code;
+    this.retryAfterS = retryAfterS;
+  }
+
+  /** Action of a client after this error. */
+  get action(): Action {
+    return actionOf(this.code);
+  }
+}
+
+/** Violation of the protocol that closes the connection; `code` is a close code. */
+export class ProtocolViolation extends PeerError {
+  override name = "ProtocolViolation";
+}
+
+/** Refusal of one request or message; the connection stays open; `code` is an error code. */
+export class RequestRefused extends PeerError {
+  override name = "RequestRefused";
+}
+
+/** Fault of the calling program; the message says how to change it. */
+export class UsageError extends FrysError {
+  override name = "UsageError";
+}
+
+/** Argument with a value that cannot be used. */
+export class InvalidArgument extends UsageError {
+  override name = "InvalidArgument";
+}
+
+/** Array of a type that cannot travel; the message names the ones that can. */
+export class UnsupportedDtype extends UsageError {
+  override name = "UnsupportedDtype";
+}

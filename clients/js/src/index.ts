@@ -1,0 +1,54 @@
+/**
+ * `@frys/client`: reads and writes the frames of a Frys Gateway.
+ *
+ * So far the protocol (`src/protocol`), without a connection.
+ */
+
+export * from "./errors.ts";
+export { bytesOf, joined } from "./protocol/buffers.ts";
+export { checksumOf } from "./protocol/checksum.ts";
+export { CODEC_NAMES, FILTER_NAMES } from "./protocol/codecs/registry.ts";
+export { checkDeclared, type DecodeOptions, tensorsOf } from "./protocol/contents.ts";
+export { type DataFields, type DataFrame, decodedBytes, parseData, writeData } from "./protocol/data.ts";
+export { DTYPES, type Dtype } from "./protocol/dtypes.ts";
+export { DURABILITIES, type Durability } from "./protocol/durability.ts";
+export {
+  type CodecStep,
+  decode,
+  decodeInto,
+  distanceOf,
+  type Encoded,
+  type Encoding,
+  encode,
+  loadCodecs,
+} from "./protocol/encoding.ts";
+export type { JsonObject, JsonValue } from "./protocol/exact_json.ts";
+export type { Extensions, Extent, Identity, Quantization } from "./protocol/extensions.ts";
+export { bodyOf, type Frame, iterFrames } from "./protocol/frames.ts";
+export { DEFAULT_LIMITS, type Limits, type WelcomeLimits } from "./protocol/limits.ts";
+export * from "./protocol/messages.ts";
+export { type Meta, parseMeta, type TensorSpec, writeMeta } from "./protocol/meta.ts";
+export type { Attend, Attending, Awareness, Members, PresentMember, Watching } from "./protocol/presence.ts";
+export { parseSession, writeSession } from "./protocol/session_body.ts";
+export * from "./protocol/signals.ts";
+export { type ArrayOf, type Element, payloadOf, Tensor, type TypedArray, viewTensors } from "./protocol/tensors.ts";
+export {
+  Assembler,
+  type Chunk,
+  type ChunkPlan,
+  chunkCount,
+  chunkSize,
+  parseChunk,
+  writeChunk,
+} from "./protocol/transfers.ts";
+export {
+  type DataOpcode,
+  Flag,
+  isData,
+  isJson,
+  Opcode,
+  type OpcodeName,
+  opcodeName,
+  SUBPROTOCOL_BINARY,
+  SUBPROTOCOL_JSON,
+} from "./protocol/wire.ts";

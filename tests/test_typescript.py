@@ -1,0 +1,121 @@
+"""The rules for names, sizes, mirror tests and prose hold for the JavaScript client as well."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from gateway.errors import Code
+from gateway.protocol.wire import Opcode
+from tests.layout import ROOT, relative
+from tests.prose import Kind
+from tests.prose_rules import faults_of
+from tests.test_architecture import MAX_LINES, VAGUE_NAME
+from tests.typescript import FOLDER, SOURCES, TESTS, mirror_of, texts_in
+
+WITHOUT_TESTS: Final = {
+    "index.ts": "exports only",
+    "protocol/limits.ts": "default values, exercised by whoever checks a length",
+    "protocol/messages.ts": "types, nothing runs",
+    "protocol/codecs/abc.ts": "interfaces, and errors that the codecs throw",
+    "protocol/codecs/pco.ts": "refuses only; the test of the registry asks it",
+}
+"""Modules that need no test module of their own, and why."""
+
+OF_ITS_OWN: Final = {
+    "buffers": "views over memory and their joining, for which Python has memoryview and bytes.join",
+    "codecs/words": "bytes as words of the machine, for which Python has numpy",
+    "contents": "tensors of a frame: in Python a part of the client's decoding",
+    "exact_json": "integers of 64 bits in JSON, which Python reads without help",
+    "narrow_floats": "floats of 16 bits, which numpy has",
+}
+"""Modules of the protocol that Python has not, and why."""
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(SOURCES) > 20
+    assert len(TESTS) > 20
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=relative)
+def test_a_file_holds_one_responsibility(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES
+    assert not VAGUE_NAME.fullmatch(path.name.split(".")[0])
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_a_module_has_its_test_module(path: Path) -> None:
+    name = path.relative_to(FOLDER / "src").as_posix()
+    assert mirror_of(path).exists() != (name in WITHOUT_TESTS)
+
+
+def test_every_exception_is_still_a_module() -> None:
+    assert {name for name in WITHOUT_TESTS if not (FOLDER / "src" / name).exists()} == set()
+    assert {name for name in OF_ITS_OWN if not (FOLDER / "src" / "protocol" / f"{name}.ts").exists()} == set()
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "src" / "protocol").rglob("*.ts")), ids=relative)
+def test_a_module_of_the_protocol_has_the_name_that_it_has_in_python(path: Path) -> None:
+    name = path.relative_to(FOLDER / "src" / "protocol").with_suffix("").as_posix()
+    assert (ROOT / "gateway" / "protocol" / f"{name}.py").exists() != (name in OF_ITS_OWN)
+
+
+@pytest.mark.parametrize(
+    ("page", "names"), [("errors.ts", Code), ("protocol/wire.ts", Opcode)], ids=["codes", "opcodes"]
+)
+def test_numbers_of_the_wire_are_those_of_python(page: str, names: type[Code] | type[Opcode]) -> None:
+    source = (FOLDER / "src" / page).read_text("utf-8")
+    block = source.partition(f"export const {names.__name__} = {{")[2].partition("}")[0]
+    found = dict(line.strip().rstrip(",").split(": ") for line in block.splitlines() if ":" in line)
+    assert {name: int(number, 0) for name, number in found.items()} == {entry.name: entry.value for entry in names}
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=relative)
+def test_it_reads_at_once(path: Path) -> None:
+    found = [(text.line, fault) for text in texts_in(path.read_text("utf-8")) for fault in faults_of(text)]
+    assert found == []
+
+
+def test_texts_are_found_with_what_they_describe() -> None:
+    source = """/** Sums of numbers. */
+
+import { a } from "./a.ts";
+
+/**
+ * Return a sum.
+ *
+ * @param values numbers.
+ */
+export function sumOf(values: number[]): number {
+  // Why it is
+  // so.
+  return 0;
+}
+
+/** Sums that were made: see {@link sumOf}. */
+export interface Sums {
+  /** Whether it is a sum. */
+  readonly isSum: boolean;
+}
+"""
+    assert [(text.kind, text.line, text.words) for text in texts_in(source)] == [
+        (Kind.MODULE, 1, "Sums of numbers."),
+        (Kind.FUNCTION, 5, "Return a sum."),
+        (Kind.CLASS, 16, "Sums that were made: see `sumOf`."),
+        (Kind.FIELD, 18, "Whether it is a sum."),
+        (Kind.COMMENT, 11, "Why it is so."),
+    ]
+
+
+def test_the_lock_file_has_versions_and_hashes_only() -> None:
+    packages = json.loads((FOLDER / "package-lock.json").read_text("utf-8"))["packages"]
+    installed = {name: package for name, package in packages.items() if name}
+    assert [name for name, package in installed.items() if "resolved" in package] == []
+    assert [name for name, package in installed.items() if not package.get("integrity", "").startswith("sha512-")] == []
+
+
+def test_every_dependency_has_one_exact_version() -> None:
+    package = json.loads((FOLDER / "package.json").read_text("utf-8"))
+    versions = {**package["dependencies"], **package["devDependencies"]}
+    assert {name: version for name, version in versions.items() if not version.replace(".", "").isdigit()} == {}
