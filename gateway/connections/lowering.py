@@ -10,16 +10,18 @@ from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
-from gateway.connections.fanout.start_position import start_of_other_view
+from gateway.connections.fanout.start_position import StartPosition, start_of_other_view
 from gateway.connections.hub.views import Views
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices, step_of
 from gateway.connections.viewing.derivation import Derivation
-from gateway.connections.viewing.view_fit import as_declared, size_of, view_now
+from gateway.connections.viewing.view_fit import as_declared, is_lower, size_of, view_now
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Kind, Notice
 from gateway.protocol.views import View
+from gateway.streams.derived import DerivedStream
 from gateway.streams.history import Entry
 from gateway.streams.stream import Stream
 
@@ -54,6 +56,9 @@ class Lowering:
         """Sessions whose subscriptions get their lower views, with the reason."""
         self._rising: dict[Session, None] = {}
         """Sessions some of whose streams still come by a lower view, though they are to get the other one again."""
+        self._left: dict[tuple[Session, int], Derivation] = {}
+        """Lower views that do not fit the next event, by subscription: left for the other ones, which are behind."""
+        views.on_misfit = self._rise
 
     def __len__(self) -> int:
         return len(self._lowered)
@@ -104,6 +109,12 @@ class Lowering:
 
     def go_on(self) -> Iterator[None]:
         """Change the streams that could not be changed before, or came since. Yields now and then, for the loop."""
+        for (session, number), derivation in list(self._left.items()):
+            del self._left[session, number]
+            if derivation in self._views.held(session, number) and not self._may_rise(session, number, derivation):
+                following = self._following(session.connection, number, derivation)
+                derivation.join(session.connection, StartPosition(following, None, newest=False))
+            yield
         for session, reason in list(self._lowered.items()):
             if session.connection.closed or session.lost:
                 self.forget(session)
@@ -158,21 +169,27 @@ class Lowering:
             return True  # its subscriptions are about to be told: no view of it may begin any more
         if wanted.lowered and before.misfit is None and source.view == as_declared(wanted.lower, stream):
             return True  # as nearly always
-        view = view_now(wanted, stream, views.newest_of(stream))
+        view = view_now(wanted, stream, views.newest_of(stream) or _last_event(stream))
         if view == source.view:
             return True
         if known is None or (stream.kind is Kind.EVENT and connection.waits_for(source)):
             return False
-        before.fanout.start(connection, None)  # brings into the account what has been sent
-        following = known[1].next or 0
+        return self._change_to(view, session, subscription, before)
+
+    def _change_to(
+        self, view: View, session: Session, subscription: int, before: Derivation, *, past: bool = False
+    ) -> bool:
+        """Have a stream come by another view, of events also by those of the past; return False if that cannot be."""
+        views, connection, source, wanted = self._views, session.connection, before.source, session.views[subscription]
+        stream, following = source.parent, self._following(connection, subscription, before)
         try:
             after = views.hold(session, subscription, view, stream)
         except RequestRefused:
             return False
         after.fanout.start(connection, None)  # the same of another subscription that gets this view
         again = view == as_declared(wanted.view, stream)
-        start = start_of_other_view(after.source, following, after.fanout.delivered, again=again)
-        if stream.kind is Kind.EVENT and connection.waits_for(after.source):
+        start = start_of_other_view(after.source, following, after.fanout.delivered, again=again, past=past)
+        if stream.kind is Kind.EVENT and (connection.waits_for(after.source) or (after.misfit and not again)):
             start = None  # what waits has been sent by the view before
         views.leave(after if start is None else before, session, subscription)
         if start is None:
@@ -182,3 +199,51 @@ class Lowering:
         views.announce(session, subscription, after, options, start)
         after.join(connection, start)
         return True
+
+    @staticmethod
+    def _following(connection: Connection, subscription: int, before: Derivation) -> int:
+        """Return the offset behind the last message of a view that a subscription has been sent."""
+        before.fanout.start(connection, None)  # brings into the account what has been sent
+        known = connection.accounts.find(before.source.id, subscription)
+        return 0 if known is None else known[1].next or 0
+
+    # Events that the lower view does not fit.
+
+    def _rise(self, lower: Derivation) -> None:
+        """Have an event that a lower view does not fit come by the view that was asked for, with what waits before it.
+
+        Messages that wait are read from history by that view: the event must not pass them.
+        """
+        for session, numbers in list(lower.receivers.items()):
+            for number in list(numbers):
+                if is_lower(session.views.get(number), lower.source.view, lower.source.parent):
+                    self._may_rise(session, number, lower)
+
+    def _may_rise(self, session: Session, number: int, lower: Derivation) -> bool:
+        """Change a subscription to the view that was asked for, or have it wait for that; False if neither can be."""
+        connection, stream = session.connection, lower.source.parent
+        if connection.closed or session.lost or stream.ended is not None:
+            return True  # it is sent nothing any more
+        if connection.accounts.find(lower.source.id, number) is None:
+            return False  # not announced yet
+        view = as_declared(session.views[number].view, stream)
+        if self._change_to(view, session, number, lower, past=True):
+            return True
+        following = self._following(connection, number, lower)
+        behind = any(
+            fanout.delivered < following or connection.waits_for(fanout.source)
+            for fanout in self._views.fanouts_of(stream)
+            if isinstance(fanout.source, DerivedStream) and fanout.source.view == view
+        )
+        if behind and len(lower.receivers[session]) == 1:
+            self._left[session, number] = lower
+            lower.fanout.leave(connection)
+            return True
+        return False
+
+
+def _last_event(stream: Stream) -> Entry | None:
+    """Return the last event if it is in memory: the next one is likely to be of its shape."""
+    last = stream.next_offset - 1
+    found = stream.history.read(last, last, 1) if stream.kind is Kind.EVENT else ()
+    return found[0] if found else None

@@ -466,18 +466,17 @@ def test_credit_of_the_subscription_bounds_either_view() -> None:
     assert page.read().offsets == [0, 1, 2]
 
 
-STEPS = st.lists(
-    st.sampled_from(["publish", "large", "lower", "restore", "pause", "resume", "turn", "work", "settle", "go_on"]),
-    max_size=40,
+STEP = st.sampled_from(
+    ["publish", "large", "lower", "restore", "pause", "resume", "turn", "work", "settle", "go_on"],
 )
+STEPS = st.lists(STEP, max_size=40)
 
 
-@settings(max_examples=100)
-@given(st.sampled_from([Kind.STATE, Kind.EVENT]), STEPS, st.sets(st.sampled_from([View(), COARSE])), st.randoms())
-def test_a_client_that_is_switched_at_random_gets_what_it_is_owed(
-    kind: Kind, steps: list[str], of_others: set[View], chance: random.Random
+def play_at_random(
+    kind: Kind, steps: list[str], of_others: set[View], chance: random.Random, history: HistoryLimits
 ) -> None:
-    policy, history = FixedPolicy(delta=Chain(codec="zstd", delta="xor", distance=1)), HistoryLimits(max_messages=3)
+    """Switch a client between its views, and check that it gets what it is owed, counted right."""
+    policy = FixedPolicy(delta=Chain(codec="zstd", delta="xor", distance=1))
     scene = Scene(kind, world=World(policy, history=history))
     for view in of_others:
         scene.world.peer("", EVERY_CODEC).subscribe("wf/field", view=view)
@@ -488,6 +487,9 @@ def test_a_client_that_is_switched_at_random_gets_what_it_is_owed(
             case "publish" | "large":
                 side = 8 if step == "publish" else 256
                 scene.publisher.publish_array(0, np.full((side, side), sent, np.float32))
+                sent += 1
+            case "odd":  # the lower view does not fit it
+                scene.publisher.publish_array(0, np.full(5, sent, np.float32))
                 sent += 1
             case "lower" | "restore":
                 scene.lowering.set(scene.viewer.session, "at random", lowered=step == "lower")
@@ -529,3 +531,98 @@ def test_a_client_that_is_switched_at_random_gets_what_it_is_owed(
         assert offsets[-1] == sent - 1
         lowered = scene.viewer.session.views[scene.number].lowered
         assert lowered or scene.lowering._rising or taken[-1].array.size in (64, 256 * 256)
+
+
+@settings(max_examples=100)
+@given(st.sampled_from([Kind.STATE, Kind.EVENT]), STEPS, st.sets(st.sampled_from([View(), COARSE])), st.randoms())
+def test_a_client_that_is_switched_at_random_gets_what_it_is_owed(
+    kind: Kind, steps: list[str], of_others: set[View], chance: random.Random
+) -> None:
+    play_at_random(kind, steps, of_others, chance, HistoryLimits(max_messages=3))
+
+
+@settings(max_examples=200)
+@given(st.lists(STEP | st.just("odd"), max_size=40), st.sets(st.sampled_from([View(), COARSE])), st.randoms())
+def test_events_that_the_lower_view_does_not_fit_come_by_the_other_one(
+    steps: list[str], of_others: set[View], chance: random.Random
+) -> None:
+    play_at_random(Kind.EVENT, steps, of_others, chance, HistoryLimits())
+
+
+def test_an_event_that_the_lower_view_does_not_fit_comes_at_once_and_the_lower_view_when_it_fits_again() -> None:
+    scene = Scene(Kind.EVENT)
+    scene.publish(0)
+    scene.lower()
+    scene.publish(1)
+    scene.publisher.publish_array(0, np.zeros(8, np.float32))
+    scene.world.settle()
+    assert scene.sizes() == [(0, 64), (1, 4), (2, 8)]
+    scene.go_on()
+    assert [info.lowered for info in scene.announcements()] == [False, True, False], "as long as it does not fit"
+    scene.publish(3)
+    scene.go_on()
+    scene.publish(4)
+    assert scene.sizes()[3:] == [(3, 64), (4, 4)]
+    assert not scene.viewer.read().errors
+    assert scene.counts() == Counts(delivered=5, replayed=1) == counted_by_client(scene.viewer.read().log, scene.number)
+
+
+def test_others_that_asked_for_the_lower_view_are_told_of_events_that_it_does_not_fit() -> None:
+    scene = Scene(Kind.EVENT)
+    other = scene.world.peer("other", EVERY_CODEC)
+    other.subscribe("wf/field", view=COARSE)
+    same = scene.viewer.subscribe("wf/field", view=COARSE)
+    scene.world.settle()
+    scene.lower()
+    scene.publish(0)
+    scene.publisher.publish_array(0, np.zeros(8, np.float32))
+    scene.world.settle()
+    assert [error.subscription for error in scene.viewer.read().errors] == [same]
+    assert other.read().codes == [Code.INVALID_VIEW]
+    assert [(gap.first, gap.last) for gap in other.read().gaps] == [(1, 1)]
+    assert scene.counts() == Counts(delivered=2, replayed=1)
+
+
+def test_events_that_history_has_lost_are_told_as_a_gap_of_the_lower_view() -> None:
+    scene = Scene(Kind.EVENT, world=World(history=HistoryLimits(max_messages=0)))
+    scene.publish(0)
+    scene.lower()
+    scene.publisher.publish_array(0, np.zeros(8, np.float32))
+    scene.world.settle()
+    assert [(gap.code, gap.first) for gap in scene.viewer.read().gaps] == [(Code.INVALID_VIEW, 1)]
+    assert scene.counts() == Counts(delivered=1, dropped=1) == counted_by_client(scene.viewer.read().log, scene.number)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_event_waits_for_the_view_of_others_to_be_computed_up_to_it(lost: bool) -> None:
+    scene = Scene(Kind.EVENT, world=World(history=HistoryLimits(max_messages=2)))
+    workers = scene.world.workers
+    scene.publish(0)
+    scene.lower()
+    scene.publish(1)
+    scene.world.peer("other", EVERY_CODEC).subscribe("wf/field", view=View())
+    scene.world.settle()
+    coarse, whole = scene.world.core.hub.views
+    for array in (FIELD, np.zeros(8, np.float32)):
+        scene.publisher.publish_array(0, array)
+        scene.world.turn()
+    workers.step()  # the lower view is computed first, and its next event behind that of the other
+    scene.world.turn()
+    workers.step(len(workers) - 1)
+    scene.world.turn()
+    assert coarse.fanout.delivered == 4
+    assert whole.fanout.delivered == 2
+    for _ in scene.lowering.go_on():
+        pass
+    if lost:
+        for _ in range(2):
+            scene.publisher.publish_array(0, FIELD)
+    scene.world.settle()
+    assert scene.sizes() == [(0, 64), (1, 4), (2, 4)], "neither a GAP nor anything behind it"
+    scene.go_on()
+    if lost:
+        assert [(gap.first, gap.last) for gap in scene.viewer.read().gaps] == [(3, 3)]
+        assert scene.sizes()[3:] == [(4, 4), (5, 4)]
+    else:
+        assert scene.sizes()[3:] == [(3, 8)]
+    assert scene.counts() == counted_by_client(scene.viewer.read().log, scene.number)

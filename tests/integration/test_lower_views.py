@@ -262,3 +262,28 @@ async def test_credit_goes_on_from_one_view_to_the_other(gateway: Gateway) -> No
         session = gateway.core.pool.newest_of("viewer")
         assert session is not None
         assert session.out_of_credit == 0
+
+
+async def test_events_that_the_lower_view_does_not_fit_come_in_their_place(gateway: Gateway) -> None:
+    chance, errors = random.Random(2), list[Exception]()
+    shapes = [chance.choice([(64, 64), (16,), (8, 8, 8), (), (0, 4), (400, 400)]) for _ in range(80)]
+    async with (
+        connect(gateway.url) as publisher,
+        connect(gateway.url, client_id="viewer") as viewer,
+        viewer.subscribe("wf/odd", lower_view=View(np.s_[::4, ::4], "float16"), on_error=errors.append) as messages,
+    ):
+
+        async def publish() -> None:
+            for shape in shapes:
+                await publisher.publish("wf/odd", np.zeros(shape, np.float32), kind="event")
+                if chance.random() < 0.3:
+                    set_view(gateway, "viewer", lowered=chance.random() < 0.7)
+
+        publishing = asyncio.create_task(publish())
+        for offset, shape in enumerate(shapes):
+            message = await anext(messages)
+            assert message.offset == offset
+            assert len(shape) == 2 or message.tensor.shape == shape
+        await publishing
+        assert not errors
+        assert await viewer.account(messages) == messages.account

@@ -46,7 +46,9 @@ def start_of(stream: Stream, since: Since | None, delivered: int) -> StartPositi
     return StartPosition(max(first, wanted), wanted >= first or since == BEGINNING, newest=False)
 
 
-def start_of_other_view(stream: Stream, following: int, delivered: int, *, again: bool) -> StartPosition | None:
+def start_of_other_view(
+    stream: Stream, following: int, delivered: int, *, again: bool, past: bool = False
+) -> StartPosition | None:
     """Return the start position of a receiver that changes to another view of a stream.
 
     Args:
@@ -54,13 +56,15 @@ def start_of_other_view(stream: Stream, following: int, delivered: int, *, again
         following: offset behind the last message that the receiver was sent by the view before.
         delivered: offset behind the last message of the other view that its present receivers have got.
         again: whether the last version of a state is sent again, since the view before has shown less of it.
+        past: whether events may come from history: the view before does not have them.
 
     Returns:
         ``None``: one of both views is not computed as far as the other one. Events would come twice, or not at all if
         history loses them before the receiver reads, and older versions of a state behind newer ones.
     """
     if stream.kind is not Kind.STATE:
-        return StartPosition(following, None, newest=False) if following == delivered else None
+        first = min(stream.first_offset, delivered) if past else delivered
+        return StartPosition(following, None, newest=False) if first <= following <= delivered else None
     first = max(0, following - 1) if again else following
     if delivered < first:
         return None

@@ -70,6 +70,7 @@ class Views:
         self._past_deliveries = dict.fromkeys(VIEWABLE, 0)
         """Messages delivered by views that nobody receives any more."""
         self._count = 0
+        self.on_misfit: Callable[[Derivation], object] | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -312,6 +313,7 @@ class Views:
         parent = self._fanouts.pubsub_of(stream)
         source = DerivedStream(self._streams.next_id(), stream, view, parent.delivered)
         derivation = Derivation(source, self._fanouts.new_pubsub(source), self._context, self._admit)
+        derivation.on_misfit = self.on_misfit
         self._of_streams.setdefault(stream, {})[view] = derivation
         self._count += 1
         self._resize(derivation, VIEW_BYTES + size_of(view, parent.newest))

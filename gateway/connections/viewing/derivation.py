@@ -70,6 +70,7 @@ class Derivation:
         "fanout",
         "held_bytes",
         "misfit",
+        "on_misfit",
         "receivers",
         "source",
     )
@@ -103,6 +104,8 @@ class Derivation:
         self._timer = False
         self.misfit: RequestRefused | None = None
         """Refusal of the last message that was computed, because the view does not fit it; ``None``: it fits."""
+        self.on_misfit: Callable[[Derivation], object] | None = None
+        """Called when all events before one that the view does not fit are delivered; then GAP tells of that one."""
         self._closed = False
         self._due_s = context.clock.monotonic_s()
 
@@ -115,6 +118,11 @@ class Derivation:
     def idle(self) -> bool:
         """True while nothing is being computed or encoded, or about to be; a version may wait for its time."""
         return not self._busy and (not self._queue or self._timer) and self.fanout.idle
+
+    @property
+    def _abandoned(self) -> bool:
+        """Whether the last receiver has left, perhaps because of what was just delivered."""
+        return self._closed
 
     def take_newest(self, entry: Entry) -> None:
         """Begin with the newest version of the stream."""
@@ -246,6 +254,8 @@ class Derivation:
             admitted = self._admitted(part)
             if admitted is not None:
                 self._deliver(admitted)
+            if self._abandoned:
+                return
         self._compute_next()
         self._hold_publishers()
 
@@ -295,10 +305,12 @@ class Derivation:
                 self.misfit = None
                 self._deliver_large(part)
             case Misfit(first, last, refusal):
-                self._tell_misfit(refusal)
+                is_new, self.misfit = self.misfit is None, refusal
                 if self._is_state:
                     self._left_out += last - first + 1
+                    self._tell_misfit(refusal, is_new=is_new)
                 else:
+                    self.fanout.when_delivered(partial(self._tell_misfit, refusal, is_new=is_new))
                     self._leave_out(Gap(self.source.id, refusal.code, first, last))
             case Gap():
                 self._leave_out(part)
@@ -311,10 +323,11 @@ class Derivation:
         assert isinstance(self.fanout, StateFanout)
         self.fanout.begin_with(newest, self._wanting_newest)
 
-    def _tell_misfit(self, refusal: RequestRefused) -> None:
-        """Tell the receivers that the view does not fit: once, until it fits again."""
-        if self.misfit is None:
-            self.misfit = refusal
+    def _tell_misfit(self, refusal: RequestRefused, *, is_new: bool) -> None:
+        """Tell the receivers that the view does not fit: once, until it fits again. Some may get events otherwise."""
+        if self.on_misfit is not None and not self._is_state and refusal.code == Code.INVALID_VIEW:
+            self.on_misfit(self)
+        if is_new:
             for session, numbers in self.receivers.items():
                 for number in sorted(numbers):
                     session.refuse(refusal, subscription=number, stream=self.source.name)

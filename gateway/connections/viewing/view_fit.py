@@ -59,13 +59,20 @@ def as_declared(view: View, stream: Stream) -> View:
         return view  # it will not fit the messages either
 
 
+def is_lower(wanted: ViewSubscription | None, view: View, stream: Stream) -> bool:
+    """Return whether a subscription gets a view of a stream in place of the one that it asks for."""
+    if wanted is None or wanted.lower is None:
+        return False
+    return as_declared(wanted.lower, stream) == view != as_declared(wanted.view, stream)
+
+
 def view_now(wanted: ViewSubscription, stream: Stream, newest: Entry | None) -> View:
     """Return the view by which a subscription is to get a stream: a lower one that does not fit is passed over.
 
     Args:
         wanted: the subscription.
         stream: the stream.
-        newest: its newest version, if there is one.
+        newest: its newest version, or the last one of its events, if it is known.
     """
     if wanted.lowered and wanted.lower is not None:
         try:

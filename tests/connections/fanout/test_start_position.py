@@ -100,3 +100,9 @@ def test_events_change_only_between_two_that_both_views_have_sent(following: int
     events = stream(Kind.EVENT, 10, 10)
     assert start_of_other_view(events, 10, 10, again=False) == StartPosition(10, None, newest=False)
     assert start_of_other_view(events, following, delivered, again=False) is None
+
+
+@pytest.mark.parametrize(("following", "delivered", "possible"), [(8, 10, True), (7, 10, False), (10, 9, False)])
+def test_events_come_from_history_if_that_has_all_of_them(following: int, delivered: int, possible: bool) -> None:
+    start = start_of_other_view(stream(Kind.EVENT, 10, 2), following, delivered, again=True, past=True)
+    assert (start is not None) is possible
