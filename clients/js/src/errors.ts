@@ -104,12 +104,15 @@ export class PeerError extends FrysError {
   override name = "PeerError";
   /** Wire code, for which {@link actionOf} gives the action; also one that this version does not know. */
   readonly code: number;
+  /** Description of the fault, with the values that caused it: `message` without the name of the code. */
+  readonly problem: string;
   /** Seconds after which another attempt is welcome; absent: the other side did not say. */
   readonly retryAfterS: number | undefined;
 
-  constructor(code: number, message: string, retryAfterS?: number) {
-    super(`${message} (${nameOf(code)}, code ${code})`);
+  constructor(code: number, problem: string, retryAfterS?: number) {
+    super(`${problem} (${nameOf(code)}, code ${code})`);
     this.code = code;
+    this.problem = problem;
     this.retryAfterS = retryAfterS;
   }
 

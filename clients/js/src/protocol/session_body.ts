@@ -77,7 +77,7 @@ export function parseSession(opcode: number, bytes: Uint8Array): SessionMessage 
     return read(JsonBody.parse(name, bytes));
   } catch (error) {
     if (opcode === Opcode.HELLO && error instanceof RequestRefused) {
-      throw new ProtocolViolation(Code.BAD_HELLO, error.message);
+      throw new ProtocolViolation(Code.BAD_HELLO, error.problem);
     }
     throw error;
   }

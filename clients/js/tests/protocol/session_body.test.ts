@@ -57,7 +57,12 @@ test("unknown fields are skipped", () => {
 test("a HELLO that cannot be read is a violation", () => {
   const read = () => parseSession(Opcode.HELLO, utf8Bytes('{"versions":1}'));
   expect(read).toThrow(ProtocolViolation);
-  expect(read).toThrow(expect.objectContaining({ code: Code.BAD_HELLO }));
+  expect(read).toThrow(
+    expect.objectContaining({
+      code: Code.BAD_HELLO,
+      message: "HELLO: field 'versions' must be a list, met the number 1 (BAD_HELLO, code 4203)",
+    }),
+  );
 });
 
 test.each([

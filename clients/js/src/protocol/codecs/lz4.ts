@@ -174,8 +174,8 @@ class BlockWriter {
   /** Write literals and the match behind them; a match of length 0 ends the block. Return whether there was room. */
   sequence(literals: Uint8Array, offset: number, length: number): boolean {
     const long = Math.max(0, length - MIN_MATCH);
-    const most = 1 + lengthBytes(literals.length) + literals.length + 2 + lengthBytes(long);
-    if (this.#at + most > this.#out.length + (length ? 0 : 2)) {
+    const matchBytes = length ? 2 + lengthBytes(long) : 0;
+    if (this.#at + 1 + lengthBytes(literals.length) + literals.length + matchBytes > this.#out.length) {
       return false;
     }
     this.#out[this.#at++] = (Math.min(literals.length, 15) << 4) | Math.min(long, 15);
