@@ -58,7 +58,7 @@ def totals_of(tally: ReadingTally) -> str:
     if tally.damaged_bytes:
         parts.append(f"{tally.damaged_bytes:,} damaged bytes left out")
     if tally.unknown_records:
-        parts.append(f"{text.count(tally.unknown_records, 'record')} of another version left out")
+        parts.append(f"{text.count(tally.unknown_records, 'record')} of another kind left out")
     if tally.unreadable_files:
         parts.append(f"{text.count(tally.unreadable_files, 'file')} unreadable")
     return "; ".join(parts)

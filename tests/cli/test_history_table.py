@@ -59,5 +59,5 @@ def test_every_time_that_a_record_can_have_is_shown() -> None:
 def test_the_totals_name_what_was_left_out() -> None:
     assert totals_of(ReadingTally(files=1, records=3)) == "3 records in 1 file"
     assert totals_of(ReadingTally(2, 1, 1500, 1, 1)) == (
-        "1 record in 2 files; 1,500 damaged bytes left out; 1 record of another version left out; 1 file unreadable"
+        "1 record in 2 files; 1,500 damaged bytes left out; 1 record of another kind left out; 1 file unreadable"
     )

@@ -4,13 +4,14 @@
 offset  bytes  field
 ======  =====  ==========================================================================
 0       3      mark ``F5 46 48``; its first byte occurs in no UTF-8 text
-3       1      version of the layout
+3       1      kind of the record, and of its layout; readers leave out what they do not know
 4       2      bytes of the body
-6       4      CRC-32 of version, size and body
+6       4      CRC-32 of kind, size and body
 10             body
 ======  =====  ==========================================================================
 
-All numbers are little-endian. A body of the same version may be longer than its fields: a later gateway may add some.
+All numbers are little-endian. A body of the same kind may be longer than its fields: a later gateway may add some.
+Traffic records are laid out here, shadow trials in :mod:`gateway.optimizer.history.trial_record`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from gateway.optimizer.history.record import PayloadFeatures, TrafficRecord
 
 MARK: Final = b"\xf5FH"
 """Beginning of each record, by which records are found behind damaged bytes."""
-VERSION: Final = 1
-"""Version of the layout."""
+TRAFFIC_KIND: Final = 1
+"""Kind of traffic records."""
+TRIAL_KIND: Final = 2
+"""Kind of shadow trials."""
 FILE_HEADER: Final = b"frys traffic history\n"
 """Beginning of each file, for people."""
 
@@ -43,32 +46,30 @@ _MAX_U8: Final = 255
 
 
 class BadRecord(Exception):
-    """Body that is not laid out as its version says."""
+    """Body that is not laid out as its kind says."""
 
 
 def pack_record(record: TrafficRecord) -> bytes:
     """Return a record as bytes, header included. Values that the layout has no room for are cut to its bounds."""
     features = record.features
     numbers = _NUMBERS.pack(
-        _whole(record.time_ns),
-        _whole(record.payload_bytes),
-        _whole(record.published_bytes),
-        _whole(record.sent_bytes),
-        _whole(record.messages),
+        whole(record.time_ns),
+        whole(record.payload_bytes),
+        whole(record.published_bytes),
+        whole(record.sent_bytes),
+        whole(record.messages),
         min(record.receivers, _MAX_U32),
         min(record.tensors, _MAX_U32),
-        _real(record.encode_s),
-        _real(record.arrival_interval_s),
-        _real(record.rtt_s),
-        _real(record.goodput_bytes_per_s),
-        _real(record.queue_delay_s),
-        _real(record.decode_s_per_byte),
-        _real(features.zero_share),
-        _real(features.unchanged_share),
-        _real(features.repeated_share),
+        real(record.encode_s),
+        real(record.arrival_interval_s),
+        real(record.rtt_s),
+        real(record.goodput_bytes_per_s),
+        real(record.queue_delay_s),
+        real(record.decode_s_per_byte),
+        real(features.zero_share),
+        real(features.unchanged_share),
+        real(features.repeated_share),
     )
-    shape = [_whole(size) for size in record.shape[:_MAX_U8]]
-    planes = [_real(bits) for bits in features.plane_entropy_bits[:_MAX_U8]]
     codecs = ",".join(record.codecs)
     names = record.stream, record.view, record.format, codecs, record.chain
     texts = *names, record.dtype, record.client, record.published_encoding
@@ -76,13 +77,18 @@ def pack_record(record: TrafficRecord) -> bytes:
     body = b"".join(
         [
             numbers,
-            struct.pack(f"<B{len(shape)}Q", len(shape), *shape),
-            struct.pack(f"<B{len(planes)}f", len(planes), *planes),
-            *map(_text, texts),
+            packed_shape(record.shape),
+            packed_planes(features),
+            *map(packed_text, texts),
         ]
     )
-    checked = struct.pack("<BH", VERSION, len(body))
-    return HEADER.pack(MARK, VERSION, len(body), zlib.crc32(body, zlib.crc32(checked))) + body
+    return framed(TRAFFIC_KIND, body)
+
+
+def framed(kind: int, body: bytes) -> bytes:
+    """Return a record of a body: with the header before it."""
+    checked = struct.pack("<BH", kind, len(body))
+    return HEADER.pack(MARK, kind, len(body), zlib.crc32(body, zlib.crc32(checked))) + body
 
 
 def checked_size(data: bytes, at: int) -> int:
@@ -97,8 +103,8 @@ def checked_size(data: bytes, at: int) -> int:
     return HEADER.size + body_bytes if zlib.crc32(data[begin : begin + body_bytes], sums) == checksum else 0
 
 
-def version_at(data: bytes, at: int) -> int:
-    """Return the version of the record that begins at ``at``."""
+def kind_at(data: bytes, at: int) -> int:
+    """Return the kind of the record that begins at ``at``."""
     return data[at + len(MARK)]
 
 
@@ -116,22 +122,10 @@ def unpack_record(data: bytes, at: int, size: int) -> TrafficRecord:
 
 def _unpack(body: bytes) -> TrafficRecord:
     numbers = _NUMBERS.unpack_from(body)
-    whole, counts, reals = numbers[:5], numbers[5:7], [_known(value) for value in numbers[7:]]
-    at = _NUMBERS.size
-    rank = body[at]
-    shape = struct.unpack_from(f"<{rank}Q", body, at + 1)
-    at += 1 + 8 * rank
-    plane_count = body[at]
-    planes = struct.unpack_from(f"<{plane_count}f", body, at + 1)
-    at += 1 + 4 * plane_count
-    texts: list[str] = []
-    for _ in range(8):
-        (length,) = struct.unpack_from("<H", body, at)
-        text = body[at + 2 : at + 2 + length]
-        if len(text) < length:
-            raise struct.error("text is cut off")
-        texts.append(text.decode())
-        at += 2 + length
+    whole, counts, reals = numbers[:5], numbers[5:7], [known(value) for value in numbers[7:]]
+    shape, at = shape_at(body, _NUMBERS.size)
+    planes, at = planes_at(body, at)
+    texts, at = texts_at(body, at, 8)
     stream, view, form, codecs, chain, dtype, client, published_encoding = texts
     return TrafficRecord(
         time_ns=whole[0],
@@ -160,25 +154,66 @@ def _unpack(body: bytes) -> TrafficRecord:
             zero_share=reals[6],
             unchanged_share=reals[7],
             repeated_share=reals[8],
-            plane_entropy_bits=planes if all(map(math.isfinite, planes)) else (),
+            plane_entropy_bits=planes,
         ),
     )
 
 
-def _whole(value: int | None) -> int:
+def packed_shape(shape: tuple[int, ...]) -> bytes:
+    """Return a shape as bytes, its rank first."""
+    sizes = [whole(size) for size in shape[:_MAX_U8]]
+    return struct.pack(f"<B{len(sizes)}Q", len(sizes), *sizes)
+
+
+def shape_at(body: bytes, at: int) -> tuple[tuple[int, ...], int]:
+    """Return the shape that begins at ``at``, and the place behind it."""
+    rank = body[at]
+    return struct.unpack_from(f"<{rank}Q", body, at + 1), at + 1 + 8 * rank
+
+
+def packed_planes(features: PayloadFeatures) -> bytes:
+    """Return the entropies of features as bytes, their count first."""
+    planes = [real(bits) for bits in features.plane_entropy_bits[:_MAX_U8]]
+    return struct.pack(f"<B{len(planes)}f", len(planes), *planes)
+
+
+def planes_at(body: bytes, at: int) -> tuple[tuple[float, ...], int]:
+    """Return the entropies that begin at ``at``, none if one of them is no number, and the place behind them."""
+    count = body[at]
+    planes: tuple[float, ...] = struct.unpack_from(f"<{count}f", body, at + 1)
+    return planes if all(map(math.isfinite, planes)) else (), at + 1 + 4 * count
+
+
+def packed_text(text: str) -> bytes:
+    """Return a text as bytes, its length first."""
+    encoded = text.encode("utf-8", "replace")[:MAX_TEXT_BYTES]
+    encoded = encoded.decode("utf-8", "ignore").encode()  # a character that is cut in two is left out
+    return struct.pack("<H", len(encoded)) + encoded
+
+
+def texts_at(body: bytes, at: int, count: int) -> tuple[list[str], int]:
+    """Return so many texts that begin at ``at``, and the place behind them."""
+    texts: list[str] = []
+    for _ in range(count):
+        (length,) = struct.unpack_from("<H", body, at)
+        text = body[at + 2 : at + 2 + length]
+        if len(text) < length:
+            raise struct.error("text is cut off")
+        texts.append(text.decode())
+        at += 2 + length
+    return texts, at
+
+
+def whole(value: int | None) -> int:
+    """Return a whole number within the bounds of the layout; one that is not known as the highest."""
     return _UNKNOWN if value is None else min(max(value, 0), _UNKNOWN - 1)
 
 
-def _real(value: float | None) -> float:
+def real(value: float | None) -> float:
     """Return a value as the layout takes it: one that is not known, or no finite number of 32 bits, as NaN."""
     return math.nan if value is None or not abs(value) < 3e38 else value
 
 
-def _known(value: float) -> float | None:
+def known(value: float) -> float | None:
+    """Return the value that :func:`real` has made."""
     return value if math.isfinite(value) else None
-
-
-def _text(text: str) -> bytes:
-    encoded = text.encode("utf-8", "replace")[:MAX_TEXT_BYTES]
-    encoded = encoded.decode("utf-8", "ignore").encode()  # a character that is cut in two is left out
-    return struct.pack("<H", len(encoded)) + encoded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,13 +12,15 @@ from gateway.optimizer.history.files import history_files
 from gateway.optimizer.history.layout import (
     FILE_HEADER,
     MARK,
-    VERSION,
+    TRAFFIC_KIND,
+    TRIAL_KIND,
     BadRecord,
     checked_size,
+    kind_at,
     unpack_record,
-    version_at,
 )
-from gateway.optimizer.history.record import TrafficRecord
+from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
+from gateway.optimizer.history.trial_record import unpack_trial
 
 logger = logging.getLogger(__name__)
 
@@ -33,21 +35,30 @@ class ReadingTally:
     files: int = 0
     """Files that were read."""
     records: int = 0
-    """Records that were read."""
+    """Traffic records that were read."""
     damaged_bytes: int = 0
     """Bytes that belong to no sound record; a file to which a gateway writes may end in some."""
     unknown_records: int = 0
-    """Sound records of a version that is not known."""
+    """Sound records of a kind that is not known."""
     unreadable_files: int = 0
     """Files that could not be opened."""
+    trials: int = 0
+    """Shadow trials that were read."""
 
 
-def records_in(data: bytes, tally: ReadingTally) -> Iterator[TrafficRecord]:
-    """Yield the sound records of a file; damaged bytes are left out, up to the next record.
+def _leave_out(trial: ShadowTrial) -> None:
+    """Take a trial that nobody wants."""
+
+
+def records_in(
+    data: bytes, tally: ReadingTally, trial_read: Callable[[ShadowTrial], object] = _leave_out
+) -> Iterator[TrafficRecord]:
+    """Yield the sound traffic records of a file; damaged bytes are left out, up to the next record.
 
     Args:
         data: contents of the file.
         tally: where to count.
+        trial_read: called with each shadow trial between them.
     """
     at = len(FILE_HEADER) if data.startswith(FILE_HEADER) else 0
     while at < len(data):
@@ -58,21 +69,26 @@ def records_in(data: bytes, tally: ReadingTally) -> Iterator[TrafficRecord]:
             tally.damaged_bytes += following - at
             at = following
             continue
-        if version_at(data, at) != VERSION:
-            tally.unknown_records += 1
-        else:
-            try:
+        kind = kind_at(data, at)
+        try:
+            if kind == TRAFFIC_KIND:
                 record = unpack_record(data, at, size)
-            except BadRecord:
-                tally.damaged_bytes += size
-            else:
                 tally.records += 1
                 yield record
+            elif kind == TRIAL_KIND:
+                trial_read(unpack_trial(data, at, size))
+                tally.trials += 1
+            else:
+                tally.unknown_records += 1
+        except BadRecord:
+            tally.damaged_bytes += size
         at += size
 
 
-def read_history(directory: Path, tally: ReadingTally) -> Iterator[TrafficRecord]:
-    """Yield the records of a traffic history, in the order in which they were written.
+def read_history(
+    directory: Path, tally: ReadingTally, trial_read: Callable[[ShadowTrial], object] = _leave_out
+) -> Iterator[TrafficRecord]:
+    """Yield the traffic records of a traffic history, in the order in which they were written.
 
     Damaged bytes and files that cannot be opened are set aside with a warning. A gateway may write meanwhile: a file
     that it removes is left out.
@@ -80,6 +96,7 @@ def read_history(directory: Path, tally: ReadingTally) -> Iterator[TrafficRecord
     Args:
         directory: holds the files.
         tally: where to count.
+        trial_read: called with each shadow trial between them.
 
     Raises:
         OSError: the directory cannot be read.
@@ -96,7 +113,7 @@ def read_history(directory: Path, tally: ReadingTally) -> Iterator[TrafficRecord
             logger.warning("%s is left out: %s", path, error.strerror)
             continue
         tally.files += 1
-        yield from records_in(data, tally)
+        yield from records_in(data, tally, trial_read)
         damaged_bytes = tally.damaged_bytes - damaged_before
         if damaged_bytes:
             logger.warning("%s: %d bytes that belong to no sound record are left out", path, damaged_bytes)

@@ -1,4 +1,4 @@
-"""Traffic record: one decision of the delivery policy, and its outcome, as a value.
+"""Records of a traffic history, as values: one decision of the delivery policy with its outcome, or one shadow trial.
 
 A figure that is not known is ``None``. No record holds a payload, or a part of one.
 """
@@ -88,3 +88,45 @@ class TrafficRecord:
         if self.sent_bytes is None or not self.published_bytes:
             return None
         return self.sent_bytes / self.published_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TriedChain:
+    """Outcome of one chain in a shadow trial."""
+
+    chain: str
+    """The chain."""
+    encoded_bytes: int
+    """Size of the sample, encoded; that of the sample itself if the chain does not make it smaller."""
+    encode_s: float
+    """CPU time that encoding took."""
+    decode_s: float
+    """CPU time that decoding took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowTrial:
+    """Outcomes of all candidates on one sample of a stream. The sample itself is gone."""
+
+    time_ns: int
+    """Unix time of the trial."""
+    stream: str
+    """Name of the stream; of a view, of the stream that it shows."""
+    view: str = ""
+    """The view, as text; empty: the stream itself."""
+    dtype: str = ""
+    """Dtype of the first tensor; empty: the message has none."""
+    shape: tuple[int, ...] = ()
+    """Shape of the first tensor."""
+    sample_bytes: int
+    """Size of the sample."""
+    based: bool = False
+    """Whether there was a previous version, for deltas."""
+    drifted: bool = False
+    """Whether the trial was made because the features of the stream had changed."""
+    cpu_s: float = 0.0
+    """CPU time of the whole trial."""
+    tried: tuple[TriedChain, ...]
+    """Outcome of each candidate."""
+    features: PayloadFeatures = UNKNOWN_FEATURES
+    """Features of a payload of the stream, as they were known last."""

@@ -1,10 +1,10 @@
-"""Traffic records for tests: one, and any."""
+"""Traffic records and shadow trials for tests: one, and any."""
 
 from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from gateway.optimizer.history.record import PayloadFeatures, TrafficRecord
+from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial, TrafficRecord, TriedChain
 
 REALS = st.none() | st.floats(-(2.0**120), 2.0**120, width=32)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=100)
@@ -46,6 +46,23 @@ ANY_RECORD = st.builds(
     features=ANY_FEATURES,
 )
 
+SECONDS = st.floats(0, 1000, width=32)
+
+ANY_TRIAL = st.builds(
+    ShadowTrial,
+    time_ns=WHOLES,
+    stream=TEXTS,
+    view=TEXTS,
+    dtype=TEXTS,
+    shape=st.lists(WHOLES, max_size=32).map(tuple),
+    sample_bytes=WHOLES,
+    based=st.booleans(),
+    drifted=st.booleans(),
+    cpu_s=SECONDS,
+    tried=st.lists(st.builds(TriedChain, PLAIN_NAMES, WHOLES, SECONDS, SECONDS), max_size=12).map(tuple),
+    features=ANY_FEATURES,
+)
+
 
 def record(number: int = 1, **fields: object) -> TrafficRecord:
     """A record whose stream has this number."""
@@ -66,3 +83,22 @@ def record(number: int = 1, **fields: object) -> TrafficRecord:
         "receivers": 2,
     }
     return TrafficRecord(**(values | fields))  # type: ignore[arg-type]
+
+
+def shadow_trial(number: int = 1, **fields: object) -> ShadowTrial:
+    """A shadow trial of the stream with this number: an image, as measured on 2 cores in November 2026."""
+    values: dict[str, object] = {
+        "time_ns": 1_700_000_000_000_000_000 + number,
+        "stream": f"wf/{number}",
+        "dtype": "float32",
+        "shape": (512, 256),
+        "sample_bytes": 131_072,
+        "cpu_s": 0.0078125,
+        "tried": (
+            TriedChain("none", 131_072, 0.0, 0.0),
+            TriedChain("lz4", 61_249, 2.0**-13, 2.0**-15),
+            TriedChain("zstd:1", 47_148, 2.0**-11, 2.0**-13),
+            TriedChain("pco:8", 26_479, 2.0**-9, 2.0**-13),
+        ),
+    }
+    return ShadowTrial(**(values | fields))  # type: ignore[arg-type]

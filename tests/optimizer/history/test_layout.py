@@ -15,27 +15,27 @@ from gateway.optimizer.history.layout import (
     HEADER,
     MARK,
     MAX_BODY_BYTES,
-    VERSION,
+    TRAFFIC_KIND,
     BadRecord,
     checked_size,
+    kind_at,
     pack_record,
     unpack_record,
-    version_at,
 )
 from gateway.optimizer.history.record import PayloadFeatures, TrafficRecord
 from tests.optimizer.history.records import ANY_RECORD, record
 
 
-def framed(body: bytes, version: int = VERSION) -> bytes:
-    checked = struct.pack("<BH", version, len(body))
-    return HEADER.pack(MARK, version, len(body), zlib.crc32(checked + body)) + body
+def framed(body: bytes, kind: int = TRAFFIC_KIND) -> bytes:
+    checked = struct.pack("<BH", kind, len(body))
+    return HEADER.pack(MARK, kind, len(body), zlib.crc32(checked + body)) + body
 
 
 @given(ANY_RECORD)
 def test_what_is_packed_is_unpacked(original: TrafficRecord) -> None:
     data = pack_record(original)
     assert checked_size(data, 0) == len(data) <= HEADER.size + MAX_BODY_BYTES
-    assert version_at(data, 0) == VERSION
+    assert kind_at(data, 0) == TRAFFIC_KIND
     assert unpack_record(data, 0, len(data)) == original
 
 

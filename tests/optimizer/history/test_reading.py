@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.optimizer.history.layout import FILE_HEADER, HEADER, MARK, pack_record
+from gateway.optimizer.history.layout import FILE_HEADER, HEADER, MARK, TRIAL_KIND, framed, pack_record
 from gateway.optimizer.history.reading import ReadingTally, read_history, records_in
-from tests.optimizer.history.records import record
+from gateway.optimizer.history.record import ShadowTrial
+from gateway.optimizer.history.trial_record import pack_trial
+from tests.optimizer.history.records import record, shadow_trial
 
 RECORDS = [record(number) for number in range(5)]
 PACKED = [pack_record(each) for each in RECORDS]
@@ -65,13 +67,21 @@ def test_any_bytes_are_read_without_an_error(data: bytes) -> None:
     assert tally.damaged_bytes <= len(data)
 
 
-def test_a_record_of_another_version_is_counted_and_left_out() -> None:
+def test_a_record_of_another_kind_is_counted_and_left_out() -> None:
     body = b"quite different"
     checksum = zlib.crc32(bytes([9]) + len(body).to_bytes(2, "little") + body)
     other = HEADER.pack(MARK, 9, len(body), checksum) + body
     tally = ReadingTally()
     assert list(records_in(FILE_HEADER + PACKED[0] + other + PACKED[1], tally)) == RECORDS[:2]
     assert (tally.unknown_records, tally.damaged_bytes) == (1, 0)
+
+
+def test_shadow_trials_stand_between_records() -> None:
+    tally, trials = ReadingTally(), list[ShadowTrial]()
+    data = FILE_HEADER + PACKED[0] + pack_trial(shadow_trial(1)) + PACKED[1] + framed(TRIAL_KIND, b"short")
+    assert list(records_in(data, tally, trials.append)) == RECORDS[:2] == list(records_in(data, ReadingTally()))
+    assert trials == [shadow_trial(1)]
+    assert tally == ReadingTally(records=2, trials=1, damaged_bytes=len(framed(TRIAL_KIND, b"short")))
 
 
 def test_all_files_are_read_in_their_order_and_damage_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
