@@ -141,7 +141,7 @@ class Gateway:
         self.addresses = self._listener.addresses
         self.url = url_of("ws", self.settings.host, self.addresses[0], self.port)
         if self._admin is not None:
-            self._admin.start(self.core, descriptor_limit(), None if self._history is None else self._history.stats)
+            self._admin.start(self.core, descriptor_limit(), self._history)
 
     def begin_stop(self, asker: str) -> float:
         """Begin to stop as :meth:`stop` does, and do not wait for the end: an operator has asked for it.
@@ -238,7 +238,13 @@ class Gateway:
         # Late, because the import takes 3 % of the start, and few gateways need it.
         from gateway.optimizer.history.traffic_history import TrafficHistory  # noqa: PLC0415
 
-        return TrafficHistory(path, self.settings.optimizer, policy, clock, self._workers)
+        optimizer = self.settings.optimizer
+        history = TrafficHistory(path, optimizer, policy, clock, self._workers)
+        if not optimizer.trial_cpu_share:
+            return history
+        from gateway.optimizer.shadow.shadow_trials import ShadowTrials  # noqa: PLC0415
+
+        return ShadowTrials(history, optimizer.trial_cpu_share, clock, self._workers)
 
     def _warn_of_settings(self) -> None:
         """Log a setting with which no client can work, and report the gateway as not ready.

@@ -26,6 +26,7 @@ WITHOUT_TESTS = {
     "gateway/server/endpoint.py": "interfaces only",
     "gateway/optimizer/recording.py": "interfaces only",
     "gateway/optimizer/history/stats.py": "values, nothing runs",
+    "gateway/optimizer/shadow/stats.py": "values, nothing runs",
     "gateway/connections/socket_counts.py": "values, nothing runs",
     "gateway/client/messages/frame_sender.py": "interfaces only",
     "gateway/connections/collaboration/workflow.py": "values, nothing runs",

@@ -271,6 +271,13 @@ REACHED_BY = {
     "files of the traffic history": (
         "optimizer/history/test_files.py:test_the_oldest_records_make_room_for_the_newest"
     ),
+    "samples for shadow trials that wait or are tried, all of the gateway": (
+        "optimizer/shadow/test_trial_worker.py:test_samples_are_tried_and_wiped"
+    ),
+    "CPU time of shadow trials": "optimizer/shadow/test_cpu_budget.py:test_trials_take_their_share_and_no_more",
+    "streams in the table of shadow trials": (
+        "optimizer/shadow/test_trial_table.py:test_so_many_streams_are_kept_and_the_one_recorded_longest_ago_makes_room"
+    ),
     "workflows with a collaboration graph, all of the gateway": (
         "connections/collaboration/test_workflows.py:test_a_workflow_that_is_idle_makes_room_for_another"
     ),

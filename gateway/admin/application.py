@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from starlette.applications import Starlette
@@ -28,7 +27,7 @@ from gateway.admin.summary import Summary
 from gateway.admin.upload import FileUpload
 from gateway.connections.core import Core
 from gateway.errors import ConnectionClosed, PeerError
-from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.recording import RecordingReport
 
 IDLE_TIMEOUT_S: Final = 60.0
 """Longest time in which the client of a transfer neither sends nor reads."""
@@ -37,7 +36,7 @@ IDLE_TIMEOUT_S: Final = 60.0
 def make_application(
     core: Core,
     metrics: Metrics,
-    history: Callable[[], TrafficHistoryStats] | None = None,
+    recording: RecordingReport | None = None,
     *,
     idle_timeout_s: float = IDLE_TIMEOUT_S,
 ) -> Starlette:
@@ -64,7 +63,7 @@ def make_application(
             Route("/api/v1/summary", Summary(core, metrics).show),
             Route("/api/v1/connections", catalogue.connections),
             Route("/api/v1/drain", Drain(core).handle, methods=["GET", "POST"]),
-            Route("/api/v1/optimizer", OptimizerReport(history).show),
+            Route("/api/v1/optimizer", OptimizerReport(recording).show),
             Route("/api/v1/overload", OverloadReport(core).show),
             Route("/api/v1/presence", presence.scopes),
             Route("/api/v1/presence/{scope:path}", presence.members),

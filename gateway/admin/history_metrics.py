@@ -1,30 +1,31 @@
-"""Prometheus metrics of the traffic history, for gateways that record one."""
+"""Prometheus metrics of the traffic history and of shadow trials, for gateways that have them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.recording import RecordingReport
+from gateway.optimizer.shadow.stats import ShadowTrialStats
 
 
 class TrafficHistoryCollector(Collector):
     """Collector of the metric families of a traffic history.
 
     Args:
-        history: returns its counts.
+        recording: returns its counts.
     """
 
-    def __init__(self, history: Callable[[], TrafficHistoryStats]) -> None:
-        self._history = history
+    def __init__(self, recording: RecordingReport) -> None:
+        self._recording = recording
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metric families."""
-        stats = self._history()
+        stats, trials = self._recording.stats(), self._recording.trial_stats()
         records = Counter("frys_traffic_records", "Records of the traffic history, by their fate.", labels=["fate"])
         for fate in ("written", "dropped", "failed", "lost"):
             records.add_metric([fate], getattr(stats, fate))
@@ -38,3 +39,17 @@ class TrafficHistoryCollector(Collector):
         yield Gauge("frys_traffic_history_bytes", "Size of all files of the traffic history.", stats.held_bytes)
         yield Gauge("frys_traffic_history_failing", "1 while records cannot be written.", bool(stats.failure))
         yield Counter("frys_traffic_writer_starts", "Starts of the process that writes.", stats.writer_starts)
+        if trials is not None:
+            yield from _of_trials(trials)
+
+
+def _of_trials(stats: ShadowTrialStats) -> Iterator[Metric]:
+    samples = Counter(
+        "frys_traffic_trials", "Samples that were wanted for shadow trials, by their fate.", labels=["fate"]
+    )
+    for fate in ("tried", "failed", "lost", "dropped"):
+        samples.add_metric([fate], getattr(stats, fate))
+    yield samples
+    yield Counter("frys_traffic_trial_cpu_seconds", "CPU time of shadow trials.", stats.cpu_s)
+    yield Counter("frys_traffic_drifts", "Changes that were seen in the features of streams.", stats.drifts)
+    yield Counter("frys_traffic_trial_worker_starts", "Starts of the process of shadow trials.", stats.worker_starts)

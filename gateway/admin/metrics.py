@@ -6,7 +6,7 @@ A label has a handful of values, never a stream or a client: a gateway has 100 0
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Histogram, PlatformCollector, ProcessCollector
@@ -31,7 +31,7 @@ from gateway.connections.overload.overload import OverloadSnapshot
 from gateway.connections.planning.planning import PlanningStats
 from gateway.connections.presence.stats import PresenceStats
 from gateway.connections.snapshots import CoreSnapshot, core_snapshot
-from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.recording import RecordingReport
 from gateway.protocol.messages import ClientType
 
 LAG_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -325,19 +325,19 @@ class Metrics:
 
     Args:
         core: the gateway.
-        history: returns the counts of its traffic history; ``None``: it has none.
+        recording: reports on its traffic history; ``None``: it has none.
 
     Attributes:
         in_turn: held while a long answer of the admin port is made: of many requests at once, one is served at a time.
     """
 
-    def __init__(self, core: Core, history: Callable[[], TrafficHistoryStats] | None = None) -> None:
+    def __init__(self, core: Core, recording: RecordingReport | None = None) -> None:
         self._core = core
         self.in_turn = asyncio.Lock()
         self._registry = CollectorRegistry()
         self._collector = CoreCollector()
-        if history is not None:
-            self._registry.register(TrafficHistoryCollector(history))
+        if recording is not None:
+            self._registry.register(TrafficHistoryCollector(recording))
         self._registry.register(self._collector)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)

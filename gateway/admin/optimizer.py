@@ -1,28 +1,58 @@
-"""Optimizer as the admin port shows it: counts of its traffic history."""
+"""Optimizer as the admin port shows it: counts of its traffic history, and shadow trials with what they advise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.recording import RecordingReport
+from gateway.optimizer.shadow.advice import Advice, advise
+from gateway.optimizer.shadow.stats import TriedTraffic
 
 
 class OptimizerReport:
     """Handler of requests for the optimizer.
 
     Args:
-        history: returns the counts of the traffic history; ``None``: the gateway has none.
+        recording: reports on its traffic history; ``None``: it has none.
     """
 
-    def __init__(self, history: Callable[[], TrafficHistoryStats] | None) -> None:
-        self._history = history
+    def __init__(self, recording: RecordingReport | None) -> None:
+        self._recording = recording
 
     async def show(self, request: Request) -> JSONResponse:
-        """Answer with the counts of the traffic history."""
-        fields: dict[str, Any] = {"history": None if self._history is None else asdict(self._history())}
-        return JSONResponse(fields)
+        """Answer with the counts of the traffic history, and with the trials of the busiest streams."""
+        recording = self._recording
+        if recording is None:
+            return JSONResponse({"history": None, "trials": None})
+        trials = recording.trial_stats()
+        if trials is None:
+            return JSONResponse({"history": asdict(recording.stats()), "trials": None})
+        busiest = []
+        for traffic in recording.busiest():
+            busiest.append(_stream(traffic))
+            await asyncio.sleep(0)  # each takes some 200 us
+        return JSONResponse({"history": asdict(recording.stats()), "trials": {**asdict(trials), "busiest": busiest}})
+
+
+def _stream(traffic: TriedTraffic) -> dict[str, Any]:
+    trial = asdict(traffic.trial)
+    classes = [
+        {
+            "codecs": record.codecs,
+            "chain": record.chain,
+            "receivers": record.receivers,
+            "goodput_bytes_per_s": record.goodput_bytes_per_s,
+            "advice": [_advice(each) for each in advise(traffic.trial, record)],
+        }
+        for record in traffic.classes
+    ]
+    return {**trial, "classes": classes}
+
+
+def _advice(advice: Advice) -> dict[str, Any]:
+    return {**asdict(advice), "words": advice.words}

@@ -16,7 +16,7 @@ from typing import Final, Protocol, cast
 
 from gateway.admin.thread import in_thread
 from gateway.connections.core import Core
-from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.recording import RecordingReport
 
 logger = logging.getLogger(__name__)
 
@@ -76,17 +76,15 @@ class AdminPort:
         listening.setblocking(False)
         return cls(listening)
 
-    def start(
-        self, core: Core, descriptor_limit: float = math.inf, history: Callable[[], TrafficHistoryStats] | None = None
-    ) -> None:
+    def start(self, core: Core, descriptor_limit: float = math.inf, recording: RecordingReport | None = None) -> None:
         """Load the server and serve, in the background.
 
         Args:
             core: the gateway.
             descriptor_limit: file descriptors that the process may have.
-            history: returns the counts of its traffic history; ``None``: it has none.
+            recording: reports on its traffic history; ``None``: it has none.
         """
-        load = partial(_load, core, descriptor_limit, history)
+        load = partial(_load, core, descriptor_limit, recording)
         self._serving = asyncio.get_running_loop().create_task(self._serve(load))
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
@@ -119,6 +117,6 @@ class AdminPort:
             self._listening.close()
 
 
-def _load(core: Core, descriptor_limit: float, history: Callable[[], TrafficHistoryStats] | None) -> Server:
+def _load(core: Core, descriptor_limit: float, recording: RecordingReport | None) -> Server:
     """Return the server; called in a thread, as the import of its module takes longer than the start of the gateway."""
-    return cast(Server, import_module(SERVING).AdminServer(core, descriptor_limit, history))
+    return cast(Server, import_module(SERVING).AdminServer(core, descriptor_limit, recording))

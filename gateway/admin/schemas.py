@@ -22,7 +22,10 @@ from gateway.connections.planning.ledger import Verdict
 from gateway.connections.planning.settings import PlanMode
 from gateway.connections.snapshots import CoreSnapshot
 from gateway.connections.socket_counts import TcpInfo
+from gateway.optimizer.history.record import TriedChain
 from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.shadow.advice import Advice
+from gateway.optimizer.shadow.stats import ShadowTrialStats
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
@@ -310,7 +313,44 @@ SCHEMAS: Final[Node] = {
             **schema_of(TrafficHistoryStats),
             "type": ["object", "null"],
             "description": "Counts of the traffic history; null: none is recorded.",
-        }
+        },
+        trials={
+            **object_of(
+                **schema_of(ShadowTrialStats)["properties"],
+                busiest={"type": "array", "items": ref_to("TriedStream")},
+            ),
+            "type": ["object", "null"],
+            "description": "Shadow trials, with the streams of most bytes to their receivers; null: none are made.",
+        },
+    ),
+    "TriedStream": object_of(
+        time_ns=INTEGER | {"description": "Unix time of the last trial."},
+        stream=TEXT,
+        view=TEXT,
+        dtype=TEXT,
+        shape={"type": "array", "items": INTEGER},
+        sample_bytes=INTEGER,
+        based={"type": "boolean", "description": "Whether deltas were tried."},
+        drifted={"type": "boolean", "description": "Whether the trial was made because the payloads had changed."},
+        cpu_s=NUMBER,
+        tried={"type": "array", "items": schema_of(TriedChain)},
+        features=object_of(
+            zero_share=MEASURED,
+            unchanged_share=MEASURED,
+            repeated_share=MEASURED,
+            plane_entropy_bits={"type": "array", "items": NUMBER},
+        ),
+        classes={
+            "type": "array",
+            "items": object_of(
+                codecs={"type": "array", "items": TEXT},
+                chain=TEXT,
+                receivers=INTEGER,
+                goodput_bytes_per_s=MEASURED,
+                advice={"type": "array", "items": object_of(**schema_of(Advice)["properties"], words=TEXT)},
+            ),
+            "description": "Delivery classes, with the candidate of least cost for each link tier.",
+        },
     ),
     "Summary": object_of(
         version=TEXT | {"description": "Version of the gateway."},

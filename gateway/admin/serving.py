@@ -22,7 +22,7 @@ from gateway.admin.port import BACKLOG
 from gateway.admin.request_limit import RequestLimit
 from gateway.admin.slots import ConnectionSlots
 from gateway.connections.core import Core
-from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.recording import RecordingReport
 
 MAX_CONNECTIONS: Final = 256
 """Connections at once; a further one takes the place of one that is idle or unfinished."""
@@ -87,13 +87,11 @@ class AdminServer:
     Args:
         core: the gateway.
         descriptor_limit: file descriptors that the process may have.
-        history: returns the counts of its traffic history; ``None``: it has none.
+        recording: reports on its traffic history; ``None``: it has none.
     """
 
-    def __init__(
-        self, core: Core, descriptor_limit: float, history: Callable[[], TrafficHistoryStats] | None = None
-    ) -> None:
-        self._metrics = Metrics(core, history)
+    def __init__(self, core: Core, descriptor_limit: float, recording: RecordingReport | None = None) -> None:
+        self._metrics = Metrics(core, recording)
         self._lag_observers = core.overload.loop_lag.observers
         self._connections = HttpConnections(
             ConnectionSlots(MAX_CONNECTIONS, time.monotonic),
@@ -102,7 +100,7 @@ class AdminServer:
             time.monotonic,
         )
         config = uvicorn.Config(
-            RequestLimit(make_application(core, self._metrics, history), MAX_REQUESTS),
+            RequestLimit(make_application(core, self._metrics, recording), MAX_REQUESTS),
             # The gateway's loop is running already. h11, even where httptools is installed: all gateways behave alike.
             loop="none",
             http=cast(Any, self._connections.make),

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli import text
+from gateway.cli.advice_lines import LastTrials, advice_json
 from gateway.optimizer.history.reading import ReadingTally
 from gateway.optimizer.history.summary import DecisionSummary, SummaryKey
 
@@ -55,6 +56,8 @@ def table_of(found: Mapping[SummaryKey, DecisionSummary]) -> Table:
 def totals_of(tally: ReadingTally) -> str:
     """Return one line about all files."""
     parts = [f"{text.count(tally.records, 'record')} in {text.count(tally.files, 'file')}"]
+    if tally.trials:
+        parts.append(text.count(tally.trials, "shadow trial"))
     if tally.damaged_bytes:
         parts.append(f"{tally.damaged_bytes:,} damaged bytes left out")
     if tally.unknown_records:
@@ -64,10 +67,11 @@ def totals_of(tally: ReadingTally) -> str:
     return "; ".join(parts)
 
 
-def json_of(found: Mapping[SummaryKey, DecisionSummary], tally: ReadingTally) -> str:
+def json_of(found: Mapping[SummaryKey, DecisionSummary], trials: LastTrials, tally: ReadingTally) -> str:
     """Return the summary as one JSON object; a figure that is not known is null."""
     decisions = [_fields(key, summary) for key, summary in found.items()]
-    return orjson.dumps({**asdict(tally), "decisions": decisions}, option=orjson.OPT_INDENT_2).decode()
+    advised = {"decisions": decisions, "tried": advice_json(trials, found)}
+    return orjson.dumps({**asdict(tally), **advised}, option=orjson.OPT_INDENT_2).decode()
 
 
 def _fields(key: SummaryKey, summary: DecisionSummary) -> dict[str, Any]:

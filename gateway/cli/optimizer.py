@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from gateway.cli.advice_lines import LastTrials, advice_lines
 from gateway.cli.command import Command, with_lines_kept
 from gateway.cli.exit_code import ExitCode
 from gateway.cli.history_table import json_of, table_of, totals_of
@@ -40,7 +41,8 @@ def optimizer(context: click.Context) -> None:
 def history(directory: Path, *, as_json: bool) -> int:
     """Summarize a traffic history: for each stream and group of receivers the encoding, its ratio, times and links.
 
-    The gateway may run meanwhile, or not at all. Damaged parts of files are left out with a warning.
+    Below it stand the shadow trials: the encoding of least cost for links of five rates. The gateway does not choose
+    by them yet. The gateway may run meanwhile, or not at all. Damaged parts of files are left out with a warning.
 
     Examples:
 
@@ -48,15 +50,17 @@ def history(directory: Path, *, as_json: bool) -> int:
         frys optimizer history /var/lib/frys/traffic --json
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    tally = ReadingTally()
-    found = summarize(read_history(directory, tally))
+    tally, trials = ReadingTally(), LastTrials()
+    found = summarize(read_history(directory, tally, trials.add))
     if as_json:
-        print(json_of(found, tally))
+        print(json_of(found, trials, tally))
         return ExitCode.OK
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = WIDTH
     if found:
         console.print(table_of(found))
+    for line in advice_lines(trials, found):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(totals_of(tally), style="dim", highlight=False)
     return ExitCode.OK

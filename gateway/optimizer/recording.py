@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from gateway.connections.core import Core
 from gateway.connections.ports import DeliveryPolicy
 from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
 
 
-class Recording(Protocol):
+class RecordingReport(Protocol):
+    """Report on a recording, for monitoring."""
+
+    def stats(self) -> TrafficHistoryStats:
+        """Return the counts of the history as they stand."""
+
+    def trial_stats(self) -> ShadowTrialStats | None:
+        """Return the counts of shadow trials; ``None``: none are made."""
+
+    def busiest(self) -> Sequence[TriedTraffic]:
+        """Return the tried streams with the most bytes to their receivers, some."""
+
+
+class Recording(RecordingReport, Protocol):
     """Recording of the decisions of a delivery policy."""
 
     policy: DeliveryPolicy
@@ -28,6 +42,3 @@ class Recording(Protocol):
         Args:
             timeout_s: longest time.
         """
-
-    def stats(self) -> TrafficHistoryStats:
-        """Return the counts as they stand."""

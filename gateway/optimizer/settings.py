@@ -1,4 +1,4 @@
-"""Settings of the optimizer: the traffic history, and how densely it is sampled."""
+"""Settings of the optimizer: the traffic history, how densely it is sampled, and the time for shadow trials."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ SHORTEST_INTERVAL_S: Final = 0.1
 """Shortest interval of samples: each costs a look at the receivers of the stream, some 50 us of the loop."""
 LONGEST_INTERVAL_S: Final = 3600.0
 """Longest interval of samples."""
+MAX_TRIAL_CPU_SHARE: Final = 0.5
+"""Largest share of a core for shadow trials: the gateway needs the other cores, or there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class OptimizerSettings:
     """Size of all files of the traffic history, past which the oldest are removed."""
     sample_interval_s: float = 1.0
     """Interval in which each stream of large messages is recorded once."""
+    trial_cpu_share: float = 0.05
+    """Share of a core for shadow trials, which need a traffic history; 0: none are made."""
 
     def __post_init__(self) -> None:
         if self.history_bytes < MIN_HISTORY_BYTES:
@@ -37,6 +41,9 @@ class OptimizerSettings:
         if not SHORTEST_INTERVAL_S <= self.sample_interval_s <= LONGEST_INTERVAL_S:
             takes = f"it takes {SHORTEST_INTERVAL_S:g} to {LONGEST_INTERVAL_S:g}"
             raise InvalidArgument(f"sample_interval_s is {self.sample_interval_s:g}: {takes}")
+        if not 0 <= self.trial_cpu_share <= MAX_TRIAL_CPU_SHARE:
+            takes = f"it takes 0 (none) to {MAX_TRIAL_CPU_SHARE:g} of a core"
+            raise InvalidArgument(f"trial_cpu_share is {self.trial_cpu_share:g}: {takes}")
         _path_of(self.history_dir)
 
     @property

@@ -8,13 +8,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from gateway.admin.history_metrics import TrafficHistoryCollector
-from tests.admin.test_optimizer import STATS
+from tests.admin.test_optimizer import TRIALS, StoodStill
 from tests.layout import ROOT
 
 
 def lines() -> list[str]:
     registry = CollectorRegistry()
-    registry.register(TrafficHistoryCollector(lambda: STATS))
+    registry.register(TrafficHistoryCollector(StoodStill(TRIALS)))
     return [line for line in generate_latest(registry).decode().splitlines() if not line.startswith("#")]
 
 
@@ -35,4 +35,11 @@ def test_each_record_counts_by_its_fate() -> None:
         "frys_traffic_history_bytes 900.0",
         "frys_traffic_history_failing 1.0",
         "frys_traffic_writer_starts_total 2.0",
+        'frys_traffic_trials_total{fate="tried"} 11.0',
+        'frys_traffic_trials_total{fate="failed"} 1.0',
+        'frys_traffic_trials_total{fate="lost"} 2.0',
+        'frys_traffic_trials_total{fate="dropped"} 3.0',
+        "frys_traffic_trial_cpu_seconds_total 1.5",
+        "frys_traffic_drifts_total 4.0",
+        "frys_traffic_trial_worker_starts_total 2.0",
     ]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
 
 from gateway.admin.optimizer import OptimizerReport
+from gateway.admin.schemas import SCHEMAS
 from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.recording import RecordingReport
+from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
+from tests.optimizer.history.records import record, shadow_trial
 
 STATS = TrafficHistoryStats(
     directory="traffic",
@@ -28,6 +33,38 @@ STATS = TrafficHistoryStats(
 )
 
 
+TRIALS = ShadowTrialStats(
+    cpu_share=0.05,
+    cpu_s=1.5,
+    tried=11,
+    failed=1,
+    lost=2,
+    dropped=3,
+    drifts=4,
+    streams=5,
+    worker_starts=2,
+    working=True,
+    failure="MemoryError",
+)
+
+
+class StoodStill(RecordingReport):
+    """Report whose counts do not change."""
+
+    def __init__(self, trials: ShadowTrialStats | None = None, busiest: Sequence[TriedTraffic] = ()) -> None:
+        self._trials = trials
+        self._busiest = busiest
+
+    def stats(self) -> TrafficHistoryStats:
+        return STATS
+
+    def trial_stats(self) -> ShadowTrialStats | None:
+        return self._trials
+
+    def busiest(self) -> Sequence[TriedTraffic]:
+        return self._busiest
+
+
 async def shown(report: OptimizerReport) -> dict[str, Any]:
     response = await report.show(Request({"type": "http"}))
     found = json.loads(bytes(response.body))
@@ -36,8 +73,27 @@ async def shown(report: OptimizerReport) -> dict[str, Any]:
 
 
 async def test_the_counts_of_the_traffic_history_are_shown() -> None:
-    assert await shown(OptimizerReport(lambda: STATS)) == {"history": asdict(STATS)}
+    assert await shown(OptimizerReport(StoodStill())) == {"history": asdict(STATS), "trials": None}
 
 
 async def test_no_traffic_history_is_null() -> None:
-    assert await shown(OptimizerReport(None)) == {"history": None}
+    assert await shown(OptimizerReport(None)) == {"history": None, "trials": None}
+
+
+async def test_shadow_trials_are_shown_with_what_they_advise() -> None:
+    codecs, size = ("lz4", "zstd"), 524_288
+    tried = TriedTraffic(shadow_trial(), (record(codecs=codecs, chain="none", payload_bytes=size, receivers=1),))
+    found = await shown(OptimizerReport(StoodStill(TRIALS, [tried])))
+    (stream,) = found["trials"].pop("busiest")
+    assert found == {"history": asdict(STATS), "trials": asdict(TRIALS)}
+    assert (stream["stream"], stream["sample_bytes"]) == ("wf/1", 131_072)
+    assert [each["chain"] for each in stream["tried"]] == ["none", "lz4", "zstd:1", "pco:8"]
+    (delivery,) = stream["classes"]
+    assert (delivery["codecs"], delivery["chain"], delivery["receivers"]) == (["lz4", "zstd"], "none", 1)
+    assert delivery["advice"][1]["best"] == "zstd:1"
+    assert delivery["advice"][1]["words"].startswith("zstd:1 would take 77.9 ms to a 20 Mbit/s receiver")
+    stated = SCHEMAS["TriedStream"]["properties"]
+    assert set(stream) == set(stated)
+    assert set(delivery) == set(stated["classes"]["items"]["properties"])
+    assert set(delivery["advice"][0]) == set(stated["classes"]["items"]["properties"]["advice"]["items"]["properties"])
+    assert {*found["trials"], "busiest"} == set(SCHEMAS["Optimizer"]["properties"]["trials"]["properties"])

@@ -6,6 +6,7 @@ import json
 
 from rich.console import Console
 
+from gateway.cli.advice_lines import LastTrials
 from gateway.cli.history_table import COLUMNS, json_of, table_of, totals_of
 from gateway.optimizer.history.reading import ReadingTally
 from gateway.optimizer.history.record import PayloadFeatures
@@ -40,7 +41,7 @@ def test_what_is_not_known_is_a_dash_and_texts_of_clients_do_no_harm() -> None:
 
 
 def test_all_figures_are_in_the_json() -> None:
-    found = json.loads(json_of(summarize([record(1), record(1, features=FEATURES)]), ReadingTally(1, 2)))
+    found = json.loads(json_of(summarize([record(1), record(1, features=FEATURES)]), LastTrials(), ReadingTally(1, 2)))
     assert (found["files"], found["records"], found["damaged_bytes"]) == (1, 2, 0)
     (decision,) = found["decisions"]
     assert (decision["stream"], decision["chain"], decision["records"]) == ("wf/1", "zstd:1", 2)
@@ -51,7 +52,9 @@ def test_all_figures_are_in_the_json() -> None:
 
 
 def test_every_time_that_a_record_can_have_is_shown() -> None:
-    found = json.loads(json_of(summarize([record(1, time_ns=0), record(1, time_ns=2**64 - 2)]), ReadingTally()))
+    found = json.loads(
+        json_of(summarize([record(1, time_ns=0), record(1, time_ns=2**64 - 2)]), LastTrials(), ReadingTally())
+    )
     assert found["decisions"][0]["first"].startswith("1970-01-01T00:00:00")
     assert found["decisions"][0]["last"].startswith("2554-07-21T")
 

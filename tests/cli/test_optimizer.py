@@ -11,7 +11,8 @@ from gateway.cli.exit_code import ExitCode
 from gateway.cli.program import run
 from gateway.optimizer.history.files import HistoryFiles, history_files
 from gateway.optimizer.history.layout import pack_record
-from tests.optimizer.history.records import record
+from gateway.optimizer.history.trial_record import pack_trial
+from tests.optimizer.history.records import record, shadow_trial
 
 
 @pytest.fixture
@@ -38,6 +39,20 @@ def test_json_is_printed(directory: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run(["optimizer", "history", str(directory), "--json"]) == ExitCode.OK
     found = json.loads(capsys.readouterr().out)
     assert [each["stream"] for each in found["decisions"]] == ["wf/1", "wf/2"]
+
+
+def test_shadow_trials_stand_below_the_table(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = HistoryFiles(directory, 10**6)
+    files.append(pack_trial(shadow_trial(2)))
+    files.close()
+    assert run(["optimizer", "history", str(directory)]) == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].startswith("wf/2: 2 receivers with lz4, zstd; 4 encodings tried on 131.1 kB")
+    assert lines[4].endswith("to a 2 Mbit/s receiver, no candidate less")
+    assert lines[-1] == "3 records in 2 files; 1 shadow trial"
+    assert run(["optimizer", "history", str(directory), "--json"]) == ExitCode.OK
+    (tried,) = json.loads(capsys.readouterr().out)["tried"]
+    assert tried["stream"] == "wf/2"
 
 
 def test_damaged_files_are_read(

@@ -34,7 +34,7 @@ WEIGHTS = np.random.default_rng(3).integers(0, 100, (128, 128)).astype(np.float3
 
 
 def settings(directory: Path) -> Settings:
-    optimizer = OptimizerSettings(history_dir=str(directory), sample_interval_s=INTERVAL_S)
+    optimizer = OptimizerSettings(history_dir=str(directory), sample_interval_s=INTERVAL_S, trial_cpu_share=0.0)
     return Settings(admin_port=0, drain_deadline_s=2.0, optimizer=optimizer)
 
 
@@ -93,9 +93,11 @@ async def test_a_stream_is_recorded_and_the_command_tells_of_it(tmp_path: Path) 
         history = history_of(gateway)
         count = await exchange(gateway.url, lambda: history.stats().written >= 3)
         async with httpx.AsyncClient(base_url=gateway.admin_url or "", timeout=60, verify=False) as http:
-            shown = (await http.get("/api/v1/optimizer")).json()["history"]
+            found = (await http.get("/api/v1/optimizer")).json()
             metrics = (await http.get("/metrics")).text
+    shown = found["history"]
     assert shown["directory"] == str(tmp_path)
+    assert found["trials"] is None
     assert shown["written"] >= 3
     assert 'frys_traffic_records_total{fate="written"}' in metrics
     stats = history.stats()
@@ -131,7 +133,7 @@ async def test_clients_feel_nothing_of_a_writing_process_that_is_killed_or_stopp
 
 
 async def test_a_writing_process_is_replaced_soon_also_if_a_sample_is_taken_once_an_hour(tmp_path: Path) -> None:
-    optimizer = OptimizerSettings(history_dir=str(tmp_path), sample_interval_s=3600.0)
+    optimizer = OptimizerSettings(history_dir=str(tmp_path), sample_interval_s=3600.0, trial_cpu_share=0.0)
     async with running_gateway(replace(settings(tmp_path), optimizer=optimizer)) as gateway:
         history = history_of(gateway)
         process = history._process._process
@@ -142,17 +144,17 @@ async def test_a_writing_process_is_replaced_soon_also_if_a_sample_is_taken_once
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-async def test_the_writing_process_ends_with_its_gateway(tmp_path: Path, number: signal.Signals) -> None:
+async def test_the_processes_end_with_their_gateway(tmp_path: Path, number: signal.Signals) -> None:
     config = tmp_path / "frys.toml"
     config.write_text(f'[optimizer]\nhistory_dir = "{tmp_path}/traffic"\nsample_interval_s = {INTERVAL_S}\n')
     with running_gateway_process("--config", str(config)) as gateway:
         await exchange(gateway.url, lambda: bool(sizes(tmp_path / "traffic")))
         children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children")
-        (writer,) = map(int, children.read_text().split())  # noqa: ASYNC240
+        writer, worker = map(int, children.read_text().split())  # noqa: ASYNC240
         gateway.process.send_signal(number)
         await asyncio.to_thread(gateway.process.wait)
         end_s = time.monotonic() + TIMEOUT_S
-        while runs(writer):
+        while runs(writer) or runs(worker):
             assert time.monotonic() < end_s
             await asyncio.sleep(0.01)
     tally = ReadingTally()
@@ -192,12 +194,12 @@ async def test_without_a_directory_nothing_is_recorded(tmp_path: Path) -> None:
         await exchange(gateway.url, lambda: True)
         assert gateway._history is None
         async with httpx.AsyncClient(base_url=gateway.admin_url or "", timeout=60, verify=False) as http:
-            assert (await http.get("/api/v1/optimizer")).json() == {"history": None}
+            assert (await http.get("/api/v1/optimizer")).json() == {"history": None, "trials": None}
             assert "frys_traffic" not in (await http.get("/metrics")).text
     assert os.listdir(tmp_path) == []
 
 
-def test_the_gateway_does_not_load_a_library_for_learning(tmp_path: Path) -> None:
-    program = "import sys, gateway.app, gateway.optimizer.history.traffic_history; print(*sys.modules)"
+def test_the_gateway_does_not_load_a_library_for_learning() -> None:
+    program = "import sys, gateway.app, gateway.optimizer.shadow.shadow_trials; print(*sys.modules)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"sklearn", "scipy", "pandas"} & set(ended.stdout.split())

@@ -11,7 +11,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
@@ -44,6 +44,22 @@ MAX_COMPUTING: Final = 32
 
 FanoutOf = Callable[[Stream], PubSubFanout | None]
 """Function that returns the fan-out of a stream or view; ``None``: it has ended."""
+
+
+class TrafficListener(Protocol):
+    """Listener to a recorder, called on the loop's thread; must return at once."""
+
+    def offered(self, stream: Stream, sample: Sample) -> None:
+        """Note a payload that has opened a record."""
+
+    def featured(self, stream: Stream, sample: Sample, features: PayloadFeatures) -> None:
+        """Note features that were computed anew, of a payload that has opened a record."""
+
+    def recorded(self, stream: Stream, record: TrafficRecord) -> None:
+        """Note a record that was closed."""
+
+    def forgotten(self, stream: Stream) -> None:
+        """Note that a stream has ended, whose id is not used again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,6 +112,7 @@ class TrafficRecorder:
     Attributes:
         interval_s: the same.
         unsampled_messages: messages of streams for which no record could be opened.
+        listener: is told of records and payloads; ``None``: nobody is.
     """
 
     def __init__(
@@ -108,6 +125,7 @@ class TrafficRecorder:
     ) -> None:
         self.interval_s = interval_s
         self.unsampled_messages = 0
+        self.listener: TrafficListener | None = None
         self._policy = policy
         self._clock = clock
         self._threads = threads
@@ -135,6 +153,8 @@ class TrafficRecorder:
         self._open[stream.id] = OpenRecord(
             stream, now_s, stream.next_offset, specs, sample.encoding, len(sample.payload)
         )
+        if self.listener is not None:
+            self.listener.offered(stream, sample)
         kept = self._features.get(stream.id)
         if kept is None or kept.specs != specs:
             kept = self._features[stream.id] = KeptFeatures(specs)
@@ -156,6 +176,8 @@ class TrafficRecorder:
         """Forget a stream that has ended, whose id is not used again; its open record is lost."""
         self._open.pop(stream.id, None)
         self._features.pop(stream.id, None)
+        if self.listener is not None:
+            self.listener.forgotten(stream)
 
     def close_records(self, fanout_of: FanoutOf, *, least_age_s: float = 0.0) -> Iterator[None]:
         """Close the records that are open, and put them. Yields behind each, for the loop.
@@ -173,7 +195,10 @@ class TrafficRecorder:
             for delivery in () if fanout is None else fanout.classes:
                 if delivery.format.takes_chunks:
                     for chain in self._chains_of(record, delivery):
-                        self._put(pack_record(self._record(record, delivery, chain, age_s)))
+                        closed = self._record(record, delivery, chain, age_s)
+                        self._put(pack_record(closed))
+                        if self.listener is not None:
+                            self.listener.recorded(record.stream, closed)
             yield
 
     def _chains_of(self, record: OpenRecord, delivery: DeliveryClass) -> Collection[Chain | None]:
@@ -238,6 +263,8 @@ class TrafficRecorder:
             self._computing -= 1
             if isinstance(result, PayloadFeatures):
                 kept.features = result
+                if self.listener is not None and stream.id in self._features:
+                    self.listener.featured(stream, sample, result)
                 return
             kept.features = UNKNOWN_FEATURES
             if not isinstance(result, RequestRefused):  # the payload, or its base, cannot be decoded by anybody

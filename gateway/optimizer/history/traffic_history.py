@@ -13,7 +13,7 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.hub import Hub
 from gateway.connections.ports import Clock, DeliveryPolicy, Threads
 from gateway.connections.sweeps import Sweep, timed
-from gateway.optimizer.history.recorder import TrafficRecorder
+from gateway.optimizer.history.recorder import TrafficListener, TrafficRecorder
 from gateway.optimizer.history.recording_policy import RecordingPolicy
 from gateway.optimizer.history.stats import TrafficHistoryStats
 from gateway.optimizer.history.writer_process import PUMP_INTERVAL_S, WriterProcess
@@ -73,6 +73,21 @@ class TrafficHistory:
             Sweep(lambda: max(self._recorder.interval_s, self._spent_s / SHARE), self._close_old),
             Sweep(lambda: PUMP_INTERVAL_S, lambda: self._process.pump(self._clock.monotonic_s())),
         )
+
+    def listen(self, listener: TrafficListener) -> None:
+        """Have a listener told of records and payloads."""
+        self._recorder.listener = listener
+
+    def put(self, record: bytes) -> None:
+        """Have a record of another kind written, as it was packed."""
+        self._process.put(record)
+
+    def trial_stats(self) -> None:
+        """Return the counts of shadow trials: none are made."""
+
+    def busiest(self) -> tuple[()]:
+        """Return the streams that were tried: none."""
+        return ()
 
     def close_records(self) -> Iterator[None]:
         """Close all records, before receivers go; what comes later need not be. Yields behind each, for the loop."""

@@ -1,0 +1,260 @@
+"""Shadow trials of a gateway: samples are taken where they say most, tried by a process, and the outcomes kept.
+
+The loop does little for it: a sweep twice a second, and a look-up for each payload that opens a traffic record. A
+sample is copied once, by a thread, into memory that the process shares. If the process is slow, stands still or is
+gone, no samples are taken, or they are lost and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.connections.core import Core
+from gateway.connections.ports import Clock, DeliveryPolicy, Sample, Threads
+from gateway.connections.sweeps import Sweep
+from gateway.errors import RequestRefused
+from gateway.optimizer.candidates import candidates
+from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial, TrafficRecord
+from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.history.traffic_history import TrafficHistory
+from gateway.optimizer.history.trial_record import pack_trial
+from gateway.optimizer.shadow.cpu_budget import CpuBudget
+from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
+from gateway.optimizer.shadow.trial_messages import TrialAnswer, TrialRequest
+from gateway.optimizer.shadow.trial_table import TrialTable, TriedStream
+from gateway.optimizer.shadow.trial_worker import SampleSlot, TrialWorker
+from gateway.protocol.dtypes import dtype_name
+from gateway.protocol.encoding import decode
+from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+SWEEP_S: Final = 0.5
+"""Time from one look for answers to the next."""
+WORKER_END_S: Final = 1.0
+"""Longest time to wait for the end of the worker, which is killed."""
+SHOWN: Final = 16
+"""Streams that are told of at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenSample:
+    """Sample of a stream that was taken, and whose outcomes have not come yet."""
+
+    tried: TriedStream
+    """The stream."""
+    slot: SampleSlot
+    """Place of the sample."""
+    based: bool
+    """Whether the sample has a previous version."""
+    drifted: bool
+    """Whether it was taken because of a change."""
+    sample_bytes: int
+    """Size of the sample."""
+
+
+class ShadowTrials:
+    """Shadow trials beside the traffic history of a gateway.
+
+    Args:
+        history: tells of payloads, and records the outcomes.
+        cpu_share: share of a core that trials may take.
+        clock: the time.
+        threads: decode and copy samples.
+
+    Attributes:
+        policy: policy for the core, that of the history.
+    """
+
+    def __init__(self, history: TrafficHistory, cpu_share: float, clock: Clock, threads: Threads) -> None:
+        self.policy: DeliveryPolicy = history.policy
+        self._history = history
+        self._clock = clock
+        self._threads = threads
+        self._budget = CpuBudget(cpu_share, clock.monotonic_s())
+        self._worker = TrialWorker()
+        self._table = TrialTable()
+        self._wanted: set[int] = set()
+        """Streams of which the next payload is taken."""
+        self._changed: set[int] = set()
+        """Streams of which it is taken because their chain does not achieve any more what it did before."""
+        self._under_way: dict[int, TakenSample] = {}
+        """Samples with the worker, by their slot."""
+        self._copying = 0
+        """Samples that are with a thread."""
+        self._closed = False
+        self._tried = self._failed = self._lost = self._dropped = self._drifts = 0
+        self._failure = ""
+        history.listen(self)
+
+    def begin(self, core: Core) -> None:
+        """Begin with a core that has :attr:`policy`, whose sweeps have not begun."""
+        self._history.begin(core)
+        # Before there is traffic, which a start would hold up.
+        self._worker.pump(self._clock.monotonic_s())
+        core.sweeps = (*core.sweeps, Sweep(lambda: SWEEP_S, self.sweep))
+
+    def close_records(self) -> Iterator[None]:
+        """Close all records of the history, before receivers go; no sample is taken any more. Yields for the loop."""
+        self._closed = True
+        yield from self._history.close_records()
+
+    def close(self, timeout_s: float) -> None:
+        """End the worker, and have all records written; for any thread, once the core is not used any more."""
+        self._worker.close(min(timeout_s, WORKER_END_S))
+        self._history.close(timeout_s)
+
+    def stats(self) -> TrafficHistoryStats:
+        """Return the counts of the history."""
+        return self._history.stats()
+
+    def trial_stats(self) -> ShadowTrialStats:
+        """Return the counts of the trials."""
+        return ShadowTrialStats(
+            cpu_share=self._budget.share,
+            cpu_s=self._budget.spent_s,
+            tried=self._tried,
+            failed=self._failed,
+            lost=self._lost,
+            dropped=self._dropped,
+            drifts=self._drifts,
+            streams=len(self._table),
+            worker_starts=self._worker.starts,
+            working=self._worker.running,
+            failure=self._failure,
+        )
+
+    def busiest(self) -> list[TriedTraffic]:
+        """Return the tried streams with the most bytes to their receivers, some."""
+        found = [(each.trial, each.records) for each in self._table.busiest(SHOWN)]
+        return [TriedTraffic(trial, tuple(records)) for trial, records in found if trial is not None]
+
+    def offered(self, stream: Stream, sample: Sample) -> None:
+        """Take a payload that has opened a traffic record, if one of this stream is wanted."""
+        number = stream.id
+        if number in self._changed:
+            self._changed.discard(number)
+            self._take(self._table.get(number), sample, drifted=True)
+        elif number in self._wanted:
+            self._wanted.discard(number)
+            self._take(self._table.get(number), sample, drifted=False)
+
+    def featured(self, stream: Stream, sample: Sample, features: PayloadFeatures) -> None:
+        """Look at features that were computed anew, and take the payload at once if they have changed."""
+        tried = self._table.get(stream.id)
+        if tried is not None and tried.drifted(features):
+            self._drifts += 1
+            self._take(tried, sample, drifted=True)
+
+    def recorded(self, stream: Stream, record: TrafficRecord) -> None:
+        """Note the traffic of a delivery class; a ratio that has changed makes the next payload wanted."""
+        if self._table.found(stream.id, self._clock.monotonic_s()).add(record):
+            self._drifts += 1
+            self._changed.add(stream.id)
+
+    def forgotten(self, stream: Stream) -> None:
+        """Forget a stream that has ended."""
+        self._table.forget(stream.id)
+        self._wanted.discard(stream.id)
+        self._changed.discard(stream.id)
+
+    def sweep(self) -> Generator[None, None, None]:
+        """Take the answers that have come, and choose the streams that are wanted next; yields for the loop."""
+        now_s = self._clock.monotonic_s()
+        for answer in self._worker.pump(now_s):
+            self._learn(self._under_way.pop(answer.slot), answer)
+        for number, taken in list(self._under_way.items()):
+            if not self._worker.has(taken.slot):
+                del self._under_way[number]
+                taken.tried.under_way = False
+                self._lost += 1
+        count = self._budget.trials_at(now_s, len(self._under_way) + self._copying)
+        self._changed = {number for number in self._changed if number in self._table}
+        self._wanted = set((yield from self._table.due(min(count, self._worker.free_slots), now_s)))
+
+    def _take(self, tried: TriedStream | None, sample: Sample, *, drifted: bool) -> None:
+        """Have a sample of a payload copied by a thread, and then tried."""
+        if tried is None or tried.under_way or self._closed or not sample.is_readable:
+            return
+        if drifted and not self._budget.may_borrow:
+            return
+        slot = self._worker.take_slot()
+        if slot is None:
+            self._dropped += 1
+            return
+        tried.under_way, tried.tried_s = True, self._clock.monotonic_s()
+        self._copying += 1
+
+        def copied(sizes: tuple[int, int] | BaseException) -> None:
+            self._copying -= 1
+            tried.under_way = False
+            if isinstance(sizes, BaseException):
+                self._worker.give_back(slot)
+                self._dropped += 1
+                if not isinstance(sizes, RequestRefused):  # the payload cannot be decoded by anybody
+                    logger.error("a sample for a shadow trial cannot be taken", exc_info=sizes)
+                return
+            self._ask(tried, sample, slot, *sizes, drifted=drifted)
+
+        self._threads.submit(_copy(sample, slot), copied)
+
+    def _ask(
+        self, tried: TriedStream, sample: Sample, slot: SampleSlot, sample_bytes: int, base_bytes: int, *, drifted: bool
+    ) -> None:
+        """Ask the worker for a trial of a sample in its slot."""
+        based = base_bytes > 0
+        chains = candidates(sample.element, tried.codecs, integers=sample.integers, based=based)
+        names = tuple([str(chain) for chain in chains])
+        request = TrialRequest(slot.number, sample_bytes, base_bytes, dtype_name(sample.element), names)
+        if self._closed or not sample_bytes:
+            self._worker.give_back(slot)
+        elif self._worker.ask(slot, request, self._clock.monotonic_s()):
+            tried.under_way = True
+            self._under_way[slot.number] = TakenSample(tried, slot, based, drifted, sample_bytes)
+        else:
+            self._lost += 1
+
+    def _learn(self, taken: TakenSample, answer: TrialAnswer) -> None:
+        """Keep and record the outcomes of a trial."""
+        tried = taken.tried
+        tried.under_way = False
+        self._budget.spend(answer.cpu_s)
+        self._failure = answer.error
+        if answer.error:
+            if not self._failed:
+                logger.warning("a shadow trial has failed: %s", answer.error)
+            self._failed += 1
+            return
+        self._tried += 1
+        record = tried.records[-1]
+        tried.trial = ShadowTrial(
+            time_ns=self._clock.time_ns(),
+            stream=record.stream,
+            view=record.view,
+            dtype=record.dtype,
+            shape=record.shape,
+            sample_bytes=taken.sample_bytes,
+            based=taken.based,
+            drifted=taken.drifted,
+            cpu_s=answer.cpu_s,
+            tried=answer.tried,
+            features=record.features,
+        )
+        self._history.put(pack_trial(tried.trial))
+
+
+def _copy(sample: Sample, slot: SampleSlot) -> Callable[[], tuple[int, int]]:
+    """Return the work of a thread that copies a sample into its slot."""
+
+    def copy() -> tuple[int, int]:
+        payload = decode(sample.encoding, sample.payload)
+        try:
+            base = None if sample.base is None else sample.base()
+        except RequestRefused:  # there are no deltas to it
+            base = None
+        return slot.memory.fill(slot.number, payload, base)
+
+    return copy

@@ -1,0 +1,66 @@
+"""Program of the process that tries chains on samples.
+
+Requests come by the standard input, samples by shared memory, and answers go back by the standard output. The end of
+the input ends the process, also behind a gateway that was killed; signals to the whole group of processes do not. A
+sample is wiped before its answer is written, whatever became of the trial.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import FrysError
+from gateway.optimizer.history.record import TriedChain
+from gateway.optimizer.shadow.sample_memory import SampleMemory
+from gateway.optimizer.shadow.trial_messages import TrialAnswer, TrialRequest
+from gateway.optimizer.shadow.trying import try_chains
+from gateway.protocol.dtypes import dtype_named
+from gateway.protocol.encoding import Chain
+
+NICENESS: Final = 10
+"""Niceness above that of the gateway."""
+MAX_DATA_BYTES: Final = 512 * 1024 * 1024
+"""Memory of the process beyond its programs, past which a trial fails."""
+FIRST_TO_KILL: Final = "1000"
+"""Score by which the system kills this process before any other one if memory runs out."""
+
+
+def answer(request: TrialRequest, memory: SampleMemory) -> TrialAnswer:
+    """Try the chains of a request; the sample is gone afterwards.
+
+    Args:
+        request: the request.
+        memory: has the sample.
+    """
+    begin_s, tried, error = time.thread_time(), list[TriedChain](), ""
+    try:
+        slot = memory.slot(request.slot).toreadonly()
+        sample = slot[: request.sample_bytes]
+        base = slot[request.sample_bytes :][: request.base_bytes] if request.base_bytes else None
+        chains = [Chain.parse(chain) for chain in request.chains]
+        tried += try_chains(chains, sample, dtype_named(request.dtype), base, time.thread_time)
+    except (FrysError, MemoryError, ValueError) as failure:
+        error = str(failure) or type(failure).__name__
+    finally:
+        memory.clear(request.slot)
+    return TrialAnswer(request.slot, time.thread_time() - begin_s, tuple(tried), error)
+
+
+def main() -> None:
+    """Try chains until the standard input ends; the last argument is the descriptor of the shared memory."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError, ValueError):  # a container may forbid either
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_KILL)
+        resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA_BYTES, MAX_DATA_BYTES))
+    memory = SampleMemory(int(sys.argv[-1]))
+    for line in sys.stdin.buffer:
+        os.write(sys.stdout.fileno(), answer(TrialRequest.parse(line), memory).line())

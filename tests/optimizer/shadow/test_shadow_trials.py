@@ -1,0 +1,212 @@
+"""Shadow trials: samples of the traffic are tried by a real process, and the outcomes kept, recorded and counted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateway.connections.ports import Sample
+from gateway.optimizer.history.reading import ReadingTally, read_history
+from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial
+from gateway.optimizer.history.traffic_history import TrafficHistory
+from gateway.optimizer.settings import OptimizerSettings
+from gateway.optimizer.shadow.sample_memory import SLOTS
+from gateway.optimizer.shadow.shadow_trials import ShadowTrials
+from gateway.optimizer.shadow.trial_messages import TrialAnswer
+from gateway.optimizer.shadow.trial_table import LEAST_AGE_S
+from gateway.protocol.messages import Kind
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, ManualClock, StepWorkers, World
+
+TIMEOUT_S = 30.0
+TOKENS = np.arange(16_384, dtype=np.int64)
+NOISE = np.random.default_rng(1).standard_normal(16_384)
+
+
+class TriedWorld(World):
+    """A world whose traffic is recorded and tried."""
+
+    def __init__(self, directory: Path) -> None:
+        clock, workers = ManualClock(), StepWorkers()
+        settings = OptimizerSettings(history_dir=str(directory))
+        history = TrafficHistory(directory, settings, FixedPolicy(), clock, workers)
+        self.directory = directory
+        self.trials = ShadowTrials(history, 0.5, clock, workers)
+        super().__init__(self.trials.policy, clock=clock, workers=workers)
+        before = len(self.core.sweeps)
+        self.trials.begin(self.core)
+        self.swept = self.core.sweeps[before:]
+
+    def sweep(self) -> None:
+        """Do all sweeps of the history and the trials, a second later."""
+        self.clock.advance(1.0)
+        for sweep in self.swept:
+            for _ in sweep.work() or ():
+                pass
+
+    def sweep_until(self, holds: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + TIMEOUT_S
+        while not holds():
+            assert time.monotonic() < end_s
+            for _ in self.trials.sweep():
+                pass
+            time.sleep(0.005)  # for the other process
+
+    def stop(self) -> None:
+        for _ in self.trials.close_records():
+            pass
+
+    def closed(self) -> tuple[list[ShadowTrial], ReadingTally]:
+        """Stop, and return the trials that were recorded."""
+        self.stop()
+        self.trials.close(TIMEOUT_S)
+        found, tally = list[ShadowTrial](), ReadingTally()
+        list(read_history(self.directory, tally, found.append))
+        return found, tally
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[TriedWorld]:
+    tried = TriedWorld(tmp_path)
+    yield tried
+    tried.trials.close(TIMEOUT_S)
+
+
+def published(world: TriedWorld, array: np.ndarray = TOKENS, *, times: int = 1) -> None:
+    """Publish to a stream with a receiver, and let a second pass after each message."""
+    publisher = world.publisher("wf/ids", codecs=())
+    world.subscriber("wf/ids", codecs=EVERY_CODEC)
+    for _ in range(times):
+        publisher.publish_array(0, array)
+        world.settle()
+        world.sweep()
+
+
+def test_a_sample_of_a_stream_that_was_recorded_is_tried(world: TriedWorld) -> None:
+    published(world, times=3)
+    world.sweep_until(lambda: world.trials.trial_stats().tried == 1)
+    stats = world.trials.trial_stats()
+    assert (stats.cpu_share, stats.failed, stats.lost, stats.dropped, stats.drifts) == (0.5, 0, 0, 0, 0)
+    assert (stats.streams, stats.worker_starts, stats.working, stats.failure) == (1, 1, True, "")
+    assert stats.cpu_s > 0
+    (traffic,) = world.trials.busiest()
+    trial = traffic.trial
+    assert (trial.stream, trial.dtype, trial.shape, trial.based) == ("wf/ids", "int64", TOKENS.shape, False)
+    assert trial.sample_bytes == TOKENS.nbytes
+    assert {"none", "lz4", "shuffle+zstd:1"} < {each.chain for each in trial.tried}
+    assert trial.features.plane_entropy_bits
+    assert [record.stream for record in traffic.classes] == ["wf/ids"]
+    found, tally = world.closed()
+    assert [(each.stream, [tried.chain for tried in each.tried]) for each in found] == [
+        ("wf/ids", [tried.chain for tried in trial.tried])
+    ]
+    assert (tally.trials, tally.damaged_bytes) == (1, 0)
+    assert not world.trials.trial_stats().working
+
+
+def test_deltas_of_states_are_tried(world: TriedWorld) -> None:
+    publisher = world.publisher("wf/state", kind=Kind.STATE, codecs=())
+    world.subscriber("wf/state", codecs=EVERY_CODEC)
+    for number in range(3):
+        publisher.publish_array(0, TOKENS + number)
+        world.settle()
+        world.sweep()
+    world.sweep_until(lambda: world.trials.trial_stats().tried == 1)
+    (traffic,) = world.trials.busiest()
+    assert traffic.trial.based
+    assert "diff64:1+zstd:1" in {each.chain for each in traffic.trial.tried}
+
+
+def test_another_trial_waits_until_the_last_one_is_old(world: TriedWorld) -> None:
+    published(world, times=3)
+    world.sweep_until(lambda: world.trials.trial_stats().tried == 1)
+    published(world, times=int(LEAST_AGE_S) - 3)
+    assert not world.trials._under_way
+    published(world, times=4)
+    world.sweep_until(lambda: world.trials.trial_stats().tried == 2)
+
+
+def test_features_that_change_have_the_payload_tried_at_once(world: TriedWorld) -> None:
+    published(world, times=3)
+    world.sweep_until(lambda: world.trials.trial_stats().tried == 1)
+    published(world, NOISE.view(np.int64), times=6)
+    world.sweep_until(lambda: world.trials.trial_stats().tried == 2)
+    stats = world.trials.trial_stats()
+    assert stats.drifts >= 1
+    (traffic,) = world.trials.busiest()
+    assert traffic.trial.drifted
+    assert max(each.encoded_bytes for each in traffic.trial.tried) == TOKENS.nbytes
+
+
+def test_streams_without_receivers_are_not_tried(world: TriedWorld) -> None:
+    publisher = world.publisher("wf/alone", codecs=())
+    for _ in range(4):
+        publisher.publish_array(0, TOKENS)
+        world.settle()
+        world.sweep()
+    assert (world.trials.trial_stats().streams, len(world.trials._under_way)) == (0, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_samples_are_lost_with_a_process_that_is_killed_or_stopped_and_counted(
+    world: TriedWorld, number: signal.Signals
+) -> None:
+    process = world.trials._worker._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    published(world, times=3)
+    assert len(world.trials._under_way) == 1
+    if number == signal.SIGKILL:
+        os.kill(process.pid, number)
+    else:
+        world.clock.advance(100.0)  # it has answered nothing for so long
+    world.sweep_until(lambda: world.trials.trial_stats().lost == 1)
+    stats = world.trials.trial_stats()
+    assert (stats.tried, stats.working) == (0, False)
+    world.clock.advance(LEAST_AGE_S)
+    published(world, times=3)
+    world.sweep_until(lambda: world.trials.trial_stats().tried == 1)
+    assert world.trials.trial_stats().worker_starts == 2
+
+
+def test_samples_that_find_no_place_are_dropped(world: TriedWorld) -> None:
+    published(world, times=1)
+    for _ in range(SLOTS):
+        assert world.trials._worker.take_slot() is not None
+    (tried,) = world.trials._table._streams.values()
+    for _ in range(5):
+        tried.drifted(PayloadFeatures(zero_share=0.0))
+    (stream,) = world.core.streams
+    sample = Sample(TOKENS.data.cast("B"), TOKENS.dtype)
+    world.trials.featured(stream, sample, PayloadFeatures(zero_share=1.0))
+    assert (world.trials.trial_stats().drifts, world.trials.trial_stats().dropped) == (1, 1)
+
+
+def test_a_trial_that_fails_is_counted_and_its_reason_told(world: TriedWorld, caplog: pytest.LogCaptureFixture) -> None:
+    published(world, times=3)
+    (taken,) = world.trials._under_way.values()
+    world.trials._learn(taken, TrialAnswer(taken.slot.number, 0.5, (), "MemoryError"))
+    stats = world.trials.trial_stats()
+    assert (stats.failed, stats.tried, stats.cpu_s, stats.failure) == (1, 0, 0.5, "MemoryError")
+    assert "a shadow trial has failed: MemoryError" in caplog.text
+    assert not taken.tried.under_way
+
+
+def test_a_stream_that_has_ended_is_forgotten(world: TriedWorld) -> None:
+    published(world, times=2)
+    stream = next(iter(world.trials._table._streams))
+    (found,) = [each for each in world.core.streams if each.id == stream]
+    world.trials.policy.forget(found)
+    assert world.trials.trial_stats().streams == 0
+
+
+def test_no_sample_is_taken_once_the_gateway_stops(world: TriedWorld) -> None:
+    published(world, times=1)
+    world.stop()
+    published(world, times=3)
+    assert not world.trials._under_way
