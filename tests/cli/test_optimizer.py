@@ -24,7 +24,10 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_table_is_printed(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_is_printed(
+    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # a runner of tests may set it
     assert run(["optimizer", "history", str(directory)]) == ExitCode.OK
     captured = capsys.readouterr()
     head, first, second, totals = captured.out.splitlines()
