@@ -47,7 +47,8 @@ def test_a_signal_stops_it_in_good_order() -> None:
         out, err = gateway.process.communicate(timeout=20)
         assert gateway.process.returncode == ExitCode.OK
         assert out == ""
-        assert re.fullmatch(r"\S+ \S+ INFO gateway.cli.stopping: stopping within 10 s \(SIGINT\); a second signal .*\n", err)
+        words = r"stopping within 10 s \(SIGINT\); a second signal .*"
+        assert re.fullmatch(rf"\S+ \S+ INFO gateway.cli.stopping: {words}\n", err)
 
 
 def test_a_second_signal_stops_it_at_once() -> None:
