@@ -6,10 +6,10 @@ Pure functions over buffers, safe to call from worker threads. The choice of a c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final, NamedTuple
+from functools import lru_cache, partial
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from gateway.protocol.codecs import (
 from gateway.protocol.codecs.abc import Codec, corrupt
 from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.wire import ENCODING_BLOCK, MAX_STEPS, Buffer
+
+T = TypeVar("T")
 
 _STEPS_AT: Final = 8
 _NOT_OF_CODECS: Final = (RequestRefused, KeyboardInterrupt, SystemExit, GeneratorExit)
@@ -246,12 +248,7 @@ def check_declared_size(encoding: Encoding, data: Buffer) -> None:
         RequestRefused: ``CORRUPT_PAYLOAD``; ``UNKNOWN_CODEC``.
     """
     compressor, parameter = _compressor_of(encoding)
-    try:
-        compressor.check_size(data, encoding.decoded_bytes, parameter)
-    except _NOT_OF_CODECS:
-        raise
-    except BaseException as error:
-        raise _fault(compressor, encoding, error) from error
+    _result_of(compressor, encoding, partial(compressor.check_size, data, encoding.decoded_bytes, parameter))
 
 
 def decode(encoding: Encoding | None, data: Buffer, *, base: Buffer | None = None) -> Buffer:
@@ -297,12 +294,7 @@ def decode_into(encoding: Encoding, data: Buffer, out: memoryview, *, base: Buff
     for step in reversed(filters):
         target = out if step is filters[0] else np.empty(len(out), np.uint8).data
         codec = filter_of(step.id)
-        try:
-            codec.decode_into(decoded, target, step.param, base)
-        except _NOT_OF_CODECS:
-            raise
-        except BaseException as error:
-            raise _fault(codec, encoding, error) from error
+        _result_of(codec, encoding, partial(codec.decode_into, decoded, target, step.param, base))
         decoded = target
     if not filters:
         out[:] = decoded
@@ -310,25 +302,29 @@ def decode_into(encoding: Encoding, data: Buffer, out: memoryview, *, base: Buff
 
 def _decompressed(encoding: Encoding, data: Buffer) -> Buffer:
     compressor, parameter = _compressor_of(encoding)
-    try:
-        decoded = compressor.decode(data, encoding.decoded_bytes, parameter)
-    except _NOT_OF_CODECS:
-        raise
-    except BaseException as error:
-        raise _fault(compressor, encoding, error) from error
+    decoded = _result_of(compressor, encoding, partial(compressor.decode, data, encoding.decoded_bytes, parameter))
     if len(decoded) != encoding.decoded_bytes:
         raise corrupt(f"{compressor.name} has made {len(decoded)} bytes of {encoding.decoded_bytes} that are declared")
     return decoded
 
 
-def _fault(codec: Codec, encoding: Encoding, error: BaseException) -> RequestRefused:
-    """Return the refusal of data on which a codec has failed in a way of its own.
+def _result_of(codec: Codec, encoding: Encoding, work: Callable[[], T]) -> T:
+    """Return what a codec makes of data.
 
     Every decoding on both ends comes by here, so that no fault of a codec or its library cuts a connection: a client
     would come back for the same message, and fail on it again, for as long as the stream keeps it.
+
+    Raises:
+        RequestRefused: its own refusal; ``CORRUPT_PAYLOAD`` for whatever else it raises.
     """
-    problem = f"{type(error).__name__}: {error}"
-    return corrupt(f"{codec.name} fails on data declared as {encoding.decoded_bytes} bytes: {problem}")
+    try:
+        return work()
+    except _NOT_OF_CODECS:
+        raise
+    except BaseException as error:
+        problem = f"{type(error).__name__}: {error}"
+        declared = f"{codec.name} fails on data declared as {encoding.decoded_bytes} bytes"
+        raise corrupt(f"{declared}: {problem}") from error
 
 
 def _compressor_of(encoding: Encoding) -> tuple[Compressor, int]:
