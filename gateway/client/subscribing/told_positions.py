@@ -7,8 +7,9 @@ from itertools import islice
 from typing import Final
 
 from gateway.client.subscribing.subscription_core import SubscriptionCore
+from gateway.protocol.named_positions import remember
 from gateway.protocol.signals import ProgramPosition
-from gateway.protocol.wire import KNOWN_POSITIONS, MAX_POSITIONS
+from gateway.protocol.wire import MAX_POSITIONS
 
 MAX_LOOKED_AT: Final = 4096
 """Waiting items of all subscriptions that are looked at for one report: in 0.3 ms if they are of one stream, in 3 ms if
@@ -49,12 +50,7 @@ class ToldPositions:
         new = [position for stream, position in found.items() if stream not in known]
         moved = [found[stream] for stream, position in known.items() if found.get(stream, position) != position]
         named = tuple(islice([*caught_up, *new, *moved], MAX_POSITIONS))
-        for position in named:
-            known.pop(position.stream, None)
-            if position.behind:
-                known[position.stream] = position
-        for stream in list(islice(known, max(0, len(known) - KNOWN_POSITIONS))):
-            del known[stream]
+        remember(known, named)
         return named
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import nlargest
-from itertools import islice
 from typing import TypeAlias
 
+from gateway.protocol.named_positions import remember
 from gateway.protocol.signals import ProgramPosition
-from gateway.protocol.wire import KNOWN_POSITIONS
 
 NextOffset: TypeAlias = Callable[[int], int | None]
 """Next offset of a stream that the connection receives, by its number; ``None``: it receives none such."""
@@ -48,16 +47,9 @@ class ProgramPositions:
         """
         if not named:
             return
-        known = self._named
-        for position in named:
-            known.pop(position.stream, None)
-            if position.behind:
-                known[position.stream] = position
-        # As the client does, also if some are left out below: each side forgets what the other one does.
-        for stream in list(islice(known, max(0, len(known) - KNOWN_POSITIONS))):
-            del known[stream]
+        remember(self._named, named)  # also those that are left out below
         self._positions = []
-        for stream, position in known.items():
+        for stream, position in self._named.items():
             end = next_offset(stream)
             behind = 0 if end is None else min(position.behind, end - position.offset)
             if behind > 0:
