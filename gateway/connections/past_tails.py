@@ -70,9 +70,10 @@ class _Reads:
 class _Tail:
     """Tail of one stream, as far as it is loaded."""
 
-    __slots__ = ("history", "used_s")
+    __slots__ = ("history", "stream", "used_s")
 
-    def __init__(self, history: History, used_s: float) -> None:
+    def __init__(self, stream: Stream, history: History, used_s: float) -> None:
+        self.stream = stream
         self.history = history
         self.used_s = used_s
 
@@ -90,7 +91,8 @@ class PastTails:
         self._store = store
         self._clock = clock
         self._budget = HistoryBudget(2 * MAX_BYTES)
-        self._tails: dict[Stream, _Tail] = {}
+        self._tails: dict[str, _Tail] = {}
+        """Tails by the names of the streams; one whose stream has ended is given up at the next look."""
         self._reads: dict[Stream, _Reads] = {}
         self._hits = self._misses = 0
 
@@ -107,7 +109,7 @@ class PastTails:
         if stream.stored_first is None or first >= stream.history.first:
             self._store.read(stream, first, last, max_bytes, done)
             return
-        tail = self._tails.get(stream)
+        tail = self._tail_of(stream)
         if tail is not None and max(tail.history.first, stream.stored_first) <= first < tail.history.next_offset:
             self._hits += 1
             tail.used_s = self._clock.monotonic_s()
@@ -132,13 +134,18 @@ class PastTails:
         for stream, reads in list(self._reads.items()):
             if stream.ended is not None or now_s - reads.last_s > MISSED_S:
                 del self._reads[stream]
-            elif stream not in self._tails and self._has_room:
+            elif self._tail_of(stream) is None and self._has_room:
                 yield PastUse(stream, reads.joins, loaded=False, idle_s=now_s - reads.last_s)
-        for stream, tail in list(self._tails.items()):
-            if stream.ended is not None:
-                self._tails.pop(stream).history.close()
+        for name, tail in list(self._tails.items()):
+            if tail.stream.ended is not None:
+                self.drop(name)
             else:
-                yield PastUse(stream, 0, loaded=True, idle_s=now_s - tail.used_s)
+                yield PastUse(tail.stream, 0, loaded=True, idle_s=now_s - tail.used_s)
+
+    def _tail_of(self, stream: Stream) -> _Tail | None:
+        """Return the tail of a stream, not of an earlier one of its name."""
+        tail = self._tails.get(stream.name)
+        return None if tail is None or tail.stream is not stream else tail
 
     @property
     def _has_room(self) -> bool:
@@ -146,22 +153,24 @@ class PastTails:
 
     def has(self, name: str) -> bool:
         """Return whether a stream has a tail."""
-        return any(stream.name == name for stream in self._tails)
+        return name in self._tails
 
     def load(self, name: str) -> bool:
         """Begin to load the tail of a stream that was read from the store; return whether it has one now."""
         for stream, reads in self._reads.items():
-            if stream.name == name and stream.ended is None and stream not in self._tails and self._has_room:
+            if stream.name == name and stream.ended is None and self._tail_of(stream) is None and self._has_room:
+                self.drop(name)  # that of an earlier stream
                 history = History(KEEP_ALL, self._budget, max(reads.first, stream.stored_first or 0))
-                self._tails[stream] = tail = _Tail(history, self._clock.monotonic_s())
-                self._load_on(stream, tail)
+                self._tails[name] = tail = _Tail(stream, history, self._clock.monotonic_s())
+                self._load_on(tail)
                 break
         return self.has(name)
 
     def drop(self, name: str) -> None:
         """Give up the tail of a stream."""
-        for stream in [stream for stream in self._tails if stream.name == name]:
-            self._tails.pop(stream).history.close()
+        tail = self._tails.pop(name, None)
+        if tail is not None:
+            tail.history.close()
 
     def _count(self, stream: Stream, first: int) -> _Reads | None:
         """Count a read from the store; ``None``: very many streams are read."""
@@ -178,14 +187,15 @@ class PastTails:
             reads.first = min(reads.first, first)
         return reads
 
-    def _load_on(self, stream: Stream, tail: _Tail) -> None:
+    def _load_on(self, tail: _Tail) -> None:
         """Load the next piece."""
-        history, last = tail.history, stream.history.first - 1
+        stream, history = tail.stream, tail.history
+        last = stream.history.first - 1
         if history.next_offset > last:
             return
 
         def taken(entries: Sequence[Entry] | Exception) -> None:
-            if self._tails.get(stream) is not tail:
+            if self._tail_of(stream) is not tail:
                 return  # given up meanwhile
             if isinstance(entries, Exception) or not entries:
                 return
@@ -195,6 +205,6 @@ class PastTails:
                 if is_full or offsets_of(entry)[0] != history.next_offset:  # or the store has dropped what was to come
                     return
                 history.append(entry)
-            self._load_on(stream, tail)
+            self._load_on(tail)
 
         self._store.read(stream, history.next_offset, last, PIECE_BYTES, taken)
