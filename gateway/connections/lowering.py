@@ -39,6 +39,8 @@ class TwoViews(NamedTuple):
     lower: View
     newest: Entry | None
     """Newest version of the stream."""
+    lower_bytes: int
+    """Size of that by the lower view."""
 
 
 class Lowering:
@@ -80,8 +82,8 @@ class Lowering:
             for derivation in islice(held, left):
                 stream, left = derivation.source.parent, left - 1
                 newest = self._views.newest_of(stream) if stream.kind is Kind.STATE else None
-                if wanted.lower is not None and size_of(wanted.lower, newest):
-                    yield TwoViews(stream, wanted.view, wanted.lower, newest)
+                if wanted.lower is not None and (lower_bytes := size_of(wanted.lower, newest)):
+                    yield TwoViews(stream, wanted.view, wanted.lower, newest, lower_bytes)
 
     def set(self, session: Session, reason: str, *, lowered: bool) -> bool:
         """Give the subscriptions of a session their lower views, or the others again, and tell the client why.

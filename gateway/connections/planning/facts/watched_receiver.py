@@ -35,7 +35,6 @@ SMOOTHING: Final = 0.3
 MAX_DELAY_S: Final = 60.0
 """Longest delay of an answer that is believed: its time comes from the client."""
 
-
 REMEMBERED: Final = 0.9
 """Part of the bytes taken, and of their time, that is kept from one look to the next."""
 

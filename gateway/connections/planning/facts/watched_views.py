@@ -8,12 +8,10 @@ from typing import Final
 
 from gateway.connections.lowering import TwoViews
 from gateway.connections.planning.context import ViewFacts
+from gateway.connections.planning.facts.watched_receiver import MAX_STATES
 from gateway.connections.viewing.view_fit import size_of
 from gateway.protocol.views import View
 from gateway.streams.stream import Stream
-
-MAX_STATES: Final = 64
-"""States of one receiver that are counted."""
 
 SMOOTHING: Final = 0.3
 """Weight of a new rate."""
@@ -55,7 +53,7 @@ class WatchedViews:
             if span_s is not None:
                 rate_hz = (stream.next_offset - self._seen.get(stream, stream.next_offset)) / span_s
                 full += _rate_of(state.view, rate_hz) * size_of(state.view, state.newest)
-                lower += _rate_of(state.lower, rate_hz) * size_of(state.lower, state.newest)
+                lower += _rate_of(state.lower, rate_hz) * state.lower_bytes
         self._seen = seen
         if span_s is None or not seen:
             self._facts = None
