@@ -138,7 +138,7 @@ async def test_a_writing_process_is_replaced_soon_also_if_a_sample_is_taken_once
         history = history_of(gateway)
         process = history._process._process
         assert process is not None
-        process.kill()
+        os.kill(process.pid, signal.SIGKILL)
         await exchange(gateway.url, lambda: history.stats().writer_starts == 2)
         assert history.stats().writing
 

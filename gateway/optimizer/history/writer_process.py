@@ -9,20 +9,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
-import subprocess
-import sys
 import time
 from collections import deque
 from pathlib import Path
 from typing import Final
 
+from gateway.optimizer.child_process import PLACE, STALLED_S, ChildProcess, StartPause
 from gateway.optimizer.history.writer import REPORT
 
 logger = logging.getLogger(__name__)
 
-PLACE: Final = str(Path(__file__).parents[3])
-"""Directory that holds the package."""
 PROGRAM: Final = "import sys; sys.path.append(sys.argv[1]); from gateway.optimizer.history import writer; writer.main()"
 """Program of the process. It needs the standard library and this package only, so nothing else can come in their place:
 neither a module in the working directory nor one that is installed."""
@@ -32,11 +28,6 @@ WRITE_BYTES: Final = 64 * 1024
 """Bytes that are written to the pipe at once, as much as it holds."""
 PUMP_INTERVAL_S: Final = 0.05
 """Interval of :meth:`WriterProcess.pump`: as the pipe takes some 300 records at once, 6,000 a second."""
-STALLED_S: Final = 30.0
-"""Time after which a process that takes nothing is killed."""
-FIRST_PAUSE_S: Final = 1.0
-LAST_PAUSE_S: Final = 60.0
-"""Time from the end of a process to the start of the next, which doubles up to this."""
 
 
 class WriterProcess:
@@ -60,8 +51,8 @@ class WriterProcess:
         self._waiting: deque[bytes] = deque()
         self._piece = memoryview(b"")
         """Rest of a piece of which the pipe has taken a part."""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._killed: subprocess.Popen[bytes] | None = None
+        self._process: ChildProcess | None = None
+        self._killed: ChildProcess | None = None
         """Process that was killed and may not have ended yet."""
         self._sent = 0
         """Records that this process was sent."""
@@ -69,9 +60,7 @@ class WriterProcess:
         """Records written and failed, as this process has reported."""
         self._taken_s = 0.0
         """Time at which the process took something last, or had nothing to take."""
-        self._pause_s = FIRST_PAUSE_S
-        self._start_s = 0.0
-        """Time of the next start."""
+        self._pause = StartPause()
         self.recorded = self.written = self.failed = self.lost = self.dropped = self.held_bytes = 0
         self.starts = 0
         self.error = 0
@@ -104,18 +93,18 @@ class WriterProcess:
     def pump(self, now_s: float) -> None:
         """Pass records on as far as the pipe takes them, and read the reports; never waits for the process.
 
-        Starts one if there is none: 0.3 ms, but up to 15 ms if other programs keep the cores busy. As long as one that
-        was killed does not end, which its disk may keep it from, another one would come to a halt as well.
+        Starts one if there is none. As long as one that was killed does not end, which its disk may keep it from,
+        another one would come to a halt as well.
 
         Args:
             now_s: a monotonic time.
         """
         if self._process is None:
-            if now_s < self._start_s or not self._ready or not self._start(now_s):
+            if not self._pause.is_over(now_s) or not self._ready or not self._start(now_s):
                 return
-        elif self._process.poll() is not None:
+        elif (status := self._process.poll()) is not None:
             self._read_reports()
-            self._give_up(now_s, f"has ended with status {self._process.returncode}")
+            self._give_up(now_s, f"has ended with status {status}")
             return
         self._read_reports()
         if self._write() or not (self._waiting or self._piece):
@@ -135,15 +124,13 @@ class WriterProcess:
             self._start(time.monotonic())
         process = self._process
         if process is not None:
-            assert process.stdin is not None
             while (self._waiting or self._piece) and process.poll() is None:
                 left_s = end_s - time.monotonic()
-                if left_s <= 0 or not _writable(process, left_s):
+                if left_s <= 0 or not process.wait_until_it_takes(left_s):
                     break
                 self._write()
-            process.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, end_s - time.monotonic()))
+            process.close_input()
+            process.wait_for_end(end_s - time.monotonic())
             self._read_reports()
             self._end(process)
         self.dropped += len(self._waiting)
@@ -152,8 +139,7 @@ class WriterProcess:
         if unwritten:
             logger.warning("traffic history %s: %d records were not written before the stop", self.directory, unwritten)
         if self._killed is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._killed.wait(1.0)
+            self._killed.wait_for_end(1.0)
 
     @property
     def _ready(self) -> bool:
@@ -162,34 +148,25 @@ class WriterProcess:
 
     def _start(self, now_s: float) -> bool:
         """Start the process; return whether it could be started."""
-        command = [sys.executable, "-IS", "-c", PROGRAM, PLACE, str(self.directory), str(self._max_bytes)]
         self.starts += 1
         try:
-            # In a session of its own, so that Ctrl-C does not reach it before it ignores that.
-            process = subprocess.Popen(
-                command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-            )
+            self._process = ChildProcess(PROGRAM, PLACE, str(self.directory), str(self._max_bytes))
         except OSError as error:
-            self._put_off(now_s)
+            self._pause.begin(now_s)
             logger.warning("the writing process of the traffic history cannot be started: %s", error.strerror)
             return False
-        assert process.stdin is not None
-        assert process.stdout is not None
-        for pipe in (process.stdin, process.stdout):
-            os.set_blocking(pipe.fileno(), False)
-        self._process, self._sent, self._reported, self._taken_s = process, 0, (0, 0), now_s
+        self._sent, self._reported, self._taken_s = 0, (0, 0), now_s
         return True
 
     def _write(self) -> bool:
         """Write to the pipe what it takes; return whether it has taken something."""
         assert self._process is not None
-        assert self._process.stdin is not None
         taken = False
         while self._piece or self._waiting:
             if not self._piece:
                 self._piece = memoryview(self._next_piece())
             try:
-                count = os.write(self._process.stdin.fileno(), self._piece)
+                count = self._process.write(self._piece)
             except OSError:  # the pipe is full, or the process has ended, as the next look at it will show
                 return taken
             self._piece = self._piece[count:]
@@ -208,11 +185,10 @@ class WriterProcess:
 
     def _read_reports(self) -> None:
         assert self._process is not None
-        assert self._process.stdout is not None
         data = b""
         with contextlib.suppress(OSError):
             # The last report counts; each is written, and so read, as a whole.
-            while piece := os.read(self._process.stdout.fileno(), 128 * REPORT.size):
+            while piece := self._process.read(128 * REPORT.size):
                 data = piece
         if len(data) < REPORT.size:
             return
@@ -221,7 +197,7 @@ class WriterProcess:
         self.failed += failed - self._reported[1]
         self._reported = written, failed
         if not error:
-            self._pause_s = FIRST_PAUSE_S
+            self._pause.shorten()
         if error and not self.error:
             reason = os.strerror(error)
             logger.warning("traffic history %s cannot be written, records are lost: %s", self.directory, reason)
@@ -234,30 +210,12 @@ class WriterProcess:
         assert self._process is not None
         lost = self.lost
         self._end(self._process)
-        self._put_off(now_s)
+        self._pause.begin(now_s)
         lost = self.lost - lost
         logger.warning("the writing process of the traffic history %s; %d records are lost", reason, lost)
 
-    def _put_off(self, now_s: float) -> None:
-        self._start_s = now_s + self._pause_s
-        self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)
-
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    def _end(self, process: ChildProcess) -> None:
         self.lost += self._sent - sum(self._reported)
         self._process, self._piece, self._sent, self._reported = None, memoryview(b""), 0, (0, 0)
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-        process.stdout.close()
-        if process.poll() is None:
-            process.kill()
-            self._killed = process
-
-
-def _writable(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    """Wait until the pipe to a process takes bytes, or the process has ended; return whether that came in time."""
-    assert process.stdin is not None
-    poll = select.poll()
-    poll.register(process.stdin.fileno(), select.POLLOUT)
-    return bool(poll.poll(timeout_s * 1e3))
+        process.end()
+        self._killed = process

@@ -9,28 +9,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.optimizer.child_process import PLACE, STALLED_S, ChildProcess, StartPause
 from gateway.optimizer.shadow.sample_memory import SLOTS, SampleMemory
 from gateway.optimizer.shadow.trial_messages import MAX_LINE_BYTES, BadMessage, TrialAnswer, TrialRequest
 
 logger = logging.getLogger(__name__)
 
-PLACE: Final = str(Path(__file__).parents[3])
-"""Directory that holds the package."""
 PROGRAM: Final = "import sys; sys.path[:] = sys.argv[1:-1]; from gateway.optimizer.shadow import worker; worker.main()"
 """Program of the process. It finds its modules where the gateway does, but not in the working directory."""
 ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Variables by which numpy starts no threads, which the process has no use for."""
-STALLED_S: Final = 30.0
-"""Time after which a process that does not answer is killed."""
-FIRST_PAUSE_S: Final = 1.0
-LAST_PAUSE_S: Final = 60.0
-"""Time from the end of a process to the start of the next, which doubles up to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +44,17 @@ class TrialWorker:
     """
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ChildProcess | None = None
         self._memory: SampleMemory | None = None
-        self._ending: list[subprocess.Popen[bytes]] = []
-        """Processes that were killed and may not have ended yet."""
+        self._killed: ChildProcess | None = None
+        """Process that was killed and may not have ended yet."""
         self._taken: set[int] = set()
         self._asked: dict[int, float] = {}
         """Slots whose samples are with the process, with the time at which that was asked."""
         self._line = b""
         """Beginning of an answer."""
         self._answered_s = 0.0
-        self._pause_s = FIRST_PAUSE_S
-        self._start_s = 0.0
-        """Time of the next start."""
+        self._pause = StartPause()
         self.starts = 0
 
     @property
@@ -103,9 +94,8 @@ class TrialWorker:
         line = request.line()
         if slot.memory is self._memory and len(line) <= MAX_LINE_BYTES:
             assert self._process is not None
-            assert self._process.stdin is not None
             with contextlib.suppress(OSError):  # it has ended, as the next look at it will show
-                os.write(self._process.stdin.fileno(), line)
+                self._process.write(line)
                 self._asked[slot.number] = now_s
                 return True
         self.give_back(slot)
@@ -118,27 +108,26 @@ class TrialWorker:
     def pump(self, now_s: float) -> list[TrialAnswer]:
         """Return the answers that have come; never waits for the process.
 
-        Starts one if there is none, and the one before has ended: 0.3 ms, but up to 15 ms if other programs keep the
-        cores busy.
+        Starts one if there is none, and the one before has ended.
 
         Args:
             now_s: a monotonic time.
         """
-        self._ending = [process for process in self._ending if process.poll() is None]
         if self._process is None:
-            if now_s >= self._start_s and not self._ending:
+            if self._pause.is_over(now_s) and (self._killed is None or self._killed.poll() is not None):
                 self._start(now_s)
             return []
-        ended = self._process.poll() is not None
+        status = self._process.poll()
         try:
             answers = self._read()
         except BadMessage as error:
             self._give_up(now_s, f"has written {error}")
             return []
         if answers:
-            self._pause_s, self._answered_s = FIRST_PAUSE_S, now_s
-        if ended:
-            self._give_up(now_s, f"has ended with status {self._process.returncode}")
+            self._pause.shorten()
+            self._answered_s = now_s
+        if status is not None:
+            self._give_up(now_s, f"has ended with status {status}")
         elif self._asked and now_s - max(self._answered_s, min(self._asked.values())) >= STALLED_S:
             self._give_up(now_s, f"has answered nothing for {STALLED_S:g} s")
         return answers
@@ -151,50 +140,41 @@ class TrialWorker:
         """
         if self._process is not None:
             self._end()
-        for process in self._ending:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout_s)
-        self._ending.clear()
+        if self._killed is not None:
+            self._killed.wait_for_end(timeout_s)
 
     def _start(self, now_s: float) -> None:
         self.starts += 1
         try:
             memory = SampleMemory()
         except (OSError, AttributeError) as error:  # a system other than Linux has no such memory
-            self._put_off(now_s)
+            self._pause.begin(now_s)
             logger.warning("there is no memory for samples, so there are no shadow trials: %s", error)
             return
         try:
             places = [place for place in sys.path if place and Path(place).is_absolute()]
-            # In a session of its own, so that Ctrl-C does not reach it before it ignores that.
-            process = subprocess.Popen(
-                [sys.executable, "-IS", "-c", PROGRAM, *places, PLACE, str(memory.descriptor)],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+            process = ChildProcess(
+                PROGRAM,
+                *places,
+                PLACE,
+                str(memory.descriptor),
                 pass_fds=[memory.descriptor],
                 env=os.environ | ONE_THREAD,
-                start_new_session=True,
             )
         except OSError as error:
             memory.close()
-            self._put_off(now_s)
+            self._pause.begin(now_s)
             logger.warning("the process of shadow trials cannot be started: %s", error.strerror)
             return
         finally:
             os.close(memory.descriptor)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        for pipe in (process.stdin, process.stdout):
-            os.set_blocking(pipe.fileno(), False)
         self._process, self._memory, self._line = process, memory, b""
 
     def _read(self) -> list[TrialAnswer]:
         """Return the answers that have come, and free their slots."""
         assert self._process is not None
-        assert self._process.stdout is not None
         with contextlib.suppress(OSError):
-            self._line += os.read(self._process.stdout.fileno(), (1 + SLOTS) * MAX_LINE_BYTES)
+            self._line += self._process.read((1 + SLOTS) * MAX_LINE_BYTES)
         *lines, self._line = self._line.split(b"\n")
         answers = [TrialAnswer.parse(line) for line in lines]
         for answer in answers:
@@ -207,26 +187,16 @@ class TrialWorker:
         """End a process, and let another one come later."""
         lost = len(self._asked)
         self._end()
-        self._put_off(now_s)
+        self._pause.begin(now_s)
         logger.warning("the process of shadow trials %s; %d samples are lost", reason, lost)
-
-    def _put_off(self, now_s: float) -> None:
-        self._start_s = now_s + self._pause_s
-        self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)
 
     def _end(self) -> None:
         process = self._process
         assert process is not None
-        assert process.stdin is not None
-        assert process.stdout is not None
         assert self._memory is not None
         self._memory.close()
         self._process = self._memory = None
         self._taken.clear()
         self._asked.clear()
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-        process.stdout.close()
-        if process.poll() is None:
-            process.kill()
-            self._ending.append(process)
+        process.end()
+        self._killed = process

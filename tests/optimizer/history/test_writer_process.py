@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.optimizer.child_process import FIRST_PAUSE_S, STALLED_S
 from gateway.optimizer.history.layout import pack_record
 from gateway.optimizer.history.reading import ReadingTally, read_history
-from gateway.optimizer.history.writer_process import FIRST_PAUSE_S, MAX_WAITING, STALLED_S, WriterProcess
+from gateway.optimizer.history.writer_process import MAX_WAITING, WriterProcess
 from tests.optimizer.history.records import record
 
 TIMEOUT_S = 30.0

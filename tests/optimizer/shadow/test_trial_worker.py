@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gateway.optimizer.child_process import FIRST_PAUSE_S, STALLED_S
 from gateway.optimizer.shadow.sample_memory import SLOTS
 from gateway.optimizer.shadow.trial_messages import MAX_LINE_BYTES, TrialAnswer, TrialRequest
-from gateway.optimizer.shadow.trial_worker import FIRST_PAUSE_S, STALLED_S, SampleSlot, TrialWorker
+from gateway.optimizer.shadow.trial_worker import SampleSlot, TrialWorker
 
 TIMEOUT_S = 30.0
 SAMPLE = np.arange(16_384, dtype=np.int64).data.cast("B")
