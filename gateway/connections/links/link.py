@@ -231,7 +231,7 @@ def _rate_of(before: LinkCounts, counts: LinkCounts, span_s: float) -> float:
 
 
 def smoothed(known: float, sample: float, span_s: float, constant_s: float) -> float:
-    """Return an exponentially weighted mean: a sample of a longer span weighs more.
+    """Return an exponentially weighted mean, which is never beyond its values: a sample of a longer span weighs more.
 
     Args:
         known: the mean so far.
@@ -240,4 +240,6 @@ def smoothed(known: float, sample: float, span_s: float, constant_s: float) -> f
         constant_s: time constant.
     """
     kept = math.exp(-span_s / constant_s)
-    return kept * known + (1 - kept) * sample
+    mean = kept * known + (1 - kept) * sample
+    # Rounding can lead past both.
+    return min(max(mean, min(known, sample)), max(known, sample))
