@@ -1,0 +1,1 @@
+"""Decisions by cost: the chain for each stream, link tier and software of receivers, with the reason."""

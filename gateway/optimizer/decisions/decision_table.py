@@ -1,0 +1,151 @@
+"""Decision table: the decisions of a gateway in memory, and as JSON that the next start of it reads."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from gateway.errors import InvalidArgument
+from gateway.optimizer.decisions.decision import Decision, DecisionKey
+from gateway.protocol.encoding import Chain
+
+T = TypeVar("T")
+
+VERSION: Final = 1
+"""Version of the JSON text. Fields that a reader does not know are left out; a field with another meaning needs
+another version."""
+MAX_DECISIONS: Final = 16_384
+"""Decisions of a table; the one that was taken longest ago makes room."""
+MAX_TEXT_BYTES: Final = 32 * 1024 * 1024
+"""Longest JSON text that is read. Decisions have some 400 bytes each, and at most 1 KB unless names are very long."""
+
+
+class BadTable(Exception):
+    """Text that holds no decision table. The table is to be set aside, with a warning that has this error's text."""
+
+
+class DecisionTable:
+    """Decisions by stream and kind of receivers, the one that was taken last at the end."""
+
+    def __init__(self) -> None:
+        self._decisions: OrderedDict[DecisionKey, Decision] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._decisions)
+
+    def __iter__(self) -> Iterator[tuple[DecisionKey, Decision]]:
+        return iter(self._decisions.items())
+
+    def get(self, key: DecisionKey) -> Decision | None:
+        """Return the decision for some receivers of a stream; ``None``: there is none."""
+        return self._decisions.get(key)
+
+    def put(self, key: DecisionKey, decision: Decision) -> None:
+        """Take a decision, in place of the one before."""
+        self._decisions[key] = decision
+        self._decisions.move_to_end(key)
+        if len(self._decisions) > MAX_DECISIONS:
+            self._decisions.popitem(last=False)
+
+    def discard(self, key: DecisionKey) -> None:
+        """Forget a decision, if there is one."""
+        self._decisions.pop(key, None)
+
+    def to_json(self) -> bytes:
+        """Return the table as JSON; a time that is no number becomes null, which no reader takes."""
+        decisions = [_fields(key, decision) for key, decision in self]
+        return orjson.dumps({"version": VERSION, "decisions": decisions}, option=orjson.OPT_INDENT_2)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> DecisionTable:
+        """Return the table that :meth:`to_json` wrote.
+
+        Args:
+            text: the JSON text, from a disk that nobody vouches for.
+
+        Raises:
+            BadTable: it holds something else, or was written by another version.
+        """
+        if len(text) > MAX_TEXT_BYTES:
+            raise BadTable(f"{len(text)} bytes of decisions; at most {MAX_TEXT_BYTES} are read")
+        try:
+            root = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise BadTable(f"it is not JSON: {error}") from error
+        _check(isinstance(root, dict), "it is not a JSON object")
+        _check(root.get("version") == VERSION, f"its version is {root.get('version')!r}, not {VERSION}")
+        listed = root.get("decisions")
+        _check(isinstance(listed, list), "it has no list of decisions")
+        table = cls()
+        for number, fields in enumerate(listed):
+            try:
+                table.put(*_parsed(fields))
+            except (BadTable, InvalidArgument) as error:
+                raise BadTable(f"decision {number}: {error}") from error
+        return table
+
+
+def _fields(key: DecisionKey, decision: Decision) -> dict[str, Any]:
+    return {
+        "stream": key.stream,
+        "view": key.view,
+        "codecs": sorted(key.codecs),
+        "tier": key.tier,
+        "sdk": key.sdk,
+        "chain": str(decision.chain),
+        "delta": None if decision.delta is None else str(decision.delta),
+        "predicted_s": decision.predicted_s,
+        "baseline_s": decision.baseline_s,
+        "reason": decision.reason,
+    }
+
+
+def _parsed(fields: object) -> tuple[DecisionKey, Decision]:
+    """Return one decision.
+
+    Raises:
+        BadTable: a field is missing, or of the wrong type.
+        InvalidArgument: a chain has a codec or level that this gateway does not know.
+    """
+    if not isinstance(fields, dict):
+        raise BadTable("it is not a JSON object")
+
+    def field(name: str, parse: Callable[[object], T | None]) -> T:
+        value = parse(fields.get(name))
+        if value is None:
+            raise BadTable(f"{name} is {str(fields.get(name))[:80]!r}")
+        return value
+
+    chain, delta = Chain.parse(field("chain", _text)), fields.get("delta")
+    made = None if delta is None else Chain.parse(field("delta", _text))
+    _check(not chain.delta, f"chain is the delta {chain}")
+    _check(made is None or bool(made.delta), f"delta is {made}, which makes none")
+    codecs = frozenset(field("codecs", _texts))
+    _check(chain.names <= codecs and (made is None or made.names <= codecs), "receivers do not know its chains")
+    key = DecisionKey(field("stream", _text), codecs, field("tier", _text), field("sdk", _text), field("view", _text))
+    seconds = field("predicted_s", _seconds), field("baseline_s", _seconds)
+    return key, Decision(chain, made, *seconds, field("reason", _text))
+
+
+def _check(condition: bool, problem: str) -> None:
+    if not condition:
+        raise BadTable(problem)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: object) -> list[str] | None:
+    return value if isinstance(value, list) and all(isinstance(each, str) for each in value) else None
+
+
+def _seconds(value: object) -> float | None:
+    """Return a time; ``None`` for anything else, also for one that is negative or not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None
