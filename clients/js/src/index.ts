@@ -29,6 +29,7 @@ export { DEFAULT_LIMITS, type Limits, type WelcomeLimits } from "./protocol/limi
 export * from "./protocol/messages.ts";
 export { type Meta, parseMeta, type TensorSpec, writeMeta } from "./protocol/meta.ts";
 export type { Attend, Attending, Awareness, Members, PresentMember, Watching } from "./protocol/presence.ts";
+export { dequantize } from "./protocol/quantization.ts";
 export { parseSession, writeSession } from "./protocol/session_body.ts";
 export * from "./protocol/signals.ts";
 export { type ArrayOf, type Element, payloadOf, Tensor, type TypedArray, viewTensors } from "./protocol/tensors.ts";
@@ -52,3 +53,7 @@ export {
   SUBPROTOCOL_BINARY,
   SUBPROTOCOL_JSON,
 } from "./protocol/wire.ts";
+export type { Colormap } from "./tensors/colormap.ts";
+export type { Nested } from "./tensors/nesting.ts";
+export type { Numbers, PixelOptions, Pixels } from "./tensors/pixels.ts";
+export type { Cut } from "./tensors/slicing.ts";

@@ -6,6 +6,10 @@
  */
 
 import { Code, InvalidArgument, RequestRefused, UnsupportedDtype, UsageError } from "../errors.ts";
+import { type Nested, nested } from "../tensors/nesting.ts";
+import { unpinned } from "../tensors/ownership.ts";
+import { type PixelOptions, type Pixels, pixelsOf } from "../tensors/pixels.ts";
+import { type Cut, sliced } from "../tensors/slicing.ts";
 import { withPadding } from "./buffers.ts";
 import { type Dtype, itemBytesOf } from "./dtypes.ts";
 import { elementsOf, payloadLayout, type TensorSpec } from "./meta.ts";
@@ -80,7 +84,7 @@ const NATURAL: Readonly<Record<string, Dtype>> = {
   Float64Array: "float64",
 };
 
-/** A tensor: bytes with name, dtype and shape. It keeps the memory of the whole message in which it came. */
+/** A tensor: bytes with name, dtype and shape. It keeps the whole message in which it came, unless it is small. */
 export class Tensor<D extends Dtype = Dtype> {
   /** Name, unique in the message; empty for the unnamed tensor. */
   readonly name: string;
@@ -184,17 +188,68 @@ export class Tensor<D extends Dtype = Dtype> {
     ) {
       throw new InvalidArgument(`a tensor of shape [${shape.join(", ")}] has no element [${indices.join(", ")}]`);
     }
-    const position = indices.reduce((sum, index, axis) => sum + index * strides[axis], 0);
+    return this.#element(indices.reduce((sum, index, axis) => sum + index * strides[axis], 0));
+  }
+
+  /**
+   * Return a part, in the notation of views: `slice(0, [null, null, 4])` is `[0, ::4]` of numpy.
+   *
+   * The part is over the same memory where its elements stand side by side, such as some rows; otherwise they are copied.
+   *
+   * @throws InvalidArgument cuts that do not fit the shape.
+   */
+  slice(...cuts: Cut[]): Tensor<D> {
+    const { name, dtype } = this;
+    const { shape, bytes } = sliced(this.bytes, this.shape, itemBytesOf(dtype), cuts);
+    return new Tensor({ name, dtype, shape }, bytes);
+  }
+
+  /** Return the elements as lists of lists, as {@link Tensor.at} returns each. */
+  toNested(): Nested<Element> {
+    return nested(this.shape, (position) => this.#element(position));
+  }
+
+  /**
+   * Return the elements as pixels of a canvas; {@link Tensor.toImageData} for a page.
+   *
+   * @throws InvalidArgument a shape that is no image; complex numbers.
+   */
+  toPixels(options?: PixelOptions): Pixels {
     const data: TypedArray = this.data;
-    if (this.dtype === "complex64" || this.dtype === "complex128") {
-      return [Number(data[2 * position]), Number(data[2 * position + 1])];
+    if (this.dtype.startsWith("complex")) {
+      throw new InvalidArgument(`a tensor of ${this.dtype} has no colours: draw its real or imaginary parts`);
     }
-    return this.dtype === "bool" ? data[position] !== 0 : data[position];
+    return pixelsOf(data, this.shape, options);
+  }
+
+  /**
+   * Return the elements as an image for `putImageData`, in a page or a worker.
+   *
+   * @throws InvalidArgument as {@link Tensor.toPixels}, and an image without pixels.
+   * @throws UsageError the engine draws nothing, as Node.
+   */
+  toImageData(options?: PixelOptions): ImageData {
+    const { data, width, height } = this.toPixels(options);
+    if (typeof ImageData === "undefined") {
+      throw new UsageError("this engine has no ImageData: use toPixels");
+    }
+    if (!data.length) {
+      throw new InvalidArgument(`a tensor of shape [${this.shape.join(", ")}] has no pixels`);
+    }
+    return new ImageData(data, width, height);
   }
 
   /** Return the same tensor in memory of its own, so that the message in which it came can be given up. */
   copy(): Tensor<D> {
     return new Tensor({ name: this.name, dtype: this.dtype, shape: this.shape }, this.bytes.slice());
+  }
+
+  #element(position: number): Element {
+    const data: TypedArray = this.data;
+    if (this.dtype === "complex64" || this.dtype === "complex128") {
+      return [Number(data[2 * position]), Number(data[2 * position + 1])];
+    }
+    return this.dtype === "bool" ? data[position] !== 0 : data[position];
   }
 
   #view(): TypedArray {
@@ -235,7 +290,8 @@ export function payloadOf(tensors: readonly Tensor[]): Uint8Array[] {
  * @param specs specs from the message's meta block.
  * @param payload exactly the decoded payload.
  * @param count for a record batch (spec section 5.2), the number of its records.
- * @returns tensors over `payload`; for a batch one of shape `[count, ...shape]`.
+ * @returns tensors over `payload`, unless {@link unpinned} gives them memory of their own; for a batch one of shape
+ *   `[count, ...shape]`.
  * @throws RequestRefused `SIZE_MISMATCH`, the payload does not have the size of the specs; `INVALID_TENSOR`, the specs are not
  *   those of a batch, or the batch is too big for an array.
  */
@@ -250,7 +306,8 @@ export function viewTensors(specs: readonly TensorSpec[], payload: Uint8Array, c
   }
   return all.map((spec, index) => {
     const start = offsets[index];
-    return new Tensor(spec, payload.subarray(start, start + elementsOf(spec.shape) * itemBytesOf(spec.dtype)));
+    const end = start + elementsOf(spec.shape) * itemBytesOf(spec.dtype);
+    return new Tensor(spec, unpinned(payload.subarray(start, end)));
   });
 }
 

@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+import { Tensor } from "../../src/protocol/tensors.ts";
+import { nested } from "../../src/tensors/nesting.ts";
+
+test("a list for each dimension, in row-major order", () => {
+  const letters = (shape: number[]) => nested(shape, (position) => "abcdef"[position]);
+  expect(letters([2, 3])).toEqual([
+    ["a", "b", "c"],
+    ["d", "e", "f"],
+  ]);
+  expect(letters([3, 1])).toEqual([["a"], ["b"], ["c"]]);
+  expect(letters([])).toBe("a");
+  expect(letters([2, 0])).toEqual([[], []]);
+});
+
+test("elements are those that a program reads one by one", () => {
+  expect(Tensor.from(BigInt64Array.of(-1n), [1, 1]).toNested()).toEqual([[-1n]]);
+  expect(Tensor.from(Uint8Array.of(0, 2), [2], { dtype: "bool" }).toNested()).toEqual([false, true]);
+  expect(Tensor.from(Float32Array.of(1, 2), [1], { dtype: "complex64" }).toNested()).toEqual([[1, 2]]);
+  expect(Tensor.from(Uint16Array.of(0x3f80), [1], { dtype: "bfloat16" }).toNested()).toEqual([1]);
+});
