@@ -9,8 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from gateway.optimizer.decisions.advice import Advice, advise
 from gateway.optimizer.recording import RecordingReport
-from gateway.optimizer.shadow.advice import Advice, advise
 from gateway.optimizer.shadow.stats import TriedTraffic
 
 

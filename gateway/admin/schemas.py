@@ -22,9 +22,9 @@ from gateway.connections.planning.ledger import Verdict
 from gateway.connections.planning.settings import PlanMode
 from gateway.connections.snapshots import CoreSnapshot
 from gateway.connections.socket_counts import TcpInfo
+from gateway.optimizer.decisions.advice import Advice
 from gateway.optimizer.history.record import TriedChain
 from gateway.optimizer.history.stats import TrafficHistoryStats
-from gateway.optimizer.shadow.advice import Advice
 from gateway.optimizer.shadow.stats import ShadowTrialStats
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.cli import text
+from gateway.optimizer.decisions.advice import Advice, advise
 from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
 from gateway.optimizer.history.summary import DecisionSummary, SummaryKey
-from gateway.optimizer.shadow.advice import Advice, advise
 from gateway.protocol.codecs import CODEC_NAMES
 
 HERE = "  (its receivers are here)"

@@ -1,14 +1,13 @@
 """Delivery cost: the time until a receiver can use a payload that is sent by some chain, and the server's part in it.
 
-``encode + queue + bytes / goodput + decode``, plus a price for the CPU time of the server. Pure functions of values; no
-policy decides by them yet.
+``encode + queue + bytes / goodput + decode``, plus a price for the CPU time of the server. Pure functions of values.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 CPU_PRICE: Final = 1.0
@@ -48,6 +47,10 @@ class Delivery:
     """Time that the receiver takes to decode, over that of this machine: another SDK may take ten times as long."""
     receivers: int = 1
     """Receivers for which the payload is encoded once."""
+
+    def at(self, goodput_bytes_per_s: float) -> Delivery:
+        """Return the same to a receiver that takes bytes at another rate."""
+        return replace(self, goodput_bytes_per_s=goodput_bytes_per_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,4 @@
-"""Advice: the candidate of least cost for a link tier, by the outcomes of a shadow trial, in words and figures.
-
-The delivery policy does not follow it yet, and decides by samples of its own.
-"""
+"""Advice: the candidate of least cost for a link tier, by the outcomes of a shadow trial, in words and figures."""
 
 from __future__ import annotations
 
@@ -79,7 +76,7 @@ def advise(trial: ShadowTrial, record: TrafficRecord) -> Iterator[Advice]:
         trial: the last one of the stream.
         record: the last one of the delivery class.
     """
-    tried = [each for each in figures_of(trial) if _may_decode(record.codecs, each.chain)]
+    tried = [each for each in figures_of(trial) if may_decode(record.codecs, each.chain)]
     by_chain = {each.chain: each for each in tried}
     now = by_chain.get(record.chain) or by_chain.get(str(PLAIN))
     if now is None or record.chain == AS_PUBLISHED:
@@ -88,7 +85,7 @@ def advise(trial: ShadowTrial, record: TrafficRecord) -> Iterator[Advice]:
     factor = decode_factor(record.decode_s_per_byte, None if used is None else used.decode_s_per_byte)
     own = None if record.goodput_bytes_per_s is None else tier_of(record.goodput_bytes_per_s)
     for tier in TIERS:
-        delivery = _delivery(record, tier, factor)
+        delivery = delivery_to(record, tier, factor)
         found = best_of(tried, delivery)
         if found is not None:
             best, cost = found
@@ -110,17 +107,24 @@ def _load(cost: DeliveryCost, record: TrafficRecord) -> float:
     return cost.transfer_s / record.arrival_interval_s if record.arrival_interval_s else 0.0
 
 
-def _delivery(record: TrafficRecord, tier: LinkTier, factor: float) -> Delivery:
+def delivery_to(record: TrafficRecord, tier: LinkTier, decode_factor: float) -> Delivery:
+    """Return a payload of a delivery class on its way to a receiver.
+
+    Args:
+        record: the last one of the class.
+        tier: link tier of the receiver.
+        decode_factor: time that the receiver takes to decode, over that of this machine.
+    """
     return Delivery(
         payload_bytes=record.payload_bytes,
         goodput_bytes_per_s=tier.goodput_bytes_per_s,
         interval_s=record.arrival_interval_s,
-        decode_factor=factor,
+        decode_factor=decode_factor,
         receivers=record.receivers,
     )
 
 
-def _may_decode(codecs: Collection[str], chain: str) -> bool:
+def may_decode(codecs: Collection[str], chain: str) -> bool:
     """Return whether receivers that know these codecs can decode a chain; a later gateway may have tried others."""
     try:
         return Chain.parse(chain).names <= set(codecs)
