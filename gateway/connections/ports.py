@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
+from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.connections.socket_counts import SocketCounts
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.dtypes import DTypeLike
@@ -285,14 +286,20 @@ class EncodingOutcome:
 class DeliveryPolicy(Protocol):
     """Choice of the encoding of a stream's payloads for a set of receivers."""
 
-    def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
-        """Return the chain for plain payloads of ``stream`` to receivers that know ``codecs`` (filters included).
+    def chain_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
+        """Return the chain for plain payloads of ``stream`` to receivers of a profile, who know its codecs.
 
         Called for every large enough message: a look-up, no work.
         """
 
-    def delta_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
+    def delta_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
         """Return the chain for deltas to the previous version (distance 1); plain if deltas do not pay. A look-up."""
+
+    def tells_apart(self, stream: Stream) -> bool:
+        """Return whether it pays to tell receivers of a stream with the same codecs apart by link tier and SDK.
+
+        If not, they get the same bytes, by the chain for the profile of most of them. A look-up.
+        """
 
     def wants_sample(self, stream: Stream, *, based: bool) -> bool:
         """Return whether the next payload of a stream is to be given to :meth:`observe`; called once for each.

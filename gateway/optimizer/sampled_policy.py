@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from gateway.connections.ports import EncodingOutcome, Sample, Threads
+from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.errors import RequestRefused
 from gateway.protocol.encoding import PLAIN, Chain, decode
 from gateway.protocol.sampling import choose_chain, choose_delta
@@ -75,13 +76,19 @@ class SampledPolicy:
         self._choices: dict[int, _Choice] = {}
         self._changed: dict[Stream, None] = {}
 
-    def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
+    def chain_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
         """Return the chain that was chosen last; plain before the first sample."""
+        codecs = profile.codecs
         return self._known(stream, codecs).chains[codecs]
 
-    def delta_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
+    def delta_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
         """Return the chain of deltas that was chosen last; plain before the first sample with a base."""
+        codecs = profile.codecs
         return self._known(stream, codecs).deltas.get(codecs, PLAIN)
+
+    def tells_apart(self, stream: Stream) -> bool:
+        """Return False: it chooses by codecs only."""
+        return False
 
     def wants_sample(self, stream: Stream, *, based: bool) -> bool:
         """Count a payload, and return whether it is due to be sampled; the first one with a base always is."""

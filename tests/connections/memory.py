@@ -23,6 +23,7 @@ from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.overload.overload import OverloadSettings
 from gateway.connections.ports import DeliveryPolicy, DurableStore, EncodingOutcome, Memory, Sample, Steps
 from gateway.connections.presence.settings import PresenceSettings
+from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.sliced_workers import taken_at_once
 from gateway.connections.slices import SLICE_S
@@ -164,11 +165,14 @@ class FixedPolicy:
         self.outcomes: list[EncodingOutcome] = []
         self.changed: list[Stream] = []
 
-    def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
-        return self.chain if self.chain.names <= codecs else PLAIN
+    def chain_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
+        return self.chain if self.chain.names <= profile.codecs else PLAIN
 
-    def delta_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
-        return self.delta if self.delta.names <= codecs else PLAIN
+    def delta_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
+        return self.delta if self.delta.names <= profile.codecs else PLAIN
+
+    def tells_apart(self, stream: Stream) -> bool:
+        return False
 
     def report(self, stream: Stream, outcome: EncodingOutcome) -> None:
         self.outcomes.append(outcome)

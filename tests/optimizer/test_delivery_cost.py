@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.connections.link_tier import TIERS
 from gateway.optimizer.delivery_cost import (
     OVERLOAD_S,
     Delivery,
@@ -17,7 +18,6 @@ from gateway.optimizer.delivery_cost import (
     decode_factor,
     delivery_cost,
 )
-from gateway.optimizer.link_tier import TIERS
 
 MB = 1e6
 FIGURES = st.builds(EncodingFigures, st.just("any"), st.floats(0.001, 1.1), st.floats(0, 1e-6), st.floats(0, 1e-6))

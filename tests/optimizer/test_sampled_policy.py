@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gateway.connections.ports import MAX_SAMPLE_BYTES, EncodingOutcome, Sample
+from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.optimizer.sampled_policy import FIRST_RESAMPLE_MESSAGES, LAST_RESAMPLE_MESSAGES, SampledPolicy
 from gateway.protocol.dtypes import BYTE, DTypeLike
@@ -13,8 +14,9 @@ from gateway.protocol.messages import Kind
 from gateway.streams.stream import Stream
 from tests.connections.memory import StepWorkers
 
-CODECS = frozenset({"lz4", "zstd", "shuffle"})
-DELTAS = CODECS | {"xor", "diff64"}
+CODECS = ReceiverProfile(frozenset({"lz4", "zstd", "shuffle"}))
+DELTAS = ReceiverProfile(CODECS.codecs | {"xor", "diff64"})
+NO_CODECS = ReceiverProfile(frozenset())
 TOKENS = np.arange(50_000, dtype=np.int64).tobytes()
 NOISE = np.random.default_rng(5).bytes(400_000)
 
@@ -44,12 +46,12 @@ def test_it_encodes_what_compresses_for_those_who_can_decode() -> None:
     workers = StepWorkers()
     policy = SampledPolicy(workers)
     source = stream()
-    policy.chain_for(source, frozenset())
+    policy.chain_for(source, NO_CODECS)
     learned(policy, workers, source, TOKENS, np.dtype("<u8"))
     chain = policy.chain_for(source, CODECS)
     assert chain != PLAIN
-    assert chain.names <= CODECS
-    assert policy.chain_for(source, frozenset()) == PLAIN
+    assert chain.names <= CODECS.codecs
+    assert policy.chain_for(source, NO_CODECS) == PLAIN
     assert policy.chain_for(stream(2), CODECS) == PLAIN
 
 

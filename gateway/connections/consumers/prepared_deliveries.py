@@ -97,7 +97,7 @@ class PreparedDeliveries:
         """Return the form of a unit for a connection; ``None`` if the form has to be made first."""
         if unit.nbytes > connection.max_message_bytes:
             return Gap(self._stream.id, Code.MESSAGE_TOO_BIG, unit.first, unit.last)
-        form = form_of(unit.content, connection.format, connection.codecs)
+        form = form_of(unit.content, connection.format, connection.profile.codecs)
         return self._make(unit, form) if isinstance(form, Work) else form
 
     def _make(self, unit: AckUnit, work: Work) -> Form | None:

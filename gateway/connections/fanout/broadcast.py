@@ -218,7 +218,7 @@ class Broadcast:
     def resume(self, connection: Connection, delivery: DeliveryClass) -> None:
         """Let a receiver that has the first chunks go on behind them, if its class takes chunks as published."""
         known = any(connection in part.audience for part in self.parts)
-        if known or isinstance(self.message, LargePatch) or not self.publisher_codecs <= delivery.codecs:
+        if known or isinstance(self.message, LargePatch) or not self.publisher_codecs <= delivery.profile.codecs:
             return
         part = next((part for part in self.parts if part.delivery is delivery and part.chain is None), None)
         if part is None:
@@ -301,7 +301,7 @@ class _ChunkEncoder:
     """Codecs and filters that all receivers know."""
 
     def __post_init__(self) -> None:
-        self._known = frozenset.intersection(*[part.delivery.codecs for part in self.parts])
+        self._known = frozenset.intersection(*[part.delivery.profile.codecs for part in self.parts])
 
     def add(self, chunk: StoredChunk, index: int, queue: EncodeQueue) -> None:
         """Encode the next chunk and send it, in its place in the queue."""

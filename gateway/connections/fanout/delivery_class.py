@@ -20,6 +20,7 @@ from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.outbound.formats import FLUSH_BYTES, Format, framed
 from gateway.connections.ports import Clock
+from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.run import Run, Source
@@ -95,7 +96,7 @@ class DeliveryClass:
     Args:
         source: the stream or inbox.
         form: how messages become bytes for the receivers.
-        codecs: names of the codecs and filters that they all know.
+        profile: that of the receivers: they all know its codecs.
         flusher: flushes the class at the end of the turn.
         history: reads messages of the past in a form that the receivers take.
         delivered: offset of the first message that the class may deliver.
@@ -104,7 +105,7 @@ class DeliveryClass:
 
     Attributes:
         format: how messages become bytes for them.
-        codecs, flusher: the same.
+        profile, flusher: the same.
         name: name of the stream or inbox.
         stale: whether a member has come, has left, or needs a keyframe since the members were sorted.
         versions: tells which members hold the newest version; ``None`` unless the stream is a state.
@@ -129,10 +130,10 @@ class DeliveryClass:
         "_waiting",
         "_writes",
         "_writes_text",
-        "codecs",
         "flusher",
         "format",
         "name",
+        "profile",
         "stale",
         "versions",
     )
@@ -141,7 +142,7 @@ class DeliveryClass:
         self,
         source: Source,
         form: Format,
-        codecs: frozenset[str],
+        profile: ReceiverProfile,
         flusher: Flusher,
         history: Read,
         *,
@@ -161,7 +162,7 @@ class DeliveryClass:
         self._next = delivered
         self._marks: dict[Connection, int] = {}
         """Part of ``_sent`` that is booked in the accounts of each member that keeps up."""
-        self.codecs = codecs
+        self.profile = profile
         self.stale = False
         self._history = history
         self.flusher = flusher

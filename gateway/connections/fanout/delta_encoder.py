@@ -43,7 +43,7 @@ class DeltaEncoder:
 
     def chain_for(self, delivery: DeliveryClass) -> Chain | None:
         """Return the chain of deltas for a class; ``None``: they do not pay."""
-        chain = self._policy.delta_for(self._stream, delivery.codecs)
+        chain = self._policy.delta_for(self._stream, delivery.profile)
         return None if chain == PLAIN else chain
 
     def base_of_run(self, run: Run, frame: DataFrame) -> PlainPayload | None:

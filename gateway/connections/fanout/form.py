@@ -67,7 +67,7 @@ class ClassKey(NamedTuple):
 
 def key_of(connection: Connection) -> ClassKey:
     """Return the key of the delivery classes that serve a connection; it stays the same as long as there are any."""
-    return ClassKey(connection.format.name, connection.codecs, connection.gates is not None)
+    return ClassKey(connection.format.name, connection.profile.codecs, connection.gates is not None)
 
 
 class Work(NamedTuple):

@@ -80,7 +80,7 @@ class LateJoin:
             else:
                 delivery.add(form if isinstance(form, Run) else run)
 
-        self._queue.submit(partial(decode_run, run, delivery.codecs), deliver, next_in_turn=True)
+        self._queue.submit(partial(decode_run, run, delivery.profile.codecs), deliver, next_in_turn=True)
 
     def send(
         self, message: Run | LargeMessage, delivery: DeliveryClass, members: list[Connection], *, repeated: bool = False
@@ -106,7 +106,7 @@ class LateJoin:
                 delivery.advance_to(offset + 1)
             members = [member for member in members if size <= member.max_message_bytes]
         if members:
-            form = form_of(message, delivery.format, delivery.codecs)
+            form = form_of(message, delivery.format, delivery.profile.codecs)
             self._send(form, message, delivery, members, repeated=repeated)
 
     def _send_keyframe(

@@ -206,7 +206,7 @@ class PatchMerger:
 
 def takes_patches(delivery: DeliveryClass) -> bool:
     """Return whether the members of a class apply patches themselves."""
-    return PATCH in delivery.codecs and delivery.format.takes_chunks
+    return PATCH in delivery.profile.codecs and delivery.format.takes_chunks
 
 
 def _attempt(work: Callable[[], T]) -> T | BaseException:

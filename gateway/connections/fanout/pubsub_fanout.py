@@ -185,9 +185,9 @@ class PubSubFanout:
             self._classes[key] = (CreditedClass if key.credited else DeliveryClass)(
                 self.source,
                 connection.format,
-                connection.codecs,
+                connection.profile,
                 self._flusher,
-                self._history.of(self.source, connection.format, connection.codecs),
+                self._history.of(self.source, connection.format, connection.profile.codecs),
                 delivered=self.delivered,
                 keyframe_every=self._keyframe_every,
                 acks=self.acks,
@@ -277,11 +277,9 @@ class PubSubFanout:
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
         """Send a publisher its ACK: of an ``event`` when the message is delivered and no receiver is behind."""
         acks = self.acks
-        if acks is None:
-            connection.send(ack)
-        elif ack.offset >= self.delivered:
+        if acks is not None and ack.offset >= self.delivered:
             self._queue.add_ready(partial(acks.send, connection, ack))
-        elif acks.holding:
+        elif acks is not None and acks.holding:
             acks.send(connection, ack)
         else:
             connection.send(ack)

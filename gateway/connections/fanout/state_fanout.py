@@ -191,7 +191,7 @@ class StateFanout(PubSubFanout):
             self._newest = run
             self.delivered = run.last + 1
             for delivery in self.classes:
-                if takes_patches(delivery) and names <= delivery.codecs:
+                if takes_patches(delivery) and names <= delivery.profile.codecs:
                     delivery.add(run)
                 else:
                     self._late_join.send(run, delivery, list(delivery))

@@ -113,12 +113,12 @@ class Transcoder:
         if not delivery.format.takes_chunks:
             return None
         if names:
-            return None if names <= delivery.codecs or not is_awake(delivery) else PLAIN
+            return None if names <= delivery.profile.codecs or not is_awake(delivery) else PLAIN
         if payload_bytes < RECODE_BYTES or self._queue.backed_up or not isinstance(self._source, Stream):
             return None
         if not is_awake(delivery):
             return None
-        chain = self._policy.chain_for(self._source, delivery.codecs)
+        chain = self._policy.chain_for(self._source, delivery.profile)
         return None if chain == PLAIN else chain
 
     def begin(self, broadcast: Broadcast, classes: Iterable[DeliveryClass]) -> None:
@@ -135,7 +135,7 @@ class Transcoder:
         broadcast.begin((chains | deltas).items(), base if deltas else None)
 
     def _chain_for_chunks(self, delivery: DeliveryClass, publisher_codecs: frozenset[str]) -> Chain | None:
-        if not publisher_codecs - NOT_PUBLISHED <= delivery.codecs:
+        if not publisher_codecs - NOT_PUBLISHED <= delivery.profile.codecs:
             return PLAIN
         return self.chain_for(delivery, frozenset(), RECODE_BYTES)
 

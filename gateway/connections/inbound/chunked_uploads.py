@@ -135,7 +135,7 @@ class ChunkedUploads:
         """Begin a large REQUEST once more, with all chunks that it has so far."""
         plan = replace(message.plan, transfer=self._transfers.next())
         again = replace(message, source=mailbox.source, plan=plan, chunks=[], variants={})
-        sink = mailbox.begin(again, session.connection.codecs, element)
+        sink = mailbox.begin(again, session.connection.profile.codecs, element)
         for chunk in message.chunks:
             sink.chunk(chunk)
         return again, sink
@@ -243,12 +243,12 @@ class ChunkedUploads:
             if window is not None:
                 message.extensions = Extensions(identity=Identity(window.producer, parsed.offset))
         element = element_of(meta)
-        sink = fanout.begin(message, session.connection.codecs, element)
+        sink = fanout.begin(message, session.connection.profile.codecs, element)
         upload = Upload(
             session=session,
             transfer=plan.transfer,
             client_id=session.peer.client_id,
-            codecs=session.connection.codecs,
+            codecs=session.connection.profile.codecs,
             message=message,
             sink=sink,
             element=element,

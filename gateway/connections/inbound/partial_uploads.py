@@ -265,7 +265,7 @@ def _continues(left: Upload, session: Session, head: DataFrame) -> bool:
         plan is not None
         and head.resuming
         and left.sequence == head.offset
-        and left.codecs == session.connection.codecs
+        and left.codecs == session.connection.profile.codecs
         and begun.meta == head.meta
         and begun.timestamp_ns == head.timestamp_ns
         and (begun.plan.chunk_bytes, begun.plan.payload_bytes) == (plan.chunk_bytes, plan.payload_bytes)

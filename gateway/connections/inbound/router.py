@@ -354,7 +354,7 @@ class Router:
             return
         if binding.window is not None:
             self._partial_uploads.abandon_waiting(binding.window)
-        element = check_payload(parsed, meta, connection.codecs, self._limits)
+        element = check_payload(parsed, meta, connection.profile.codecs, self._limits)
         if region is None and (parsed.encoding is not None or stream.expanded_bytes):
             decoded_bytes = 0 if parsed.encoding is None else parsed.encoding.decoded_bytes
             self._expansion.replace(stream, len(parsed.payload), decoded_bytes)

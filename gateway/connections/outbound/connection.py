@@ -21,6 +21,7 @@ from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Clock, Transport
+from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.connections.slices import Slices, let_go
 from gateway.errors import Code
 from gateway.protocol.messages import Error, Kind, StreamInfo
@@ -67,7 +68,7 @@ class Connection(FrameWriter):
 
     Attributes:
         peer: the client, as it has introduced itself.
-        codecs: names of the codecs and filters that the client can decode.
+        profile: all of the client that the choice of encodings may know, as its codecs.
         max_message_bytes: payload of the largest message that the client takes.
         memberships: by source, the delivery class or the consumer that serves it.
         outbox: messages that wait; made when the client falls behind for the first time.
@@ -79,13 +80,13 @@ class Connection(FrameWriter):
         "_keyframes",
         "_lag_changes",
         "_slices",
-        "codecs",
         "gates",
         "lagging",
         "max_message_bytes",
         "memberships",
         "outbox",
         "peer",
+        "profile",
     )
 
     def __init__(
@@ -105,7 +106,7 @@ class Connection(FrameWriter):
         self._keyframes = keyframes
         self._lag_changes = lag_changes
         self._slices = slices
-        self.codecs: frozenset[str] = frozenset()
+        self.profile = ReceiverProfile(frozenset())
         self.max_message_bytes = 0
         self.memberships: dict[Source, Membership] = NO_ENTRIES
         self.outbox: Outbox | None = None

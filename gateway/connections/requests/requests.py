@@ -199,7 +199,7 @@ class Requests:
             request.kept = large if for_group else None
             self._add(request)
             return
-        element = check_payload(parsed, meta, session.connection.codecs, self._limits)
+        element = check_payload(parsed, meta, session.connection.profile.codecs, self._limits)
         peer = session.peer.id
         run = frame_as_run(data, frame, parsed, mailbox.source, peer, correlation)
         request.kept = run.unpinned() if for_group else None
@@ -262,7 +262,7 @@ class Requests:
             request.exchange.replied(parsed.plan.payload_bytes)
             request.replying = parsed.plan.transfer
             return
-        element = check_payload(parsed, meta, session.connection.codecs, self._limits)
+        element = check_payload(parsed, meta, session.connection.profile.codecs, self._limits)
         peer = session.peer.id
         run = frame_as_run(data, frame, parsed, mailbox.source, peer, parsed.offset)
         request.exchange.replied(run.size)

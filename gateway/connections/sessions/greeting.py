@@ -12,6 +12,7 @@ from gateway import __version__
 from gateway.connections.admission.admission import Admission, RetryAfter
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Authorizer, Clock
+from gateway.connections.receiver_profile import ReceiverProfile, sdk_of, shared
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.connections.turn_time import TurnTime
@@ -120,7 +121,8 @@ class Greeter:
             made_up=hello.client_id is None,
         )
         session.introduce(peer)
-        connection.codecs = _shared(frozenset(agreement.codecs + agreement.filters))
+        codecs = frozenset(agreement.codecs + agreement.filters)
+        connection.profile = shared(ReceiverProfile(codecs, sdk=sdk_of(hello.agent)))
         connection.max_message_bytes = agreement.max_message_bytes
         if hello.credits:
             connection.grant_credit()
@@ -211,11 +213,3 @@ def _described(session: Session, agent: str = "") -> str:
     where = session.connection.transport.peer_address()
     software = agent or session.peer.agent or "no agent named"
     return f"peer {session.peer.id}" + (f" from {where}" if where else "") + f" ({software})"
-
-
-_codec_sets: dict[frozenset[str], frozenset[str]] = {}
-
-
-def _shared(codecs: frozenset[str]) -> frozenset[str]:
-    """Return one object for all equal sets: ten thousand connections share a handful."""
-    return _codec_sets.setdefault(codecs, codecs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from gateway.connections.link_tier import TIERS, LinkTier, tier_of
 from gateway.errors import InvalidArgument
 from gateway.optimizer.delivery_cost import (
     Delivery,
@@ -15,7 +16,6 @@ from gateway.optimizer.delivery_cost import (
     delivery_cost,
 )
 from gateway.optimizer.history.record import AS_PUBLISHED, ShadowTrial, TrafficRecord
-from gateway.optimizer.link_tier import TIERS, LinkTier, tier_of
 from gateway.protocol.encoding import PLAIN, Chain
 
 

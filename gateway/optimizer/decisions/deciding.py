@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
+from gateway.connections.link_tier import LinkTier
 from gateway.errors import InvalidArgument
 from gateway.optimizer.decisions.advice import Advice
 from gateway.optimizer.decisions.decision import Decision
 from gateway.optimizer.delivery_cost import Delivery, DeliveryCost, EncodingFigures, best_of, delivery_cost
-from gateway.optimizer.link_tier import LinkTier
 from gateway.protocol.encoding import PLAIN, Chain
 
 LEAST_SAVING: Final = 0.05

@@ -72,7 +72,7 @@ def pack_record(record: TrafficRecord) -> bytes:
     )
     codecs = ",".join(record.codecs)
     names = record.stream, record.view, record.format, codecs, record.chain
-    texts = *names, record.dtype, record.client, record.published_encoding
+    texts = *names, record.dtype, record.client, record.published_encoding, record.tier, record.sdk
 
     body = b"".join(
         [
@@ -127,12 +127,16 @@ def _unpack(body: bytes) -> TrafficRecord:
     planes, at = planes_at(body, at)
     texts, at = texts_at(body, at, 8)
     stream, view, form, codecs, chain, dtype, client, published_encoding = texts
+    # Records of earlier gateways end here.
+    (tier, sdk), _ = texts_at(body, at, 2) if at < len(body) else (("", ""), at)
     return TrafficRecord(
         time_ns=whole[0],
         stream=stream,
         view=view,
         format=form,
         codecs=tuple(codecs.split(",")) if codecs else (),
+        tier=tier,
+        sdk=sdk,
         chain=chain,
         dtype=dtype,
         shape=shape,

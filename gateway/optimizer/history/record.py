@@ -44,7 +44,11 @@ class TrafficRecord:
     format: str
     """Format of the delivery class, binary or JSON."""
     codecs: tuple[str, ...]
-    """Codecs and filters that all its receivers know, sorted; with the format the key of the class."""
+    """Codecs and filters that all its receivers know, sorted."""
+    tier: str = ""
+    """Name of the link tier of most of them; empty: of a gateway that did not tell tiers."""
+    sdk: str = ""
+    """SDK of most of them; empty: none that is known."""
     chain: str
     """Chain that was chosen, ``none`` for plain payloads; :data:`AS_PUBLISHED`: as the publisher has encoded it."""
     dtype: str = ""

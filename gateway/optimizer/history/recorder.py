@@ -208,11 +208,11 @@ class TrafficRecorder:
         the question for a new set of receivers.
         """
         if record.encoding is not None:
-            if not codec_names(record.encoding.ids) <= delivery.codecs:
+            if not codec_names(record.encoding.ids) <= delivery.profile.codecs:
                 return (PLAIN,)
-            return [chain for chain in record.outcome_of if chain.names <= delivery.codecs] or (None,)
-        chain = self._policy.chain_for(record.stream, delivery.codecs)
-        delta = PLAIN if delivery.versions is None else self._policy.delta_for(record.stream, delivery.codecs)
+            return [chain for chain in record.outcome_of if chain.names <= delivery.profile.codecs] or (None,)
+        chain = self._policy.chain_for(record.stream, delivery.profile)
+        delta = PLAIN if delivery.versions is None else self._policy.delta_for(record.stream, delivery.profile)
         if delta == PLAIN:
             return (chain,)
         return (delta, chain) if chain in record.outcome_of else (delta,)
@@ -235,7 +235,9 @@ class TrafficRecorder:
             stream=stream.name,
             view=str(stream.view) if isinstance(stream, DerivedStream) else "",
             format=delivery.format.name,
-            codecs=tuple(sorted(delivery.codecs)),
+            codecs=tuple(sorted(delivery.profile.codecs)),
+            tier=delivery.profile.tier.name,
+            sdk=delivery.profile.sdk,
             chain=AS_PUBLISHED if chain is None else str(chain),
             dtype=dtype_name(specs[0].dtype) if specs else "",
             shape=specs[0].shape if specs else (),

@@ -14,6 +14,7 @@ from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.inbox_source import InboxSource
+from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
@@ -49,7 +50,7 @@ class Room:
         self.clock = ManualClock()
         form = BinaryFormat("frys.v1", lambda size: b"")
         self.flusher = Flusher(self.clock, self.world.core.lag_changes)
-        self.delivery = DeliveryClass(SOURCE, form, frozenset(), self.flusher, no_history)
+        self.delivery = DeliveryClass(SOURCE, form, ReceiverProfile(frozenset()), self.flusher, no_history)
 
     def member(self) -> Peer:
         peer = self.world.peer(f"member-{len(self.world.core.pool)}")
@@ -195,7 +196,9 @@ def offsets(peer: Peer) -> list[int]:
 def test_a_class_that_fails_does_not_cost_the_others_their_turn(caplog: pytest.LogCaptureFixture) -> None:
     room = Room()
     member = room.member()
-    failing = DeliveryClass(SOURCE, BinaryFormat("local", lambda size: b""), frozenset(), room.flusher, no_history)
+    failing = DeliveryClass(
+        SOURCE, BinaryFormat("local", lambda size: b""), ReceiverProfile(frozenset()), room.flusher, no_history
+    )
     failing.join(room.world.peer("other").session.connection)
     failing.add(Run(SOURCE, 0, 1, (None,), 8, 0, 1))  # type: ignore[arg-type]
     room.delivery.add(run(0))
@@ -269,7 +272,7 @@ def test_a_class_is_full_while_a_member_that_lags_has_no_room_for_messages_that_
     source = InboxSource("agent:slow", lambda *_: None)
     world = World(delivery=DeliverySettings(outbox_limit_bytes=100))
     flusher = Flusher(world.clock, world.core.lag_changes)
-    delivery = DeliveryClass(source, world.binary, frozenset(), flusher, no_history)
+    delivery = DeliveryClass(source, world.binary, ReceiverProfile(frozenset()), flusher, no_history)
     slow, fast = world.peer("slow"), world.peer("fast")
     for peer in (slow, fast):
         delivery.join(connection_of(peer))
@@ -358,7 +361,9 @@ def test_messages_from_history_count_as_delivered_one_by_one_and_gaps_do_not() -
         taken(past)
 
     world = World()
-    delivery = DeliveryClass(SOURCE, world.binary, frozenset(), Flusher(world.clock, world.core.lag_changes), history)
+    delivery = DeliveryClass(
+        SOURCE, world.binary, ReceiverProfile(frozenset()), Flusher(world.clock, world.core.lag_changes), history
+    )
     taken: list[PastPart] = []
     delivery.read(0, 4, 1000, taken.extend)
     assert asked == [(0, 4, 1000)]
@@ -370,7 +375,7 @@ def state_class(room: Room) -> DeliveryClass:
     """A delivery class of a state."""
     source = Stream(StreamId(2), StreamName("wf/s"), Kind.STATE, Epoch(1))
     form = BinaryFormat("frys.v1", lambda size: b"")
-    return DeliveryClass(source, form, frozenset(), room.flusher, no_history, keyframe_every=64)
+    return DeliveryClass(source, form, ReceiverProfile(frozenset()), room.flusher, no_history, keyframe_every=64)
 
 
 def test_a_member_that_is_told_of_a_gap_needs_a_keyframe_of_a_state_and_of_other_kinds_it_does_not() -> None:

@@ -78,7 +78,7 @@ def text() -> Connection:
 
 
 def form_for(entry: Run | LargeMessage, receiver: Connection) -> Run | LargeForm | Work:
-    return form_of(entry, receiver.format, receiver.codecs)
+    return form_of(entry, receiver.format, receiver.profile.codecs)
 
 
 def parts_of(work: Work) -> Sequence[Found]:

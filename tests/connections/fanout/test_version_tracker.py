@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
 from gateway.connections.fanout.version_tracker import VersionTracker
+from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
@@ -18,7 +19,9 @@ SOURCE = Stream(StreamId(1), StreamName("wf/s"), Kind.STATE, Epoch(1))
 def state_class(world: World, members: int, keyframe_every: int = 1000) -> tuple[DeliveryClass, list[Peer]]:
     """A class whose members hold the newest version."""
     flusher = Flusher(world.clock, world.core.lag_changes)
-    delivery = DeliveryClass(SOURCE, world.binary, frozenset(), flusher, lambda *_: None, keyframe_every=keyframe_every)
+    delivery = DeliveryClass(
+        SOURCE, world.binary, ReceiverProfile(frozenset()), flusher, lambda *_: None, keyframe_every=keyframe_every
+    )
     peers = [world.peer(f"peer-{number}") for number in range(members)]
     for peer in peers:
         delivery.join(peer.session.connection)

@@ -39,10 +39,10 @@ def test_welcome_says_what_was_agreed_on() -> None:
     assert peer.session.state is State.OPEN
 
 
-def test_clients_with_equal_codecs_share_the_set() -> None:
+def test_clients_of_equal_profiles_share_one() -> None:
     world = World()
     one, two = world.peer("one", EVERY_CODEC), world.peer("two", EVERY_CODEC)
-    assert one.session.connection.codecs is two.session.connection.codecs
+    assert one.session.connection.profile is two.session.connection.profile
 
 
 def test_a_token_that_is_refused_closes() -> None:

@@ -6,9 +6,9 @@ import math
 
 from hypothesis import given
 
+from gateway.connections.link_tier import TIERS
 from gateway.optimizer.decisions.advice import Advice, advise, figures_of
 from gateway.optimizer.history.record import AS_PUBLISHED, ShadowTrial, TrafficRecord, TriedChain
-from gateway.optimizer.link_tier import TIERS
 from tests.optimizer.history.records import ANY_RECORD, ANY_TRIAL, record, shadow_trial
 
 EVERY = ("lz4", "pco", "zstd")

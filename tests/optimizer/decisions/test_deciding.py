@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.connections.link_tier import TIERS, LinkTier
 from gateway.optimizer.decisions.advice import figures_of
 from gateway.optimizer.decisions.deciding import APART_SAVING, TOGETHER_SAVING, UNENCODED, Chains, decide, pays_apart
 from gateway.optimizer.decisions.decision import Decision
 from gateway.optimizer.delivery_cost import Delivery, EncodingFigures
-from gateway.optimizer.link_tier import TIERS, LinkTier
 from gateway.protocol.encoding import PLAIN, Chain
 from tests.optimizer.history.records import shadow_trial
 

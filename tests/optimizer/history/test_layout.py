@@ -54,6 +54,12 @@ def test_values_without_room_are_cut() -> None:
     assert (found.payload_bytes, found.shape) == (2**64 - 2, (2**64 - 2,))
 
 
+def test_records_of_gateways_that_told_no_tiers_are_read() -> None:
+    data = pack_record(record(tier="", sdk=""))
+    earlier = framed(data[HEADER.size : -4])
+    assert unpack_record(earlier, 0, checked_size(earlier, 0)) == record(tier="", sdk="")
+
+
 def test_a_later_gateway_may_add_fields() -> None:
     data = pack_record(record())
     longer = framed(data[HEADER.size :] + b"more")

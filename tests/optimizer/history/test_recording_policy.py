@@ -9,7 +9,7 @@ from gateway.protocol.encoding import PLAIN, Chain
 from gateway.streams.stream import Stream
 from tests.connections.frames import BYTE
 from tests.connections.memory import FixedPolicy, ManualClock, StepWorkers
-from tests.optimizer.test_sampled_policy import CODECS, stream
+from tests.optimizer.test_sampled_policy import CODECS, NO_CODECS, stream
 
 LZ4 = Chain(codec="lz4")
 
@@ -49,8 +49,9 @@ def test_everything_else_is_passed_on() -> None:
     recorder = TrafficRecorder(inner, 1.0, ManualClock(), StepWorkers(), lambda record: None)
     policy = RecordingPolicy(inner, recorder)
     source, outcome = stream(), EncodingOutcome(LZ4, 100, 50, 0.1)
-    assert (policy.chain_for(source, CODECS), policy.chain_for(source, frozenset())) == (LZ4, PLAIN)
+    assert (policy.chain_for(source, CODECS), policy.chain_for(source, NO_CODECS)) == (LZ4, PLAIN)
     assert policy.delta_for(source, CODECS) == PLAIN
+    assert not policy.tells_apart(source)
     policy.report(source, outcome)
     assert inner.outcomes == [outcome]
     inner.changed.append(source)

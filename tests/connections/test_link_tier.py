@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.optimizer.link_tier import TIERS, LinkTier, tier_of
+from gateway.connections.link_tier import TIERS, LinkTier, tier_of
 
 
 @pytest.mark.parametrize("tier", TIERS)

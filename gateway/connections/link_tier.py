@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class LinkTier:
+class LinkTier(NamedTuple):
     """Links of about one rate."""
 
     name: str
