@@ -12,13 +12,15 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 	--no-header --no-emit-index-url --annotation-style line
 
 JS := clients/js
+# The files of the client that the gateway serves; they are built, not committed.
+SERVED := gateway/admin/client
 HAS_NODE := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && npm --version
 
 # All tests run in a process for each core; those that ARGS chooses, in one.
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help run test js js-tests coverage chaos lint format bench slow-readers plans slow slow-link storm scale churn overload diagrams lock image clean
+.PHONY: help run test js js-tests js-client coverage chaos lint format bench slow-readers plans slow slow-link storm scale churn overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -29,12 +31,19 @@ run: $(VENV)/run.stamp  ## install, then start `frys demo`: a gateway, agents th
 test: lint $(if $(ARGS),,js)  ## install what the tests need, then run the linters, the type checkers and all tests; ARGS="-k name" for some
 	$(BIN)/python -m pytest $(or $(ARGS),$(WORKERS))
 
-js:  ## the JavaScript client alone: biome, tsc, vitest; where Node 20 is missing it says that this was left out
+js:  ## the JavaScript client alone: build what the gateway serves, biome, tsc, vitest; says what it leaves out without Node 20 or Chromium
 	@if $(HAS_NODE) >/dev/null 2>&1; then $(MAKE) --no-print-directory js-tests; \
 	else echo "LEFT OUT: the tests of $(JS), which need Node 20 or newer and npm"; fi
 
-js-tests: $(JS)/node_modules/installed.stamp
-	cd $(JS) && npm run --silent lint && npm run --silent test -- --reporter=dot
+js-tests: $(VENV)/run.stamp js-client
+	@$(JS)/chromium.sh
+	cd $(JS) && npm run --silent lint && npm run --silent check-package && npm run --silent test -- --reporter=dot
+
+js-client: $(JS)/node_modules/installed.stamp
+	cd $(JS) && npm run --silent build
+	rm -rf $(SERVED)
+	cp -R $(JS)/dist/browser $(SERVED)
+	gzip --best --no-name --keep $(SERVED)/*.js
 
 coverage: lint js  ## `make test`, measured: lines and branches that the tests run, fails below the floor of a package
 	rm -f .coverage .coverage.*
@@ -95,7 +104,7 @@ image:  ## the container image frys-gateway
 	docker build --tag frys-gateway .
 
 clean:  ## remove .venv and everything that tools left behind
-	rm -rf $(VENV) $(JS)/node_modules $(JS)/dist build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(JS)/node_modules $(JS)/dist $(JS)/reference $(SERVED) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian keeps ensurepip in a package of its own; without it the interpreter's pip fills the environment.

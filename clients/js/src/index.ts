@@ -28,7 +28,16 @@ export { bodyOf, type Frame, iterFrames } from "./protocol/frames.ts";
 export { DEFAULT_LIMITS, type Limits, type WelcomeLimits } from "./protocol/limits.ts";
 export * from "./protocol/messages.ts";
 export { type Meta, parseMeta, type TensorSpec, writeMeta } from "./protocol/meta.ts";
-export type { Attend, Attending, Awareness, Members, PresentMember, Watching } from "./protocol/presence.ts";
+export {
+  type Attend,
+  type Attending,
+  type Awareness,
+  type Members,
+  type PresenceMessage,
+  type PresentMember,
+  WATCHINGS,
+  type Watching,
+} from "./protocol/presence.ts";
 export { dequantize } from "./protocol/quantization.ts";
 export { parseSession, writeSession } from "./protocol/session_body.ts";
 export * from "./protocol/signals.ts";
@@ -53,7 +62,7 @@ export {
   SUBPROTOCOL_BINARY,
   SUBPROTOCOL_JSON,
 } from "./protocol/wire.ts";
-export type { Colormap } from "./tensors/colormap.ts";
+export type { Colormap, ColormapName } from "./tensors/colormap.ts";
 export type { Nested } from "./tensors/nesting.ts";
 export type { Numbers, PixelOptions, Pixels } from "./tensors/pixels.ts";
 export type { Cut } from "./tensors/slicing.ts";

@@ -290,8 +290,8 @@ export function payloadOf(tensors: readonly Tensor[]): Uint8Array[] {
  * @param specs specs from the message's meta block.
  * @param payload exactly the decoded payload.
  * @param count for a record batch (spec section 5.2), the number of its records.
- * @returns tensors over `payload`, unless {@link unpinned} gives them memory of their own; for a batch one of shape
- *   `[count, ...shape]`.
+ * @returns tensors over `payload`, but for small ones in a large buffer, which have memory of their own; for a batch one of
+ *   shape `[count, ...shape]`.
  * @throws RequestRefused `SIZE_MISMATCH`, the payload does not have the size of the specs; `INVALID_TENSOR`, the specs are not
  *   those of a batch, or the batch is too big for an array.
  */

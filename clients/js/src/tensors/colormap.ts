@@ -4,16 +4,19 @@ import { InvalidArgument } from "../errors.ts";
 
 const STEPS = 256;
 
+/** Name of a colormap of the client. */
+export type ColormapName = "gray" | "viridis" | "magma" | "coolwarm";
+
+/** Name of a colormap, or colours of one's own as `#rrggbb`, from the lowest number to the highest. */
+export type Colormap = ColormapName | readonly string[];
+
 /** Colours at equal distances from the lowest to the highest number; others are between their neighbours. */
-const STOPS = {
+const STOPS: Readonly<Record<ColormapName, string>> = {
   gray: "000000 ffffff",
   viridis: "440154 482878 3e4a89 31688e 26828e 1f9e89 35b779 6dcd59 b4de2c fde725",
   magma: "000004 180f3e 451077 721f81 9f2f7f cd4071 f1605d fd9567 fec98d fcfdbf",
   coolwarm: "3b4cc0 6788ee 9abbff c9d7f0 edd1c2 f7a889 e26952 b40426",
-} as const;
-
-/** Name of a colormap, or colours of one's own as `#rrggbb`, from the lowest number to the highest. */
-export type Colormap = keyof typeof STOPS | readonly string[];
+};
 
 const KNOWN = new Map<string, Uint32Array>();
 
