@@ -1,4 +1,12 @@
-# The gateway alone: what requirements.lock names, this package, no build tools, no root.
+# The gateway alone: what requirements.lock names, this package with the JavaScript client that it serves, no build tools, no root.
+
+FROM node:22-slim AS client
+WORKDIR /src/clients/js
+COPY clients/js/package.json clients/js/package-lock.json clients/js/.npmrc ./
+RUN npm ci
+COPY LICENSE /src/
+COPY clients/js ./
+RUN npm run build && gzip --best --no-name --keep dist/browser/*.js
 
 FROM python:3.11-slim AS build
 ENV PATH=/opt/frys/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -9,6 +17,7 @@ COPY requirements.lock ./
 RUN pip install --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
+COPY --from=client /src/clients/js/dist/browser gateway/admin/client
 RUN pip install --no-index --no-deps --no-build-isolation .
 
 FROM python:3.11-slim

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.admin.catalogue import Catalogue
+from gateway.admin.client_files import ClientFiles
 from gateway.admin.deletion import StreamDeletion
 from gateway.admin.download import FileDownload
 from gateway.admin.drain import Drain
@@ -59,6 +60,7 @@ def make_application(
             Route("/healthz", health.alive),
             Route("/readyz", health.ready),
             Route("/metrics", metrics.show),
+            Route("/client/{name}", ClientFiles().show),
             Route("/api/v1/openapi.json", show_document),
             Route("/api/v1/summary", Summary(core, metrics).show),
             Route("/api/v1/connections", catalogue.connections),

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
+from gateway.admin.etags import is_known
 from gateway.admin.newest import NewestMessage, PieceSlice
 from gateway.admin.npy import write_header
 from gateway.admin.query import check_names
@@ -71,7 +72,7 @@ class FileDownload:
             "x-frys-epoch": str(stream.epoch),
             "x-frys-dtype": dtype_name(spec.dtype),
         }
-        if _is_known(etag, request):
+        if is_known(etag, request):
             return Response(status_code=304, headers=headers)
         headers |= {
             "content-length": str(len(start) + spec.nbytes),
@@ -133,11 +134,6 @@ async def _joined(start: bytes, first: Buffer, rest: AsyncIterator[Buffer]) -> A
     yield first
     async for piece in rest:
         yield piece
-
-
-def _is_known(etag: str, request: Request) -> bool:
-    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    return etag in known or "*" in known
 
 
 class _PieceByPiece(StreamingResponse):

@@ -64,6 +64,15 @@ _STREAM_NAME: Final[Node] = {
     "example": "wf-42/weights",
 }
 
+_FILE_NAME: Final[Node] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "Name of the file; `frys.js` is the module that a page imports, and loads the others.",
+    "schema": TEXT,
+    "example": "frys.js",
+}
+
 _SCOPE: Final[Node] = {
     "name": "scope",
     "in": "path",
@@ -174,6 +183,15 @@ DOCUMENT: Final[Node] = {
             "isReady", "Readiness for connections; 503 while clients cannot work", _json(object_of(status=TEXT))
         ),
         "/metrics": _get("getMetrics", "Metrics for Prometheus", {"text/plain": {"schema": TEXT}}),
+        "/client/{name}": {
+            "parameters": [_FILE_NAME],
+            **_get(
+                "getClientFile",
+                "File of the JavaScript client, where it was built",
+                {"text/javascript": {"schema": TEXT}},
+                failures=(404,),
+            ),
+        },
         "/api/v1/openapi.json": _get("getDocument", "This document", _json({"type": "object"})),
         "/api/v1/summary": _get(
             "getSummary", "Numbers of the whole gateway", _json(ref_to("Summary")), failures=(400,)
