@@ -35,6 +35,10 @@ class Source(Protocol):
     def name(self) -> str:
         """The name, for people and for the JSON subprotocol."""
 
+    @property
+    def preferred(self) -> bool:
+        """Whether a receiver that lags gets its small messages before those of other sources."""
+
 
 class Origin(NamedTuple):
     """Producer and sequences of published messages, which tell when they are published again (spec section 7.1)."""

@@ -48,6 +48,7 @@ class Stream:
         epoch: its incarnation; epoch and offset together never name two messages.
         expanded_bytes: bytes by which the newest version of a state is larger decoded than as it was published.
         next_offset: the offset that the next message gets.
+        preferred: whether a receiver that lags gets its small messages before those of other streams.
         newest: of a ``state`` stream the newest message, for late joiners.
         history: its past in memory.
         stored_first: offset of the oldest message that the store keeps for readers; ``None``: it keeps none for them.
@@ -72,6 +73,7 @@ class Stream:
         "name",
         "newest",
         "next_offset",
+        "preferred",
         "published_bytes",
         "schema",
         "stored_first",
@@ -90,6 +92,7 @@ class Stream:
     ) -> None:
         self.id = stream_id
         self.aliases = 0
+        self.preferred = False
         self.ended: EndReason | None = None
         self.name = name
         self.kind = kind

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, Generic, Protocol, TypeVar
 
+from gateway.streams.run import Source
+
 MAX_READING: Final = 32
 """Queues that wait for history, or for a version that is merged, at a time: each holds up to 256 KiB of history, and a
 receiver may have thousands."""
@@ -16,6 +18,10 @@ class TurnTaking(Protocol):
     @property
     def idle(self) -> bool:
         """Whether everything that has come was sent."""
+
+    @property
+    def source(self) -> Source:
+        """Stream or inbox whose messages it has."""
 
     @property
     def needs_link(self) -> bool:
@@ -32,15 +38,24 @@ T = TypeVar("T", bound=TurnTaking)
 class QueueTurns(Generic[T]):
     """Queues that have something to send, each in one of four places.
 
+    Ready queues have turns in the order in which they were woken, but while any of them is preferred, every other turn
+    is one of these. So a queue behind ``n`` ready ones has its turn after at most ``2 n + 1`` others, and a preferred
+    one behind ``n`` preferred ones likewise, however many ready ones there are. A preference does not count for what
+    waits for the link, which is bulk.
+
     Attributes:
-        ready: queues that may have something to send now; the next one comes first.
+        ready: queues that may have something to send now, in the order in which they were woken.
     """
 
-    __slots__ = ("_blocked", "_reading", "_unread", "ready")
+    __slots__ = ("_after_preferred", "_blocked", "_preferred", "_reading", "_unread", "ready")
 
     def __init__(self) -> None:
         # The first of a plain dict is found behind all that were first before.
         self.ready: OrderedDict[T, None] = OrderedDict()
+        self._preferred: OrderedDict[T, None] = OrderedDict()
+        """Ready queues that are preferred."""
+        self._after_preferred = False
+        """Whether the last turn was one of these because it was preferred."""
         self._blocked: OrderedDict[T, None] = OrderedDict()
         """Queues that wait for the link."""
         self._reading: dict[T, None] = {}
@@ -63,12 +78,37 @@ class QueueTurns(Generic[T]):
         Returns:
             ``None``: nothing can be sent now.
         """
-        ready = self.ready
         if bulk_open and self._blocked:
-            ready[self._blocked.popitem(last=False)[0]] = None
+            self._add(self._blocked.popitem(last=False)[0])
         if self._unread and len(self._reading) < MAX_READING:
-            ready[self._unread.popitem(last=False)[0]] = None
-        return ready.popitem(last=False)[0] if ready else None
+            self._add(self._unread.popitem(last=False)[0])
+        return self.take_ready()
+
+    def next_ready(self) -> T | None:
+        """Return the ready queue that has its turn next."""
+        ready = self._preferred if self._preferred and not self._after_preferred else self.ready
+        return next(iter(ready), None)
+
+    def take_ready(self) -> T | None:
+        """Remove and return the ready queue that has its turn next."""
+        if not self._preferred:
+            self._after_preferred = False
+            return self.ready.popitem(last=False)[0] if self.ready else None
+        queue = self.next_ready()
+        assert queue is not None, "a preferred queue is ready"
+        self._after_preferred = not self._after_preferred
+        self._leave_ready(queue)
+        return queue
+
+    def _add(self, queue: T) -> None:
+        self.ready[queue] = None
+        if queue.source.preferred:
+            self._preferred[queue] = None
+
+    def _leave_ready(self, queue: T) -> None:
+        self.ready.pop(queue, None)
+        if self._preferred:
+            self._preferred.pop(queue, None)
 
     def put_off(self, queue: T) -> bool:
         """Pass over a queue that was taken, if it would have to wait for what so many wait for; return whether it does.
@@ -100,7 +140,7 @@ class QueueTurns(Generic[T]):
             self.remove(queue)
         elif queue not in self.ready and (came or not self._passed_over(queue)):
             self.remove(queue)
-            self.ready[queue] = None
+            self._add(queue)
 
     def _passed_over(self, queue: T) -> bool:
         """Return whether a queue waits, and goes on waiting."""
@@ -110,7 +150,7 @@ class QueueTurns(Generic[T]):
 
     def remove(self, queue: T) -> None:
         """Pass over a queue for good."""
-        self.ready.pop(queue, None)
+        self._leave_ready(queue)
         self._blocked.pop(queue, None)
         self._reading.pop(queue, None)
         self._unread.pop(queue, None)
@@ -118,6 +158,7 @@ class QueueTurns(Generic[T]):
     def clear(self) -> None:
         """Remove all queues."""
         self.ready.clear()
+        self._preferred.clear()
         self._blocked.clear()
         self._reading.clear()
         self._unread.clear()

@@ -21,6 +21,7 @@ class InboxSource:
     """The :class:`~gateway.streams.run.Source` of the requests and replies to one connection."""
 
     kind: ClassVar = Kind.COLLABORATION
+    preferred: ClassVar = False
 
     name: str
     """Address: ``agent:<client_id>`` for replies and the client's own requests, ``group:<name>`` for a group's."""

@@ -54,12 +54,12 @@ class Outbox:
         inbox_bytes: bytes of the requests and replies that wait, without the first of each address. Messages of
             ``collaboration`` streams do not count: their consumers have a bound of their own.
         turnover: sources of which the first message has come, or the last one was sent; whoever looks empties the list.
+        turns: the queues that have something to send, in the order in which they are served.
     """
 
     __slots__ = (
         "_other_bytes",
         "_queues",
-        "_turns",
         "bulk",
         "conflated",
         "draining",
@@ -71,11 +71,12 @@ class Outbox:
         "resumes",
         "taken_bytes",
         "turnover",
+        "turns",
     )
 
     def __init__(self, limit_bytes: int, max_hold_s: float) -> None:
         self._queues: dict[Source, StreamQueue] = {}
-        self._turns: QueueTurns[StreamQueue] = QueueTurns()
+        self.turns: QueueTurns[StreamQueue] = QueueTurns()
         self.events: EventBacklog[StreamQueue] = EventBacklog(limit_bytes)
         self._other_bytes = 0
         """Bytes of the messages of other kinds."""
@@ -83,10 +84,9 @@ class Outbox:
         self.inbox_bytes = 0
         self.draining = False
         self.bulk = Bulk()
-        self.conflated = self.dropped = self.replayed = 0
+        self.conflated = self.dropped = self.replayed = self.taken_bytes = 0
         self.resumes: dict[int, int] = {}
         self.hold = PublisherHold(max_hold_s, limit_bytes // 2)
-        self.taken_bytes = 0
 
     @property
     def waiting_bytes(self) -> int:
@@ -117,7 +117,7 @@ class Outbox:
     @property
     def idle(self) -> bool:
         """Whether everything that has come was sent."""
-        return self._turns.idle
+        return self.turns.idle
 
     def holds_up(self, source: Source) -> bool:
         """Return whether publishers of an ``event`` stream wait for the receiver."""
@@ -301,7 +301,7 @@ class Outbox:
 
     def drain(self, receiver: Receiver, most: int = 1 << 62) -> bool:
         """Send runs and chunks, or pass over queues, about so many; return if there is more the transport takes."""
-        turns = self._turns
+        turns = self.turns
         while most > 0:
             if receiver.paused:
                 return False
@@ -328,15 +328,15 @@ class Outbox:
     def _take_runs(self, queue: StreamQueue, most: int) -> list[Run]:
         """Take small messages from a queue, and from those that are next: each write is a system call."""
         runs: list[Run] = []
-        room_bytes, ready, first = CATCH_UP_BYTES, self._turns.ready, queue
+        room_bytes, turns, first = CATCH_UP_BYTES, self.turns, queue
         while True:
             runs += queue.take_runs(room_bytes)
             room_bytes -= queue.taken_bytes
             self._sent(queue)
-            queue = next(iter(ready), first)
+            queue = turns.next_ready() or first
             if room_bytes <= 0 or len(runs) >= most or queue is first or not queue.sends_runs or queue.needs_link:
                 return runs
-            del ready[queue]
+            turns.take_ready()
 
     def _sent(self, queue: StreamQueue) -> None:
         """Count what a queue has sent."""
@@ -349,13 +349,13 @@ class Outbox:
         """Take note that something has come for which the queue of a source waits."""
         queue = self._queues.get(source)
         if queue is not None:
-            self._turns.wake(queue, came=True)
+            self.turns.wake(queue, came=True)
 
     def clear(self) -> dict[Source, StreamQueue]:
         """Drop all queues, and return them: the receiver has caught up, or is gone."""
         queues, self._queues = self._queues, {}
         self.turnover += queues
-        self._turns.clear()
+        self.turns.clear()
         self.events.clear()
         self._other_bytes = self.inbox_bytes = 0
         return queues
@@ -393,8 +393,8 @@ class Outbox:
                 self.inbox_bytes += backlog_bytes - queue.counted_backlog_bytes
                 queue.counted_backlog_bytes = backlog_bytes
         if queue.entries or queue.open:
-            self._turns.wake(queue)
+            self.turns.wake(queue)
         else:
-            self._turns.remove(queue)
+            self.turns.remove(queue)
             del self._queues[source]
             self.turnover.append(source)

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.connections.lagging.queue_turns import MAX_READING, QueueTurns
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.messages import Kind
+from gateway.streams.stream import Stream
+
+
+def stream(*, preferred: bool = False) -> Stream:
+    source = Stream(StreamId(1), StreamName("wf/x"), Kind.EVENT, Epoch(1))
+    source.preferred = preferred
+    return source
 
 
 @dataclass(eq=False)
@@ -14,6 +27,7 @@ class Queue:
     idle: bool = False
     needs_link: bool = False
     waits: bool | None = None
+    source: Stream = field(default_factory=stream)
 
 
 def taken(turns: QueueTurns[Queue], *, bulk_open: bool = True) -> list[str]:
@@ -138,3 +152,109 @@ def test_a_queue_that_has_nothing_left_is_passed_over_for_good() -> None:
     turns.wake(ready)
     turns.clear()
     assert taken(turns) == []
+
+
+def preferred(name: str, *, needs_link: bool = False) -> Queue:
+    return Queue(name, needs_link=needs_link, source=stream(preferred=True))
+
+
+def test_every_other_turn_is_one_of_the_preferred_queues() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    first = [Queue(name) for name in ("one", "two", "three")]
+    for queue in (*first, preferred("events"), preferred("replies")):
+        turns.wake(queue)
+    assert taken(turns) == ["events", "one", "replies", "two", "three"]
+
+
+def test_a_preferred_queue_that_always_has_more_leaves_the_others_every_other_turn() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    events, others = preferred("events"), [Queue("one"), Queue("two")]
+    for queue in (*others, events):
+        turns.wake(queue)
+    served = []
+    for _ in range(8):
+        following = turns.take(bulk_open=True)
+        assert following is not None
+        served.append(following.name)
+        turns.wake(following)
+    assert served == ["events", "one", "events", "two"] * 2
+
+
+def test_a_preference_counts_from_the_next_turn_on() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    one, two, late = Queue("one"), Queue("two"), Queue("late")
+    for queue in (one, two, late):
+        turns.wake(queue)
+    late.source.preferred = True
+    assert taken(turns) == ["one", "two", "late"]
+    for queue in (one, two, late):
+        turns.wake(queue)
+    late.source.preferred = False
+    assert taken(turns) == ["late", "one", "two"]
+
+
+def test_bulk_that_has_waited_for_the_link_does_not_pass_a_preferred_queue() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    tensors = [Queue(name, needs_link=True) for name in ("one", "two")]
+    for queue in tensors:
+        turns.wait(queue, bulk_open=False)
+    events = preferred("events")
+    turns.wake(events)
+    assert turns.take(bulk_open=True) is events
+    assert turns.take(bulk_open=True) is tensors[0]
+    turns.wake(events)
+    assert turns.take(bulk_open=True) is events
+
+
+def test_the_next_queue_is_the_one_that_is_taken() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    assert turns.next_ready() is None
+    for queue in (Queue("one"), preferred("events"), Queue("two")):
+        turns.wake(queue)
+    while (following := turns.next_ready()) is not None:
+        assert turns.take_ready() is following
+    assert turns.idle
+
+
+class Turns(RuleBasedStateMachine):
+    """Queues that come, go, and are served: none waits for more turns than is promised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: QueueTurns[Queue] = QueueTurns()
+        self.queues = [Queue(str(number), source=stream(preferred=number < 4)) for number in range(12)]
+        self.waited: Counter[Queue] = Counter()
+        """Turns of others since each ready queue was woken."""
+        self.most: dict[Queue, int] = {}
+        """Turns that each of them may wait for."""
+
+    @rule(number=st.integers(0, 11))
+    def wake(self, number: int) -> None:
+        queue, ready = self.queues[number], self.turns.ready
+        if queue not in ready:
+            before = sum(other.source.preferred for other in ready) if queue.source.preferred else len(ready)
+            self.most[queue] = 2 * before + 1
+            self.waited[queue] = 0
+        self.turns.wake(queue)
+
+    @rule(number=st.integers(0, 11))
+    def remove(self, number: int) -> None:
+        self.turns.remove(self.queues[number])
+
+    @rule(more=st.booleans())
+    @precondition(lambda self: self.turns.ready)
+    def serve(self, more: bool) -> None:
+        served = self.turns.take(bulk_open=True)
+        assert served is not None
+        for queue in self.turns.ready:
+            self.waited[queue] += 1
+        if more:
+            self.wake(self.queues.index(served))
+
+    @invariant()
+    def none_waits_for_longer_than_is_promised(self) -> None:
+        for queue in self.turns.ready:
+            assert self.waited[queue] <= self.most[queue]
+
+
+TestTurns = Turns.TestCase
