@@ -9,11 +9,13 @@ from starlette.requests import Request
 
 from gateway.admin.plans import PlanReport
 from gateway.connections.planning.knob import Knob
+from tests.connections.planning.crowd import LIGHT, Crowd
 from tests.connections.planning.slow_scene import SlowScene
 
 
-async def shown(scene: SlowScene) -> dict[str, Any]:
-    scene.world.core.planning = scene.planning
+async def shown(scene: SlowScene | Crowd) -> dict[str, Any]:
+    if isinstance(scene, SlowScene):
+        scene.world.core.planning = scene.planning
     response = await PlanReport(scene.world.core).show(Request({"type": "http"}))
     found = json.loads(bytes(response.body))
     assert isinstance(found, dict)
@@ -39,3 +41,14 @@ async def test_a_setting_is_shown_with_its_reason_and_its_effect() -> None:
     assert adjustment["verdict"] == "kept"
     assert adjustment["effect"].startswith("messages wait ")
     assert adjustment["cost_after_s"] < adjustment["cost_before_s"]
+
+
+async def test_a_priority_is_shown_with_the_stream_and_explained() -> None:
+    scene = Crowd()
+    scene.run(40)
+    found = await shown(scene)
+    assert {"knob": "priority", "name": LIGHT, "value": 1.0, "on_trial": False} in found["settings"]
+    (adjustment,) = [each for each in found["adjustments"] if each["knob"] == "priority"]
+    assert (adjustment["workflow"], adjustment["verdict"]) == ("wf", "kept")
+    assert "wait for turns of other streams that take" in adjustment["reason"]
+    assert adjustment["effect"].startswith("messages wait 0.0 ms instead of ")

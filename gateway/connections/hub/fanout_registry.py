@@ -16,7 +16,7 @@ from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.past_tails import PastTails
 from gateway.connections.viewing.context import ViewContext
 from gateway.connections.viewing.viewed_store import ViewedStore
-from gateway.ids import StreamId
+from gateway.ids import StreamId, StreamName
 from gateway.protocol.messages import Kind
 from gateway.shrinking import Shrinking
 from gateway.streams.derived import DerivedStream
@@ -33,12 +33,13 @@ class FanoutRegistry:
     Consumers of streams that outlived the gateway before this one are restored.
 
     Args:
-        streams: streams that exist already.
+        streams: all streams, of which some exist already.
         views: shared by all views.
         consumers: shared by the consumers of all streams.
     """
 
     def __init__(self, streams: StreamRegistry, views: ViewContext, consumers: ConsumerContext) -> None:
+        self._streams = streams
         self._views = views
         self._consumers = consumers
         self.tails = PastTails(consumers.store or MemoryPastReader(), views.clock)
@@ -97,6 +98,10 @@ class FanoutRegistry:
         self._acknowledged.pop(stream.id, None)
         for tables in self._shrinking:
             tables.note()
+
+    def named(self, name: str) -> Stream | None:
+        """Return the stream with a name that has not ended."""
+        return self._streams.get(StreamName(name))
 
     def of(self, stream: Stream) -> Fanout:
         """Return the fan-out of a stream."""

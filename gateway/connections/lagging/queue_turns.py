@@ -100,6 +100,13 @@ class QueueTurns(Generic[T]):
         self._leave_ready(queue)
         return queue
 
+    def reconsider(self, queue: T) -> None:
+        """Take note, if a queue is ready, that its source is preferred now, or is not any more."""
+        if queue in self.ready:
+            self._preferred.pop(queue, None)
+            if queue.source.preferred:
+                self._preferred[queue] = None
+
     def _add(self, queue: T) -> None:
         self.ready[queue] = None
         if queue.source.preferred:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 FLUSHED_TOGETHER: Final = 64
 """Streams whose classes are given a flusher in one step."""
+
+RECONSIDERED: Final = 1024
+"""Receivers that lag for which a preference counts at once, in some 300 us; for others it does from a turn later on."""
 
 
 class Actuator:
@@ -77,18 +81,23 @@ class Actuator:
         self.lag_changes = lag_changes
         self.lowering = Lowering(hub.views, slices)
         self._clock = clock
+        self._preferred: dict[str, Stream] = {}
+        """Streams that are served first where receivers lag, by name."""
         self._windows: dict[str, WindowedFlusher] = {}
         """Flushers of the workflows that have a window."""
         self._windowed: dict[str, dict[Stream, None]] = {}
         """Streams whose classes are flushed by them, by workflow."""
 
     def has(self, site: Site) -> bool:
-        """Return whether a receiver, a group or a tail is there."""
+        """Return whether a receiver, a group, a stream or a tail is there."""
         if site.knob is Knob.VIEW:
             session = self.pool.get(site.peer)
             return session is not None and self.lowering.may(session)
         if site.knob is Knob.PREFETCH:
             return self.tails.has(site.name)
+        if site.knob is Knob.PRIORITY:
+            stream = self._preferred.get(site.name) or self._fanouts.named(site.name)
+            return stream is not None and stream.ended is None
         if site.peer:
             return self.pool.get(site.peer) is not None
         return bool(self.groups.first_members_of(site.name, 1))
@@ -126,6 +135,8 @@ class Actuator:
                     self.groups.weights.pop(site.name, None)
             case Knob.SENDER_CREDIT:
                 return self._set_sender_credit(site, int(value))
+            case Knob.PRIORITY:
+                return self._prefer(site.name, preferred=bool(value))
             case Knob.PREFETCH:
                 if value:
                     return self.tails.load(site.name)
@@ -182,6 +193,8 @@ class Actuator:
         """Set nothing at a site any more: it is gone."""
         if site.knob is Knob.FLUSH_WINDOW:
             self._set_window(site.name, 0.0)
+        elif site.knob is Knob.PRIORITY:
+            self._prefer(site.name, preferred=False)
         elif site.knob is Knob.VIEW:
             session = self.pool.get(site.peer)
             if session is not None:
@@ -208,6 +221,20 @@ class Actuator:
         if isinstance(fanout, PubSubFanout):
             flush_by(fanout, flusher or self._fanouts.flusher)
         return fanout is not None
+
+    def _prefer(self, name: str, *, preferred: bool) -> bool:
+        """Have a stream served first where receivers lag, or in its turn; False: it is gone."""
+        stream = self._preferred.pop(name, None) or self._fanouts.named(name)
+        if stream is None:
+            return False
+        stream.preferred = preferred
+        if preferred:
+            self._preferred[name] = stream
+        for connection in islice(self.lag_changes.lagging, RECONSIDERED):
+            outbox = connection.outbox
+            if outbox is not None and (queue := outbox.queue_of(stream)) is not None:
+                outbox.turns.reconsider(queue)
+        return True
 
     def _set_sender_credit(self, site: Site, nbytes: int) -> bool:
         session = self.pool.get(site.peer)

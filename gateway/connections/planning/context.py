@@ -129,6 +129,32 @@ class FanInFacts(NamedTuple):
         return self.wait_s + self.senders / self.messages_per_s
 
 
+class QueuedFacts(NamedTuple):
+    """One stream whose messages share receivers that lag with those of others."""
+
+    stream: str
+    workflow: str
+    bytes_per_s: float
+    """Published bytes."""
+    receivers: int
+    """Receivers that lag and take it."""
+    wait_s: float | None
+    """Mean time that a message waits in their queues; ``None``: it is not known, since none was published lately."""
+    round_s: float
+    """Time in which they take one turn of each other queue whose small messages are ready."""
+    turn_bytes: float
+    """Bytes of one such turn."""
+    age_s: float
+    """Age of their states, beyond what a link without other traffic would make it."""
+    calm_s: float
+    """Time since a round took so long last that a preference is of use."""
+
+    @property
+    def cost_s(self) -> float | None:
+        """Time that its messages wait, and the age of the states that they may pass."""
+        return None if self.wait_s is None else self.wait_s + self.age_s
+
+
 class PastFacts(NamedTuple):
     """Use of the past of one durable stream by clients that join."""
 
@@ -190,6 +216,7 @@ class Context:
     slow_starts: tuple[SlowStart, ...] = ()
     groups: tuple[GroupFacts, ...] = ()
     fan_ins: tuple[FanInFacts, ...] = ()
+    queued: tuple[QueuedFacts, ...] = ()
     pasts: tuple[PastFacts, ...] = ()
     gateways: tuple[GatewayFacts, ...] = ()
     """All gateways, this one first; empty: it is the only one."""

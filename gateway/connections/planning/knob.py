@@ -25,6 +25,8 @@ class Knob(enum.StrEnum):
     SENDER_CREDIT = "sender_credit"
     """Bytes of events that may wait for a receiver of many senders before publishes of these wait; 0: half of the bound
     of its queue."""
+    PRIORITY = "priority"
+    """1: small messages of a stream go before those of others to receivers that lag, every other turn; 0: in turn."""
     PREFETCH = "prefetch"
     """1: the tail of a durable stream is in memory for those that join; 0: they read it from the store."""
 

@@ -14,6 +14,7 @@ from gateway.connections.planning.rules.lower_views import lower_views
 from gateway.connections.planning.rules.moves import Move, moves
 from gateway.connections.planning.rules.paces import paces
 from gateway.connections.planning.rules.prefetches import prefetches
+from gateway.connections.planning.rules.priorities import priorities
 from gateway.connections.planning.rules.routings import Route, routes, routings
 from gateway.connections.planning.rules.sender_credits import sender_credits
 from gateway.connections.planning.rules.strategies import Strategy, strategies
@@ -48,6 +49,7 @@ def plan(context: Context) -> ConnectionManagementPlan:
         *lower_views(context),
         *routings(context),
         *heartbeats(context, knobs),
+        *priorities(context),
         *sender_credits(context, knobs),
         *prefetches(context),
     )

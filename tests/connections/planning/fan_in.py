@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from gateway.connections.planning.planning import Planning
 from tests.connections.memory import Peer, World
+from tests.connections.planning.slow_receiver import SlowReceiver
 
 MESSAGE = bytes(4096)
 
 
-class FanIn:
+class FanIn(SlowReceiver):
     """Senders of one workflow, and the receiver of all of them.
 
     Args:
@@ -21,18 +21,11 @@ class FanIn:
     """
 
     def __init__(self, senders: int = 6, *, one_stream: bool = False, awaits: bool = True) -> None:
-        self.world = World()
-        self.senders = [self.world.publisher("wf/x" if one_stream else f"wf/{number}") for number in range(senders)]
-        self.receiver = self.world.subscriber("wf/*", "collector")
-        self.receiver.transport.stalled = True
-        self.connection = self.receiver.session.connection
+        world = World()
+        self.senders = [world.publisher("wf/x" if one_stream else f"wf/{number}") for number in range(senders)]
+        super().__init__(world)
         self.published = [0] * senders
         self._awaits = awaits
-
-    @property
-    def planning(self) -> Planning:
-        """Plans of the gateway."""
-        return self.world.core.planning
 
     @property
     def event_bytes(self) -> int:
@@ -48,27 +41,12 @@ class FanIn:
                     sender.publish(0, MESSAGE, ack=True)
             self.world.settle()
 
-    def read(self) -> None:
-        """Have the receiver read what its link has carried in a while: some 16 KiB."""
-        self.receiver.read()
-        self.receiver.transport.empty()
-        self.world.settle()
-
     def step(self) -> None:
         """Let a quarter of a second pass, and look."""
         for _ in range(2):
             self.publish(8)
             self.read()
-        self.world.clock.advance(0.25)
-        self.world.core.workflows.begin_sweep()
-        self.world.settle()
-        for _ in self.planning.look():
-            self.world.settle()
-
-    def run(self, steps: int) -> None:
-        """Take steps."""
-        for _ in range(steps):
-            self.step()
+        self.look()
 
 
 def acknowledged(sender: Peer) -> int:

@@ -12,6 +12,7 @@ from gateway.ids import PeerId
 from gateway.protocol.messages import Delete, Kind
 from gateway.protocol.views import View
 from tests.connections.memory import FixedPolicy, World
+from tests.connections.planning.crowd import LIGHT, Crowd
 
 WINDOW = Site(Knob.FLUSH_WINDOW, "wf")
 GROUP = Site(Knob.ROUTING, "group:g")
@@ -180,3 +181,35 @@ def test_a_tail_that_nobody_has_read_cannot_be_loaded() -> None:
     assert not actuator.has(site)
     assert not actuator.set(SettingChange(site, 1.0, "others are to come"))
     assert actuator.set(SettingChange(site, 0.0, "what called for it is over"))
+
+
+def test_a_preferred_stream_is_served_first_at_once_and_in_its_turn_when_that_ends() -> None:
+    scene = Crowd()
+    actuator, site = scene.planning.actuator, Site(Knob.PRIORITY, LIGHT)
+    scene.publish()
+    scene.publish()
+    turns = scene.connection.made_outbox().turns
+    assert actuator.has(site)
+    for preferred in (True, False, True):
+        assert actuator.set(SettingChange(site, float(preferred), "it waits", "wf"))
+        following = turns.next_ready()
+        assert following is not None
+        assert (following.source is scene.stream) is preferred
+    actuator.forget(site)
+    assert not scene.stream.preferred
+
+
+def test_a_stream_that_has_ended_is_not_preferred_and_its_successor_neither() -> None:
+    world = World()
+    author = world.publisher("wf/x")
+    actuator, site = world.core.planning.actuator, Site(Knob.PRIORITY, "wf/x")
+    assert actuator.set(SettingChange(site, 1.0, "it waits", "wf"))
+    author.say(Delete(1, "wf/x"))
+    world.settle()
+    assert not actuator.has(site)
+    world.publisher("wf/x")
+    assert not actuator.has(site)
+    actuator.forget(site)
+    assert actuator.has(site)
+    assert not any(stream.preferred for stream in world.core.streams)
+    assert not actuator.set(SettingChange(Site(Knob.PRIORITY, "wf/none"), 1.0, "it waits", "wf"))

@@ -20,6 +20,7 @@ from gateway.connections.socket_counts import SocketCounts, TcpInfo
 from gateway.errors import Code
 from gateway.protocol.views import View
 from tests.connections.memory import EVERY_CODEC, World
+from tests.connections.planning.crowd import LIGHT, Crowd
 from tests.connections.planning.fan_in import MESSAGE, FanIn
 from tests.connections.planning.slow_scene import SlowScene
 
@@ -382,3 +383,26 @@ def test_a_credit_ends_once_the_receiver_keeps_up() -> None:
     scene.run(80)
     assert not scene.planning.snapshot().connections.settings
     assert scene.connection.made_outbox().events.sender_credit == 0
+
+
+def test_a_light_stream_goes_before_heavy_ones_since_that_helps_until_the_receiver_keeps_up() -> None:
+    scene = Crowd()
+    scene.run(40)
+    (adjustment,) = [each for each in scene.planning.ledger if each.site.knob is Knob.PRIORITY]
+    assert adjustment.site.name == LIGHT
+    assert adjustment.verdict is Verdict.KEPT
+    assert adjustment.cost_after.mean_s < adjustment.cost_before.mean_s / 4
+    assert "wait for turns of other streams" in adjustment.reason
+    assert scene.stream.preferred
+    assert scene.waiting_bytes <= 64
+    scene.publishes = False
+    scene.receiver.transport.read_on()
+    scene.run(100)
+    assert Site(Knob.PRIORITY, LIGHT) not in scene.planning.snapshot().connections.settings
+    assert not scene.stream.preferred
+
+
+def test_streams_that_are_alike_keep_their_turns() -> None:
+    scene = FanIn(senders=12, awaits=False)
+    scene.run(60)
+    assert not [each for each in scene.planning.ledger if each.site.knob is Knob.PRIORITY]

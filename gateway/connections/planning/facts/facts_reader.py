@@ -20,6 +20,7 @@ from gateway.connections.planning.context import (
 from gateway.connections.planning.facts.fan_in_watch import FanInWatch
 from gateway.connections.planning.facts.receiver_watch import ReceiverWatch
 from gateway.connections.planning.facts.roles import awaited_in, gatherers_in
+from gateway.connections.planning.facts.turn_watch import TurnWatch
 from gateway.connections.planning.facts.watched_group import WatchedGroup
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.rules.paces import first_paces
@@ -69,6 +70,7 @@ class FactsReader:
         self._slow_starts: list[SlowStart] = []
         self._watched_groups: dict[str, WatchedGroup] = {}
         self._fan_ins = FanInWatch(actuator.connection_of)
+        self._turns = TurnWatch(actuator.lag_changes)
         self._lags_s: deque[float] = deque(maxlen=MAX_LAGS)
         self._worked_s = self._looked_s = 0.0
 
@@ -87,6 +89,7 @@ class FactsReader:
         self._slow_starts = []
         self._watched_groups = {}
         self._fan_ins.forget()
+        self._turns.forget()
         self._lags_s.clear()
 
     def glance(self) -> bool:
@@ -109,6 +112,7 @@ class FactsReader:
         streams = yield from self._read_streams()
         workflows = yield from self._read_workflows({stream.workflow for stream in streams})
         fan_ins = yield from self._fan_ins.read(workflows, streams, settings.keys(), now_s)
+        queued = yield from self._turns.read(self._workflows.streams, receivers, settings.keys(), now_s)
         return Context(
             now_s,
             busy,
@@ -119,6 +123,7 @@ class FactsReader:
             tuple(self._slow_starts),
             tuple(groups),
             tuple(fan_ins),
+            tuple(queued),
             tuple(self._read_pasts()),
             settings=settings,
         )
@@ -137,6 +142,8 @@ class FactsReader:
         for fan_in in context.fan_ins:
             site = Site(Knob.SENDER_CREDIT, fan_in.client_id, fan_in.peer)
             costs[site] = None if site in self._fan_ins.settling else fan_in.cost_s
+        for queued in context.queued:
+            costs[Site(Knob.PRIORITY, queued.stream)] = queued.cost_s
         for group in context.groups:
             costs[Site(Knob.ROUTING, group.address)] = group.wait_s if group.requests_per_s else None
         return costs

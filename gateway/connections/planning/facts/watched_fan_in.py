@@ -7,9 +7,7 @@ from typing import Final
 
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.planning.context import FanInFacts
-
-SMOOTHING: Final = 0.3
-"""Weight of a new rate."""
+from gateway.connections.planning.facts.taken_rate import TakenRate
 
 DRAINED: Final = 2
 """Times of the credit up to which events may wait once what had waited before it is delivered."""
@@ -33,13 +31,10 @@ class WatchedFanIn:
     """
 
     __slots__ = (
-        "_bytes_per_s",
         "_credit",
         "_crowded_s",
-        "_lagged",
-        "_looked_s",
         "_senders",
-        "_taken_bytes",
+        "_taken",
         "_waited",
         "connection",
         "needed_s",
@@ -51,12 +46,9 @@ class WatchedFanIn:
         self.connection = connection
         self.workflow = workflow
         self.settling = False
-        self._looked_s = self._crowded_s = self.needed_s = now_s
-        outbox = connection.made_outbox()
-        self._taken_bytes, self._credit = outbox.taken_bytes, outbox.events.sender_credit
-        self._lagged = connection.lagging
-        self._bytes_per_s = 0.0
-        """Smoothed rate at which it takes bytes while many wait; 0: it was not measured yet."""
+        self._crowded_s = self.needed_s = now_s
+        self._credit = connection.made_outbox().events.sender_credit
+        self._taken = TakenRate(connection, now_s)
         self._senders = 0
         self._waited: deque[int] = deque(maxlen=GROWS_OVER)
         """Bytes that waited at the last looks."""
@@ -70,12 +62,7 @@ class WatchedFanIn:
             messages_per_s: rate of the events of its workflow.
         """
         outbox = self.connection.made_outbox()
-        span_s, self._looked_s = max(now_s - self._looked_s, 1e-3), now_s
-        taken_bytes, self._taken_bytes = outbox.taken_bytes - self._taken_bytes, outbox.taken_bytes
-        if taken_bytes > 0 and self.connection.lagging and self._lagged:
-            rate = taken_bytes / span_s
-            self._bytes_per_s += (SMOOTHING if self._bytes_per_s else 1.0) * (rate - self._bytes_per_s)
-        self._lagged = self.connection.lagging
+        self._taken.look(now_s)
         self._senders = senders or self._senders
         if outbox.events.waiting_bytes > outbox.events.sender_credit / 2:
             self._crowded_s = now_s
@@ -94,8 +81,8 @@ class WatchedFanIn:
             self.workflow,
             self._senders,
             self._wait_s(outbox.events.waiting_bytes),
-            self._bytes_per_s,
-            taken_bytes,
+            self._taken.bytes_per_s,
+            self._taken.taken_bytes,
             messages_per_s,
             now_s - self._crowded_s,
         )
@@ -103,4 +90,5 @@ class WatchedFanIn:
     def _wait_s(self, event_bytes: int) -> float | None:
         if not event_bytes:
             return 0.0
-        return event_bytes / self._bytes_per_s if self._bytes_per_s else None
+        bytes_per_s = self._taken.bytes_per_s
+        return event_bytes / bytes_per_s if bytes_per_s else None

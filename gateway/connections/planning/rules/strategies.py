@@ -12,12 +12,12 @@ CLEAR: Final = 0.6
 """Confidence from which a pattern decides what is tried."""
 
 TRIED: Final = {
-    GraphPattern.BROADCAST: (Knob.FLUSH_WINDOW, Knob.PACING, Knob.VIEW),
-    GraphPattern.FAN_IN: (Knob.PACING, Knob.VIEW, Knob.ROUTING, Knob.SENDER_CREDIT),
-    GraphPattern.PIPELINE: (Knob.PACING, Knob.VIEW, Knob.HEARTBEAT),
-    GraphPattern.REQUEST_REPLY: (Knob.PACING, Knob.VIEW, Knob.ROUTING, Knob.HEARTBEAT),
-    GraphPattern.MESH: (Knob.FLUSH_WINDOW, Knob.PACING, Knob.VIEW),
-    GraphPattern.IDLE: (Knob.PACING, Knob.VIEW, Knob.ROUTING),
+    GraphPattern.BROADCAST: (Knob.FLUSH_WINDOW, Knob.PACING, Knob.VIEW, Knob.PRIORITY),
+    GraphPattern.FAN_IN: (Knob.PACING, Knob.VIEW, Knob.PRIORITY, Knob.ROUTING, Knob.SENDER_CREDIT),
+    GraphPattern.PIPELINE: (Knob.PACING, Knob.VIEW, Knob.PRIORITY, Knob.HEARTBEAT),
+    GraphPattern.REQUEST_REPLY: (Knob.PACING, Knob.VIEW, Knob.PRIORITY, Knob.ROUTING, Knob.HEARTBEAT),
+    GraphPattern.MESH: (Knob.FLUSH_WINDOW, Knob.PACING, Knob.VIEW, Knob.PRIORITY),
+    GraphPattern.IDLE: (Knob.PACING, Knob.VIEW, Knob.PRIORITY, Knob.ROUTING),
 }
 """Knobs that are turned for each pattern: a window would delay each stage of a pipeline, and each request."""
 
