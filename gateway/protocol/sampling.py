@@ -5,13 +5,16 @@ Baseline and fallback of every cleverer policy. Deterministic: the same payload 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from gateway.protocol.codecs import SHUFFLE, XOR
 from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import PLAIN, Chain, encode
 from gateway.protocol.wire import Buffer
+
+RatioOf = Callable[[Chain], float]
+"""Function that returns the ratio of a chain, encoded over plain, 1.0 at most."""
 
 MIN_BYTES: Final = 16 * 1024
 """Payload size below which decoding and the encoding block cost more than the saved bytes; no delta is made either
@@ -51,7 +54,12 @@ def choose_chain(payload: Buffer, element: DTypeLike, codecs: Collection[str], f
     """
     if len(payload) < MIN_BYTES:
         return PLAIN
-    best, ratio = _best(_sample(memoryview(payload)), None, element, codecs, filters, "")
+    return chosen_chain(_ratio_of(_sample(memoryview(payload)), None, element), element, codecs, filters)
+
+
+def chosen_chain(ratio_of: RatioOf, element: DTypeLike, codecs: Collection[str], filters: Collection[str]) -> Chain:
+    """Choose as :func:`choose_chain` does, by ratios: steps 3 to 5."""
+    best, ratio = _best(ratio_of, element, codecs, filters, "")
     return best if ratio <= _WORTH_IT else PLAIN
 
 
@@ -81,25 +89,29 @@ def choose_delta(
     Returns:
         The chain, with distance 1; plain if no delta pays.
     """
+    if len(payload) < MIN_BYTES or len(base) != len(payload):
+        return PLAIN
+    ratio_of = _ratio_of(_sample(memoryview(payload)), _sample(memoryview(base)), element)
+    return chosen_delta(ratio_of, element, codecs, filters, integers=integers)
+
+
+def chosen_delta(
+    ratio_of: RatioOf, element: DTypeLike, codecs: Collection[str], filters: Collection[str], *, integers: bool
+) -> Chain:
+    """Choose as :func:`choose_delta` does, by ratios."""
     difference = f"diff{8 * element.itemsize}"
     delta = difference if integers and difference in filters else XOR.name
-    if len(payload) < MIN_BYTES or len(base) != len(payload) or delta not in filters:
+    if delta not in filters:
         return PLAIN
-    sample, old = _sample(memoryview(payload)), _sample(memoryview(base))
-    best, ratio = _best(sample, old, element, codecs, filters, delta)
+    best, ratio = _best(ratio_of, element, codecs, filters, delta)
     if ratio > _WORTH_IT:
         return PLAIN
-    _, other = _best(sample, None, element, codecs, filters, "")
+    _, other = _best(ratio_of, element, codecs, filters, "")
     return best if ratio <= _MUCH_BETTER * other else PLAIN
 
 
 def _best(
-    sample: Buffer,
-    base: Buffer | None,
-    element: DTypeLike,
-    codecs: Collection[str],
-    filters: Collection[str],
-    delta: str,
+    ratio_of: RatioOf, element: DTypeLike, codecs: Collection[str], filters: Collection[str], delta: str
 ) -> tuple[Chain, float]:
     """Return the chain for a sample, by the steps of :func:`choose_chain`, and the ratio; plain and 1.0 at worst."""
     shuffles = [False, True] if SHUFFLE.name in filters and element.itemsize in SHUFFLE.parameters else [False]
@@ -108,10 +120,10 @@ def _best(
     fast = next((name for name in _FAST_CODECS if name in codecs), None)
     if fast is not None:
         chains = [Chain(shuffle, fast, None, delta, distance) for shuffle in shuffles]
-        best, best_ratio = _smallest(chains, sample, base, element)
+        best, best_ratio = _smallest(chains, ratio_of)
     if _THOROUGH_CODEC in codecs:
         chains = [Chain(shuffle, _THOROUGH_CODEC, _THOROUGH_LEVEL, delta, distance) for shuffle in shuffles]
-        thorough, ratio = _smallest(chains, sample, base, element)
+        thorough, ratio = _smallest(chains, ratio_of)
         if ratio <= _MUCH_BETTER * best_ratio:
             best, best_ratio = thorough, ratio
     return best, best_ratio
@@ -125,11 +137,18 @@ def _sample(payload: memoryview) -> Buffer:
     return b"".join([payload[start : start + _SLICE_BYTES] for start in starts])
 
 
-def _smallest(chains: list[Chain], sample: Buffer, base: Buffer | None, element: DTypeLike) -> tuple[Chain, float]:
-    """Return the chain that makes the sample smallest, the first of equals, and its ratio, 1.0 at most."""
-    ratios = []
-    for chain in chains:
+def _ratio_of(sample: Buffer, base: Buffer | None, element: DTypeLike) -> RatioOf:
+    """Return the function that compresses a sample; deltas are to ``base``."""
+
+    def ratio_of(chain: Chain) -> float:
         encoded = encode(chain, sample, element, base=base)
-        ratios.append(1.0 if encoded is None else len(encoded[1]) / len(sample))
+        return 1.0 if encoded is None else len(encoded[1]) / len(sample)
+
+    return ratio_of
+
+
+def _smallest(chains: list[Chain], ratio_of: RatioOf) -> tuple[Chain, float]:
+    """Return the chain that makes the sample smallest, the first of equals, and its ratio, 1.0 at most."""
+    ratios = [ratio_of(chain) for chain in chains]
     best = min(ratios)
     return chains[ratios.index(best)], best

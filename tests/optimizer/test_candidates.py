@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.optimizer.candidates import MAX_CANDIDATES, candidates
+from gateway.optimizer.candidates import MAX_CANDIDATES, candidates, probes
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.dtypes import BYTE, DTYPES, dtype_named
 from gateway.protocol.encoding import PLAIN, decode, encode
@@ -69,3 +69,15 @@ def test_each_can_be_encoded_and_decoded(name: str) -> None:
         encoded = encode(chain, data, element, base=base)
         if encoded is not None:
             assert bytes(decode(*encoded, base=base)) == data
+
+
+@given(st.sampled_from(DTYPES), SETS, st.booleans(), st.booleans())
+def test_probes_are_quick_and_say_something_of_each_kind_of_candidate(
+    element: np.dtype[np.generic], names: frozenset[str], integers: bool, based: bool
+) -> None:
+    found = candidates(element, names, integers=integers, based=based)
+    probed = probes(found)
+    assert set(probed) <= set(found)
+    assert all(chain.codec != "zstd" or chain.level == 1 for chain in probed)
+    assert {chain.codec for chain in probed} == {chain.codec for chain in found}
+    assert sum(bool(chain.delta) for chain in probed) <= 1

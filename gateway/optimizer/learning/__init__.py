@@ -1,0 +1,1 @@
+"""Learning from a recorded history: models, decisions by them, and replays. The serving process never loads it."""
