@@ -17,7 +17,7 @@ import orjson
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.protocol.arguments import check_mapping, shown
-from gateway.protocol.dtypes import code_of, dtype_of
+from gateway.protocol.dtypes import BYTE, DTypeLike, code_of, dtype_of
 from gateway.protocol.tensors import TensorSpec, payload_layout
 from gateway.protocol.wire import (
     DESCRIPTOR,
@@ -52,6 +52,11 @@ class Meta:
     """Headers of the message, or None."""
     payload_bytes: int
     """Decoded size, by the descriptors, of the payload of a message or of one record of a batch."""
+
+    @property
+    def element(self) -> DTypeLike:
+        """Dtype of the elements that codecs assume for the payload: that of its first tensor."""
+        return self.specs[0].dtype if self.specs else BYTE
 
 
 _EMPTY: Final = Meta((), None, 0)

@@ -17,7 +17,6 @@ from gateway.connections.fanout.recode import chunk_codecs, frame_of
 from gateway.connections.fanout.transcoder import RECODE_BYTES
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.pending_joins import Join
-from gateway.connections.inbound.payload import element_of
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.session import Session
@@ -68,7 +67,7 @@ class Observation:
             self.fanout.deliver(shown)
         else:
             frame = frame_of(shown)
-            self.fanout.deliver_frame(shown, frame, frame.publisher, element_of(parse_meta(frame.meta)))
+            self.fanout.deliver_frame(shown, frame, frame.publisher, parse_meta(frame.meta).element)
 
     def close(self) -> None:
         """End the observation, which has no receivers any more."""
@@ -78,7 +77,7 @@ class Observation:
     def _deliver_large(self, message: LargeMessage) -> None:
         # As if a publisher sent it: the fan-out adds the chunks one by one.
         chunks, message.chunks = message.chunks, []
-        sink = self.fanout.begin(message, chunk_codecs(chunks), element_of(parse_meta(message.meta)))
+        sink = self.fanout.begin(message, chunk_codecs(chunks), parse_meta(message.meta).element)
         for chunk in chunks:
             sink.chunk(chunk)
         sink.commit()

@@ -14,7 +14,7 @@ from gateway.connections.fanout.fanout import ChunkSink, Fanout
 from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.inbound.commit_gate import CommitGate
 from gateway.connections.inbound.partial_uploads import PartialUploads
-from gateway.connections.inbound.payload import check_encoding, check_size, element_of
+from gateway.connections.inbound.payload import check_encoding, check_size
 from gateway.connections.sessions.session import AliasBinding, Session, Upload
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
@@ -242,7 +242,7 @@ class ChunkedUploads:
             message.deadline_ns = None if parsed.extensions is None else parsed.extensions.deadline_ns
             if window is not None:
                 message.extensions = Extensions(identity=Identity(window.producer, parsed.offset))
-        element = element_of(meta)
+        element = meta.element
         sink = fanout.begin(message, session.connection.profile.codecs, element)
         upload = Upload(
             session=session,

@@ -6,7 +6,7 @@ from gateway.connections.fanout.recode import codec_names
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.codecs import DELTAS
 from gateway.protocol.data import DataFrame
-from gateway.protocol.dtypes import BYTE, DTypeLike
+from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import Encoding, check_declared_size
 from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
@@ -85,12 +85,7 @@ def check_payload(parsed: DataFrame, meta: Meta, codecs: frozenset[str], limits:
     elif len(parsed.payload) != payload_bytes:
         message = f"payload of {len(parsed.payload)} bytes, dtype and shape say {payload_bytes}"
         raise RequestRefused(Code.SIZE_MISMATCH, message)
-    return element_of(meta)
-
-
-def element_of(meta: Meta) -> DTypeLike:
-    """Return the dtype of elements that codecs assume for a message's payload: that of its first tensor."""
-    return meta.specs[0].dtype if meta.specs else BYTE
+    return meta.element
 
 
 def frame_as_run(data: Buffer, frame: Frame, parsed: DataFrame, source: Source, publisher: int, offset: int) -> Run:

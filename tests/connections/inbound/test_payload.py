@@ -11,7 +11,6 @@ from gateway.connections.inbound.payload import (
     check_payload,
     check_size,
     cut_as_run,
-    element_of,
     frame_as_run,
     readdressed,
 )
@@ -61,7 +60,7 @@ def test_a_good_payload_gives_the_dtype_of_its_elements() -> None:
     for shape, count, payload in (((3,), None, bytes(6)), ((), 5, bytes(10)), ((0,), None, b"")):
         _, _, frame, meta = parsed(payload, shape, count=count)
         assert check_payload(frame, meta, ALL, Limits()) == np.dtype("<i2")
-    assert element_of(parse_meta(b"")) == BYTE
+    assert parse_meta(b"").element == BYTE
 
 
 def test_sizes_that_do_not_fit() -> None:
