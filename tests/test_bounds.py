@@ -249,6 +249,13 @@ REACHED_BY = {
     "streams whose reads from the store are counted": (
         "connections/test_past_tails.py:test_of_very_many_streams_some_are_counted"
     ),
+    "states whose joins are counted, to encode versions before the next ones": (
+        "connections/joining/test_state_joins.py:test_of_very_many_streams_those_that_were_joined_last_are_counted"
+    ),
+    "states whose newest version is encoded before receivers join": (
+        "connections/planning/rules/test_keyframes_ahead.py:"
+        "test_of_many_states_those_that_most_join_come_first_and_those_that_are_encoded_stay"
+    ),
     "adjustments of plans that are remembered": (
         "connections/planning/test_ledger.py:test_of_very_many_adjustments_the_last_ones_are_kept_and_all_are_counted"
     ),

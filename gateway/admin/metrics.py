@@ -185,6 +185,9 @@ def _planning(planning: PlanningStats) -> Iterator[Metric]:
     yield Gauge(
         "frys_prefetched_bytes", "Bytes of the past that are in memory for those that join.", planning.past.held_bytes
     )
+    yield Counter(
+        "frys_sent_ahead", "Receivers that got a version as it was encoded before they joined.", planning.sent_ahead
+    )
 
 
 def _overload(overload: OverloadSnapshot) -> Iterator[Metric]:

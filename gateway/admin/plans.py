@@ -37,6 +37,7 @@ class PlanReport:
             "failures": found.failures,
             "recess_s": round(found.recess_s, 3),
             "prefetch": found.past._asdict(),
+            "sent_ahead": found.sent_ahead,
             "plan": _plan(found.plan),
             "settings": [_at(site) | {"value": value, "on_trial": site in on_trial} for site, value in settings],
             "adjustments": [_adjustment(each, found.now_s) for each in found.adjustments],

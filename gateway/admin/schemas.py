@@ -235,6 +235,8 @@ SCHEMAS: Final[Node] = {
             misses=INTEGER | {"description": "Reads that had to be answered from the store."},
             held_bytes=INTEGER | {"description": "Bytes of the past that are in memory for those that join."},
         ),
+        sent_ahead=INTEGER
+        | {"description": "Receivers so far that got a version of a state as it was encoded before they joined."},
         plan=object_of(
             wanted={
                 "type": "array",

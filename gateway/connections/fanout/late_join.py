@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.encode_queue import EncodeQueue
@@ -24,19 +25,33 @@ from gateway.streams.state import LargePatch, PatchRun
 from gateway.streams.stream import Stream
 
 
+class AheadForms(Protocol):
+    """Forms of the newest version of a state that were encoded before they are asked for."""
+
+    def came(self, message: Run | LargeMessage) -> None:
+        """Take note of a version that has been delivered."""
+
+    def form_of(self, version: Run | LargeMessage, codecs: frozenset[str]) -> Run | LargeForm | None:
+        """Return a complete version in such a form, for receivers that know ``codecs``; ``None``: there is none."""
+
+
 class LateJoin:
     """Late join of the receivers of one source.
 
     Args:
         source: the stream or inbox.
         queue: keeps the order while messages are decoded.
+
+    Attributes:
+        ahead: forms that are encoded ahead; ``None``: none are.
     """
 
-    __slots__ = ("_queue", "_source")
+    __slots__ = ("_queue", "_source", "ahead")
 
     def __init__(self, source: Source, queue: EncodeQueue) -> None:
         self._source = source
         self._queue = queue
+        self.ahead: AheadForms | None = None
 
     def send_newest(
         self,
@@ -106,7 +121,11 @@ class LateJoin:
                 delivery.advance_to(offset + 1)
             members = [member for member in members if size <= member.max_message_bytes]
         if members:
-            form = form_of(message, delivery.format, delivery.profile.codecs)
+            form: Run | LargeForm | Work | None = None
+            if self.ahead is not None and delivery.format.takes_chunks:
+                form = self.ahead.form_of(message, delivery.profile.codecs)
+            if form is None:
+                form = form_of(message, delivery.format, delivery.profile.codecs)
             self._send(form, message, delivery, members, repeated=repeated)
 
     def _send_keyframe(
@@ -140,7 +159,7 @@ class LateJoin:
                 message.source.refuse(message.publisher, message.offset or 0, result)
                 return
             made = made_of(result, message)
-            if isinstance(made, LargeForm) and made.form is not made.message.chunks:
+            if isinstance(made, LargeForm) and isinstance(form, Work):
                 made.message.variants[PLAIN] = made.form
             self._enqueue(made, delivery, members, repeated=repeated)
             delivery.advance_to(offsets_of(message)[1] + 1)

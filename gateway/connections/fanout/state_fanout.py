@@ -10,6 +10,7 @@ from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
 from gateway.connections.fanout.form import is_brief, key_of
 from gateway.connections.fanout.history_reader import HistoryReader
+from gateway.connections.fanout.late_join import AheadForms
 from gateway.connections.fanout.patch_merger import PatchMerger, takes_patches
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.start_position import StartPosition
@@ -30,12 +31,14 @@ TEXTS_SHOWN_TOGETHER: Final = 256
 
 @dataclass(slots=True, eq=False)
 class Newcomers:
-    """Dashboards that come while others rest, for whoever has them rest."""
+    """Receivers that join: dashboards that come while others rest, for whoever has them rest, and all to be counted."""
 
     wanted: bool = False
     """Whether dashboards rest now."""
     joined: dict[tuple[StateFanout, Connection], None] = field(default_factory=dict)
     """Newcomers of streams, each with the fan-out."""
+    counted: Callable[[StateFanout, Connection], object] | None = None
+    """Called with each receiver that joins, of all types; ``None``: nobody counts them."""
 
 
 class StateFanout(PubSubFanout):
@@ -71,10 +74,26 @@ class StateFanout(PubSubFanout):
 
     def join(self, connection: Connection, start: StartPosition, unkept: Run | LargeMessage | None = None) -> None:
         """Add a receiver, as :class:`~gateway.connections.fanout.pubsub_fanout.PubSubFanout` does."""
+        newcomers, is_new = self._newcomers, self.source not in connection.memberships
         super().join(connection, start, unkept)
-        newcomers = self._newcomers
-        if newcomers is not None and newcomers.wanted and connection.peer.is_dashboard:
+        if newcomers is None:
+            return
+        if newcomers.wanted and connection.peer.is_dashboard:
             newcomers.joined[self, connection] = None
+        if newcomers.counted is not None and is_new:
+            newcomers.counted(self, connection)
+
+    def send_ahead(self, ahead: AheadForms | None) -> None:
+        """Send receivers that come later the newest version as it was encoded ahead, where it was; ``None``: no more.
+
+        Args:
+            ahead: told of each version that is delivered from now on.
+        """
+        before, self._late_join.ahead = self._late_join.ahead, ahead
+        if before is not None:
+            del self.taps[before.came]
+        if ahead is not None:
+            self.taps[ahead.came] = None
 
     def begin_with(self, newest: Run | LargeMessage, receivers: Container[Connection]) -> None:
         """Take the version that existed before all members came; called before any other is delivered.

@@ -12,6 +12,7 @@ from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.state_fanout import Newcomers, StateFanout
 from gateway.connections.hub.observed_store import ObservedStore
+from gateway.connections.joining.state_joins import StateJoins
 from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.past_tails import PastTails
 from gateway.connections.viewing.context import ViewContext
@@ -47,6 +48,7 @@ class FanoutRegistry:
         self._history = HistoryReader(past, views.workers)
         self.flusher = Flusher(views.clock, views.lag_changes)
         self.newcomers = Newcomers()
+        self.joins = StateJoins(self.newcomers, views.policy, views.workers, views.clock)
         self._acknowledged: dict[StreamId, ConsumerFanout] = {}
         self._fanouts: dict[Stream, Fanout] = {}
         self.ending: dict[Stream, None] = {}

@@ -59,6 +59,7 @@ class Actuator:
         lowering: subscriptions that may get a lower view.
         lag_changes: the same.
         tails: past of durable streams that is in memory for those that join.
+        joins: receivers that are expected to join states.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Actuator:
         self.pool = pool
         self._fanouts = hub.fanouts
         self.tails = hub.fanouts.tails
+        self.joins = hub.fanouts.joins
         self.groups = groups
         self._heartbeat = heartbeat
         self._policy = policy
@@ -98,6 +100,8 @@ class Actuator:
         if site.knob is Knob.PRIORITY:
             stream = self._preferred.get(site.name) or self._fanouts.named(site.name)
             return stream is not None and stream.ended is None
+        if site.knob is Knob.KEYFRAME_AHEAD:
+            return self.joins.has(site.name)
         if site.peer:
             return self.pool.get(site.peer) is not None
         return bool(self.groups.first_members_of(site.name, 1))
@@ -141,6 +145,10 @@ class Actuator:
                 if value:
                     return self.tails.load(site.name)
                 self.tails.drop(site.name)
+            case Knob.KEYFRAME_AHEAD:
+                if value:
+                    return self.joins.begin(site.name)
+                self.joins.end(site.name)
             case Knob.HEARTBEAT:
                 if not value:
                     self._heartbeat.awaited = frozenset()  # until the next look names those of other workflows

@@ -168,6 +168,19 @@ class PastFacts(NamedTuple):
     """Time since it was read last."""
 
 
+class JoinFacts(NamedTuple):
+    """Wave of receivers that is expected to join one state."""
+
+    stream: str
+    workflow: str
+    joins: float
+    """Mean number of receivers of a wave."""
+    period_s: float
+    """Time from one wave to the next."""
+    ahead: bool
+    """Whether the newest version is encoded ahead."""
+
+
 class MemberFacts(NamedTuple):
     """One member of a group."""
 
@@ -218,6 +231,7 @@ class Context:
     fan_ins: tuple[FanInFacts, ...] = ()
     queued: tuple[QueuedFacts, ...] = ()
     pasts: tuple[PastFacts, ...] = ()
+    joins: tuple[JoinFacts, ...] = ()
     gateways: tuple[GatewayFacts, ...] = ()
     """All gateways, this one first; empty: it is the only one."""
     settings: Mapping[Site, float] = field(default_factory=lambda: MappingProxyType({}))

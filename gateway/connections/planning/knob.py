@@ -29,9 +29,12 @@ class Knob(enum.StrEnum):
     """1: small messages of a stream go before those of others to receivers that lag, every other turn; 0: in turn."""
     PREFETCH = "prefetch"
     """1: the tail of a durable stream is in memory for those that join; 0: they read it from the store."""
+    KEYFRAME_AHEAD = "keyframe_ahead"
+    """1: the newest version of a state is encoded before those come that are expected to join; 0: they get it as it was
+    published."""
 
 
-STANDING: Final = frozenset({Knob.HEARTBEAT, Knob.PREFETCH})
+STANDING: Final = frozenset({Knob.HEARTBEAT, Knob.PREFETCH, Knob.KEYFRAME_AHEAD})
 """Knobs that are turned without a trial, because no cost shows their effect: as long as something calls for it."""
 
 OF_WORKFLOWS: Final = frozenset({Knob.FLUSH_WINDOW, Knob.HEARTBEAT})

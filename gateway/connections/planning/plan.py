@@ -10,6 +10,7 @@ from gateway.connections.planning.context import Context
 from gateway.connections.planning.knob import Measure
 from gateway.connections.planning.rules.flush_windows import flush_windows
 from gateway.connections.planning.rules.heartbeats import heartbeats
+from gateway.connections.planning.rules.keyframes_ahead import keyframes_ahead
 from gateway.connections.planning.rules.lower_views import lower_views
 from gateway.connections.planning.rules.moves import Move, moves
 from gateway.connections.planning.rules.paces import paces
@@ -52,5 +53,6 @@ def plan(context: Context) -> ConnectionManagementPlan:
         *priorities(context),
         *sender_credits(context, knobs),
         *prefetches(context),
+        *keyframes_ahead(context),
     )
     return ConnectionManagementPlan(routes(context), tuple(moves(context)), PoolPlan(), measures, adaptation)

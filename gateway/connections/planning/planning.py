@@ -57,6 +57,8 @@ class PlanningSnapshot(NamedTuple):
     """Time until plans go on behind a failure; 0: they do."""
     past: PastStats
     """Use of the past of durable streams by clients that join."""
+    sent_ahead: int
+    """Receivers so far that got a version as it was encoded before they joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class PlanningStats:
     """Looks that have failed so far."""
     past: PastStats = field(default_factory=PastStats)
     """Use of the past of durable streams by clients that join."""
+    sent_ahead: int = 0
+    """Receivers so far that got a version as it was encoded before they joined."""
 
 
 class Planning:
@@ -124,6 +128,7 @@ class Planning:
         self.sweeps = Sweep(lambda: self.pause_s, self.look), Sweep(lambda: GLIMPSE_S, self.glance)
         if not self._stopped:
             overload.loop_lag.observers.append(self._facts.observe_lag)
+            actuator.joins.begin_counting()
 
     @property
     def pause_s(self) -> float:
@@ -135,9 +140,17 @@ class Planning:
         adjustments = tuple(reversed([*self.ledger]))
         now_s = self._clock.monotonic_s()
         recess, left_s = self._recess, self._recess.left_s(now_s)
-        past = self.actuator.tails.stats()
         return PlanningSnapshot(
-            self._mode, now_s, self._plan, self._connections, adjustments, self._spent_s, recess.failures, left_s, past
+            self._mode,
+            now_s,
+            self._plan,
+            self._connections,
+            adjustments,
+            self._spent_s,
+            recess.failures,
+            left_s,
+            self.actuator.tails.stats(),
+            self.actuator.joins.used,
         )
 
     def stats(self) -> PlanningStats:
@@ -145,8 +158,8 @@ class Planning:
         settings = Counter([site.knob for site in self._connections.settings])
         by_knob = MappingProxyType({knob: settings[knob] for knob in Knob})
         trials = len(self._connections.trials)
-        failures, past = self._recess.failures, self.actuator.tails.stats()
-        return PlanningStats(by_knob, trials, self.ledger.counts, self._spent_s, failures, past)
+        past, ahead = self.actuator.tails.stats(), self.actuator.joins.used
+        return PlanningStats(by_knob, trials, self.ledger.counts, self._spent_s, self._recess.failures, past, ahead)
 
     def stop(self) -> None:
         """Hold no message back from now on: the gateway stops."""
@@ -264,6 +277,7 @@ class Planning:
                     return  # and no window begins again
         for site in gone:
             self.actuator.forget(site)
+        self.actuator.joins.look_ahead()
         self.actuator.route(made.routes, self._connections.settings)
         self.actuator.drain_for_senders(context.fan_ins)
         self.actuator.ask_often(context.workflows, self._connections.settings)

@@ -12,6 +12,7 @@ from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.context import (
     Context,
     GroupFacts,
+    JoinFacts,
     PastFacts,
     SlowStart,
     StreamFacts,
@@ -125,6 +126,7 @@ class FactsReader:
             tuple(fan_ins),
             tuple(queued),
             tuple(self._read_pasts()),
+            tuple(self._read_joins()),
             settings=settings,
         )
 
@@ -166,6 +168,10 @@ class FactsReader:
     def _read_pasts(self) -> Iterator[PastFacts]:
         for stream, joins, loaded, idle_s in self._actuator.tails.uses():
             yield PastFacts(stream.name, workflow_of(stream.name), joins, loaded, idle_s)
+
+    def _read_joins(self) -> Iterator[JoinFacts]:
+        for stream, forecast, ahead in self._actuator.joins.expected():
+            yield JoinFacts(stream.name, workflow_of(stream.name), forecast.joins, forecast.period_s, ahead)
 
     def _read_groups(self) -> Generator[None, None, list[GroupFacts]]:
         facts: list[GroupFacts] = []

@@ -1,0 +1,156 @@
+"""Keyframe ahead: it holds the newest version only, for as long as receivers are expected, and never another one."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.connections.joining import keyframe_ahead
+from gateway.connections.joining.keyframe_ahead import Expectation, KeyframeAhead
+from gateway.connections.receiver_profile import ReceiverProfile
+from gateway.protocol.encoding import PLAIN, Chain
+from gateway.protocol.messages import Kind
+from gateway.streams.run import Run
+from gateway.streams.stream import Stream
+from tests.connections.joining.waves import SMALL, STREAM
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, World
+
+CODECS = frozenset(EVERY_CODEC)
+
+
+class Scene:
+    """A state with one version after the other, beside forms that are encoded ahead."""
+
+    def __init__(self, chain: str = "zstd:1") -> None:
+        self.policy = FixedPolicy(Chain.parse(chain))
+        self.world = World(policy=self.policy)
+        self.publisher = self.world.publisher(STREAM, kind=Kind.STATE, codecs=())
+        (stream,) = self.world.core.streams
+        self.stream: Stream = stream
+        self.fanout = self.world.core.hub.fanouts.pubsub_of(stream)
+        core = self.world.core
+        self.ahead = KeyframeAhead(stream, self.fanout, self.policy, core.hub.fanouts._views.workers, self.world.clock)
+        self.fanout.taps[self.ahead.came] = None
+        self.count = 0
+
+    def publish(self, size: int = SMALL) -> None:
+        """Publish a version; the threads have not worked yet."""
+        self.count += 1
+        self.publisher.publish(0, bytes([self.count % 256]) * size)
+        self.world.turn()
+
+    def expect(self, begin_in_s: float = 0.0, length_s: float = 10.0) -> None:
+        now_s = self.world.clock.monotonic_s()
+        profiles = (ReceiverProfile(CODECS),)
+        self.ahead.expect(Expectation(now_s + begin_in_s, now_s + begin_in_s + length_s, profiles))
+
+    def form(self) -> Run | None:
+        """The form of the newest version that a receiver would get."""
+        newest = self.fanout.newest
+        assert newest is not None
+        form = self.ahead.form_of(newest, CODECS)
+        assert form is None or isinstance(form, Run)
+        assert form is None or form.first == self.count - 1
+        return form
+
+
+def test_it_is_encoded_when_receivers_are_expected_and_forgotten_behind_them() -> None:
+    scene = Scene()
+    scene.publish()
+    scene.expect(begin_in_s=3.0, length_s=1.0)
+    scene.world.settle()
+    assert scene.form() is None
+    scene.world.clock.advance(3.1)
+    scene.world.settle()
+    form = scene.form()
+    assert form is not None
+    assert form.size < SMALL / 2
+    scene.world.clock.advance(1.0)
+    scene.publish()
+    scene.world.settle()
+    assert scene.form() is None
+    assert not scene.ahead._forms
+
+
+def test_a_version_that_was_replaced_while_it_was_encoded_is_not_sent() -> None:
+    scene = Scene()
+    scene.publish()
+    scene.expect()
+    scene.publish()
+    assert scene.form() is None
+    scene.world.settle()
+    assert scene.form() is not None
+
+
+def test_one_version_is_encoded_at_a_time_however_fast_they_come() -> None:
+    scene = Scene()
+    scene.expect()
+    for _ in range(5):
+        scene.publish()
+    assert len(scene.world.workers) == 1
+
+
+def test_small_versions_are_sent_as_they_were_published() -> None:
+    scene = Scene()
+    scene.expect()
+    scene.publish(1024)
+    assert not len(scene.world.workers)
+
+
+def test_a_version_that_hardly_gets_smaller_is_not_kept() -> None:
+    scene = Scene()
+    scene.expect()
+    scene.count += 1
+    scene.publisher.publish(0, np.random.default_rng(1).bytes(SMALL))
+    scene.world.settle()
+    assert scene.form() is None
+    scene.expect()
+    assert not len(scene.world.workers)  # and not tried again
+
+
+def test_where_the_policy_has_no_chain_nothing_is_encoded() -> None:
+    scene = Scene()
+    scene.policy.chain = PLAIN
+    scene.expect()
+    scene.publish()
+    assert not len(scene.world.workers)
+
+
+def test_a_version_that_was_published_encoded_is_encoded_anew_if_that_makes_it_smaller() -> None:
+    scene = Scene("zstd:9")
+    publisher = scene.world.publisher(STREAM, kind=Kind.STATE)
+    scene.expect()
+    scene.count += 1
+    letters = np.random.default_rng(1).integers(0, 4, 4 * SMALL).astype(np.uint8).tobytes()
+    publisher.publish(0, letters, chain=Chain.parse("lz4"))
+    scene.world.settle()
+    form, newest = scene.form(), scene.fanout.newest
+    assert form is not None
+    assert isinstance(newest, Run)
+    assert form.size < keyframe_ahead.WORTH_IT * newest.size
+
+
+@given(st.lists(st.sampled_from(["publish", "expect", "later", "none", "settle", "wait"]), max_size=30))
+def test_a_form_is_always_of_the_newest_version(steps: list[str]) -> None:
+    scene = Scene()
+    scene.publish()
+    for step in steps:
+        match step:
+            case "publish":
+                scene.publish()
+            case "expect":
+                scene.expect()
+            case "later":
+                scene.expect(begin_in_s=1.0)
+            case "none":
+                scene.ahead.expect(None)
+                assert scene.form() is None
+            case "settle":
+                scene.world.settle()
+            case "wait":
+                scene.world.clock.advance(2.0)
+        scene.form()
+    scene.expect()
+    scene.world.settle()
+    assert scene.form() is not None

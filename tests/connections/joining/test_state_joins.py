@@ -1,0 +1,122 @@
+"""State joins: receivers of the waves that are expected get the newest version as it was encoded ahead, whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.connections.joining import state_joins
+from gateway.connections.joining.state_joins import FORGOTTEN_S
+from gateway.protocol.messages import Delete, Kind
+from tests.connections.joining.waves import PERIOD_S, SMALL, STREAM, Waves
+
+LATELY = [True] * 3
+PUBLISHED = [False] * 3
+
+
+@pytest.mark.parametrize(("size", "large"), [(SMALL, False), (5 * 4096, True)])
+def test_a_wave_that_is_expected_gets_the_version_as_it_was_encoded_ahead(size: int, large: bool) -> None:
+    scene = Waves(size, large=large)
+    payload = scene.publish()
+    assert scene.waves(4) == [PUBLISHED] * 4
+    (expected,) = scene.joins.expected()
+    assert (expected.stream.name, expected.ahead) == (STREAM, False)
+    assert expected.forecast.period_s == pytest.approx(PERIOD_S, abs=0.01)
+    assert scene.joins.begin(STREAM)
+    assert scene.waves(3)[1:] == [LATELY] * 2
+    arrival = scene.joined()
+    assert (arrival.payload, arrival.encoded) == (payload, True)
+    assert scene.joins.used == 7
+
+
+def test_nothing_is_counted_and_nothing_encoded_before_plans_ask() -> None:
+    scene = Waves()
+    scene.world.core.hub.fanouts.newcomers.counted = None
+    scene.publish()
+    assert scene.waves(6) == [PUBLISHED] * 6
+    assert not list(scene.joins.expected())
+    assert not scene.joins.begin(STREAM)
+
+
+def test_each_version_that_comes_while_a_wave_is_due_is_encoded_for_it() -> None:
+    scene = Waves()
+    scene.publish()
+    scene.waves(4)
+    scene.joins.begin(STREAM)
+    scene.wave()
+    payload = scene.publish()
+    arrival = scene.joined()
+    assert (arrival.payload, arrival.encoded) == (payload, True)
+
+
+def test_receivers_that_know_no_codec_get_the_version_as_it_was_published() -> None:
+    scene = Waves(codecs=())
+    payload = scene.publish()
+    scene.waves(4)
+    scene.joins.begin(STREAM)
+    scene.waves(2)
+    arrival = scene.joined()
+    assert (arrival.payload, arrival.encoded) == (payload, False)
+
+
+def test_when_it_ends_versions_come_as_they_are_published() -> None:
+    scene = Waves()
+    scene.publish()
+    scene.waves(4)
+    scene.joins.begin(STREAM)
+    assert scene.waves(2)[1] == LATELY
+    scene.joins.end(STREAM)
+    assert not scene.joins.has(STREAM)
+    assert scene.wave() == PUBLISHED
+    used = scene.joins.used
+    assert used == 3
+    scene.joins.end(STREAM)
+    assert scene.joins.used == used
+
+
+def test_a_stream_that_ends_is_forgotten_and_one_of_its_name_begins_anew() -> None:
+    scene = Waves()
+    scene.publish()
+    scene.waves(4)
+    scene.joins.begin(STREAM)
+    scene.publisher.say(Delete(1, STREAM))
+    scene.world.settle()
+    assert not list(scene.joins.expected())
+    assert not scene.joins.has(STREAM)
+    assert not scene.joins._joined
+    scene.publisher.open(1, STREAM, Kind.STATE)
+    assert not scene.joins.begin(STREAM)
+
+
+def test_streams_that_nobody_joins_any_more_are_forgotten() -> None:
+    scene = Waves()
+    scene.publish()
+    scene.wave()
+    assert scene.joins._joined
+    scene.world.clock.advance(FORGOTTEN_S)
+    assert not list(scene.joins.expected())
+    assert not scene.joins._joined
+
+
+def test_of_very_many_streams_those_that_were_joined_last_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_joins, "MAX_STREAMS", 3)
+    scene = Waves()
+    world = scene.world
+    world.publisher(*[f"wf/{number}" for number in range(6)], kind=Kind.STATE)
+    peer = world.peer("viewer")
+    for number in range(6):
+        peer.subscribe(f"wf/{number}")
+    world.settle()
+    assert [stream.name for stream in scene.joins._joined] == ["wf/3", "wf/4", "wf/5"]
+
+
+def test_few_of_a_wave_are_kept_until_their_links_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_joins, "MAX_NEWCOMERS", 2)
+    scene = Waves()
+    scene.publish()
+    for _ in range(5):
+        scene.joined()
+    (each,) = scene.joins._joined.values()
+    assert len(each.newcomers) == 2
+    scene.world.clock.advance(2.0)
+    scene.joins.look_ahead()
+    assert not each.newcomers
