@@ -97,7 +97,8 @@ class QueueTurns(Generic[T]):
         queue = self.next_ready()
         assert queue is not None, "a preferred queue is ready"
         self._after_preferred = not self._after_preferred
-        self._leave_ready(queue)
+        del self.ready[queue]
+        self._preferred.pop(queue, None)
         return queue
 
     def reconsider(self, queue: T) -> None:
@@ -111,11 +112,6 @@ class QueueTurns(Generic[T]):
         self.ready[queue] = None
         if queue.source.preferred:
             self._preferred[queue] = None
-
-    def _leave_ready(self, queue: T) -> None:
-        self.ready.pop(queue, None)
-        if self._preferred:
-            self._preferred.pop(queue, None)
 
     def put_off(self, queue: T) -> bool:
         """Pass over a queue that was taken, if it would have to wait for what so many wait for; return whether it does.
@@ -157,7 +153,8 @@ class QueueTurns(Generic[T]):
 
     def remove(self, queue: T) -> None:
         """Pass over a queue for good."""
-        self._leave_ready(queue)
+        self.ready.pop(queue, None)
+        self._preferred.pop(queue, None)
         self._blocked.pop(queue, None)
         self._reading.pop(queue, None)
         self._unread.pop(queue, None)
