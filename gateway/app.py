@@ -239,12 +239,14 @@ class Gateway:
         from gateway.optimizer.history.traffic_history import TrafficHistory  # noqa: PLC0415
 
         optimizer = self.settings.optimizer
-        history = TrafficHistory(path, optimizer, policy, clock, self._workers)
         if not optimizer.trial_cpu_share:
-            return history
+            return TrafficHistory(path, optimizer, policy, clock, self._workers)
+        from gateway.optimizer.decisions.learner import Learner  # noqa: PLC0415
         from gateway.optimizer.shadow.shadow_trials import ShadowTrials  # noqa: PLC0415
 
-        return ShadowTrials(history, optimizer.trial_cpu_share, clock, self._workers)
+        learner = Learner(policy, path, clock, self._workers) if optimizer.learn else None
+        history = TrafficHistory(path, optimizer, learner.policy if learner else policy, clock, self._workers)
+        return ShadowTrials(history, optimizer.trial_cpu_share, clock, self._workers, learner)
 
     def _warn_of_settings(self) -> None:
         """Log a setting with which no client can work, and report the gateway as not ready.

@@ -285,6 +285,13 @@ REACHED_BY = {
     "streams in the table of shadow trials": (
         "optimizer/shadow/test_trial_table.py:test_so_many_streams_are_kept_and_the_one_recorded_longest_ago_makes_room"
     ),
+    "streams for which decisions about encodings are taken": (
+        "optimizer/decisions/test_learned_policy.py:"
+        "test_streams_and_profiles_beyond_the_bounds_are_left_to_the_baseline"
+    ),
+    "decisions that outlive the gateway": (
+        "optimizer/decisions/test_decision_table.py:test_the_decision_that_was_taken_longest_ago_makes_room"
+    ),
     "workflows with a collaboration graph, all of the gateway": (
         "connections/collaboration/test_workflows.py:test_a_workflow_that_is_idle_makes_room_for_another"
     ),

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the traffic history and of shadow trials, for gateways that have them."""
+"""Prometheus metrics of the traffic history, of shadow trials and of decisions, for gateways that have them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from gateway.optimizer.decisions.stats import DecisionStats
 from gateway.optimizer.recording import RecordingReport
 from gateway.optimizer.shadow.stats import ShadowTrialStats
 
@@ -41,6 +42,9 @@ class TrafficHistoryCollector(Collector):
         yield Counter("frys_traffic_writer_starts", "Starts of the process that writes.", stats.writer_starts)
         if trials is not None:
             yield from _of_trials(trials)
+        decisions = self._recording.decision_stats()
+        if decisions is not None:
+            yield from _of_decisions(decisions)
 
 
 def _of_trials(stats: ShadowTrialStats) -> Iterator[Metric]:
@@ -53,3 +57,10 @@ def _of_trials(stats: ShadowTrialStats) -> Iterator[Metric]:
     yield Counter("frys_traffic_trial_cpu_seconds", "CPU time of shadow trials.", stats.cpu_s)
     yield Counter("frys_traffic_drifts", "Changes that were seen in the features of streams.", stats.drifts)
     yield Counter("frys_traffic_trial_worker_starts", "Starts of the process of shadow trials.", stats.worker_starts)
+
+
+def _of_decisions(stats: DecisionStats) -> Iterator[Metric]:
+    yield Gauge("frys_traffic_decisions_followed", "1 while decisions about encodings are followed.", stats.following)
+    yield Gauge("frys_traffic_decisions_in_force", "Decisions that differ from the baseline now.", stats.in_force)
+    yield Counter("frys_traffic_decision_changes", "Changes of the decisions for a stream.", stats.changes)
+    yield Counter("frys_traffic_decisions_taken_back", "Decisions that the guard has taken back.", stats.taken_back)

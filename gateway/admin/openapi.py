@@ -17,7 +17,8 @@ from gateway.admin.catalogue import (
     STREAM_ORDERS,
     WORKFLOW_ORDERS,
 )
-from gateway.admin.schemas import INTEGER, SCHEMAS, TEXT, Node, object_of, ref_to
+from gateway.admin.schema_parts import INTEGER, TEXT, Node, object_of, ref_to
+from gateway.admin.schemas import SCHEMAS
 
 _NPY: Final[Node] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 

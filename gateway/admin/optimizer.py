@@ -1,4 +1,4 @@
-"""Optimizer as the admin port shows it: counts of its traffic history, and shadow trials with what they advise."""
+"""Optimizer as the admin port shows it: counts of its traffic history, shadow trials, and decisions with verdicts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from gateway.optimizer.decisions.advice import Advice, advise
+from gateway.optimizer.decisions.stats import JudgedDecision
 from gateway.optimizer.recording import RecordingReport
 from gateway.optimizer.shadow.stats import TriedTraffic
 
@@ -28,15 +29,21 @@ class OptimizerReport:
         """Answer with the counts of the traffic history, and with the trials of the busiest streams."""
         recording = self._recording
         if recording is None:
-            return JSONResponse({"history": None, "trials": None})
-        trials = recording.trial_stats()
+            return JSONResponse({"history": None, "trials": None, "decisions": None})
+        trials, decisions = recording.trial_stats(), recording.decision_stats()
         if trials is None:
-            return JSONResponse({"history": asdict(recording.stats()), "trials": None})
+            return JSONResponse({"history": asdict(recording.stats()), "trials": None, "decisions": None})
         busiest = []
         for traffic in recording.busiest():
             busiest.append(_stream(traffic))
             await asyncio.sleep(0)  # each takes some 200 us
-        return JSONResponse({"history": asdict(recording.stats()), "trials": {**asdict(trials), "busiest": busiest}})
+        return JSONResponse(
+            {
+                "history": asdict(recording.stats()),
+                "trials": {**asdict(trials), "busiest": busiest},
+                "decisions": None if decisions is None else asdict(decisions),
+            }
+        )
 
 
 def _stream(traffic: TriedTraffic) -> dict[str, Any]:
@@ -51,7 +58,22 @@ def _stream(traffic: TriedTraffic) -> dict[str, Any]:
         }
         for record in traffic.classes
     ]
-    return {**trial, "classes": classes}
+    return {**trial, "classes": classes, "decisions": [_decision(each) for each in traffic.decisions]}
+
+
+def _decision(judged: JudgedDecision) -> dict[str, Any]:
+    key, decision, verdict = judged.key, judged.decision, judged.verdict
+    return {
+        "codecs": sorted(key.codecs),
+        "tier": key.tier,
+        "sdk": key.sdk,
+        "chain": str(decision.chain),
+        "delta": None if decision.delta is None else str(decision.delta),
+        "predicted_s": decision.predicted_s,
+        "baseline_s": decision.baseline_s,
+        "reason": decision.reason,
+        "verdict": {**asdict(verdict), "words": verdict.words},
+    }
 
 
 def _advice(advice: Advice) -> dict[str, Any]:

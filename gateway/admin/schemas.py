@@ -6,72 +6,22 @@ fields of its snapshot.
 
 from __future__ import annotations
 
-import enum
-import types
-from collections.abc import Mapping
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Final
 
-from gateway.admin.summary import SUMMARY_TEXTS, json_of
+from gateway.admin.optimizer_schemas import OPTIMIZER_SCHEMAS
+from gateway.admin.schema_parts import INTEGER, KNOB, MEASURED, NUMBER, STAGE, TEXT, Node, object_of, ref_to, schema_of
+from gateway.admin.summary import SUMMARY_TEXTS
 from gateway.connections.collaboration.graph import Via
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.overload.measures import ShedGroup
-from gateway.connections.overload.stage import Stage
-from gateway.connections.planning.knob import Knob
 from gateway.connections.planning.ledger import Verdict
 from gateway.connections.planning.settings import PlanMode
 from gateway.connections.snapshots import CoreSnapshot
 from gateway.connections.socket_counts import TcpInfo
-from gateway.optimizer.decisions.advice import Advice
-from gateway.optimizer.history.record import TriedChain
-from gateway.optimizer.history.stats import TrafficHistoryStats
-from gateway.optimizer.shadow.stats import ShadowTrialStats
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
-
-Node = dict[str, Any]
-
-INTEGER: Final[Node] = {"type": "integer", "minimum": 0}
-NUMBER: Final[Node] = {"type": "number", "minimum": 0}
-MEASURED: Final[Node] = {"type": ["number", "null"]}
-"""A value that is null as long as it is not known."""
-TEXT: Final[Node] = {"type": "string"}
-KNOB: Final[Node] = {"type": "string", "enum": [knob.value for knob in Knob]}
-STAGE: Final[Node] = {"type": "string", "enum": [stage.label for stage in Stage]}
-_SCALARS: Final[Mapping[Any, Node]] = {
-    int: {"type": "integer"},
-    float: MEASURED,
-    bool: {"type": "boolean"},
-    str: TEXT,
-}
-
-
-def object_of(**properties: Node) -> Node:
-    """Return the schema of an object that has all of these properties."""
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def ref_to(name: str) -> Node:
-    """Return a reference to one of :data:`SCHEMAS`."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def schema_of(kind: Any) -> Node:
-    """Return the schema of a snapshot, or of a field of one, by its type."""
-    if get_origin(kind) is Mapping:
-        return {"type": "object", "additionalProperties": schema_of(get_args(kind)[1])}
-    if isinstance(kind, types.UnionType):
-        first, _ = get_args(kind)  # the other one is None
-        schema = schema_of(first)
-        return schema | {"type": [schema["type"], "null"]}
-    if isinstance(kind, enum.EnumType):
-        members: Mapping[str, enum.Enum] = kind.__members__
-        return {"type": "string", "enum": [json_of(member) for member in members.values()]}
-    if kind in _SCALARS:
-        return _SCALARS[kind]
-    return object_of(**{name: schema_of(each) for name, each in get_type_hints(kind).items()})
-
 
 _RATE: Final[Node] = {
     "type": ["number", "null"],
@@ -310,50 +260,7 @@ SCHEMAS: Final[Node] = {
             ),
         },
     ),
-    "Optimizer": object_of(
-        history={
-            **schema_of(TrafficHistoryStats),
-            "type": ["object", "null"],
-            "description": "Counts of the traffic history; null: none is recorded.",
-        },
-        trials={
-            **object_of(
-                **schema_of(ShadowTrialStats)["properties"],
-                busiest={"type": "array", "items": ref_to("TriedStream")},
-            ),
-            "type": ["object", "null"],
-            "description": "Shadow trials, with the streams of most bytes to their receivers; null: none are made.",
-        },
-    ),
-    "TriedStream": object_of(
-        time_ns=INTEGER | {"description": "Unix time of the last trial."},
-        stream=TEXT,
-        view=TEXT,
-        dtype=TEXT,
-        shape={"type": "array", "items": INTEGER},
-        sample_bytes=INTEGER,
-        based={"type": "boolean", "description": "Whether deltas were tried."},
-        drifted={"type": "boolean", "description": "Whether the trial was made because the payloads had changed."},
-        cpu_s=NUMBER,
-        tried={"type": "array", "items": schema_of(TriedChain)},
-        features=object_of(
-            zero_share=MEASURED,
-            unchanged_share=MEASURED,
-            repeated_share=MEASURED,
-            plane_entropy_bits={"type": "array", "items": NUMBER},
-        ),
-        classes={
-            "type": "array",
-            "items": object_of(
-                codecs={"type": "array", "items": TEXT},
-                chain=TEXT,
-                receivers=INTEGER,
-                goodput_bytes_per_s=MEASURED,
-                advice={"type": "array", "items": object_of(**schema_of(Advice)["properties"], words=TEXT)},
-            ),
-            "description": "Delivery classes, with the candidate of least cost for each link tier.",
-        },
-    ),
+    **OPTIMIZER_SCHEMAS,
     "Summary": object_of(
         version=TEXT | {"description": "Version of the gateway."},
         time_s=NUMBER | {"description": "Time of the gateway's clock, for the rates at which counters grow."},

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gateway.connections.core import Core
 from gateway.connections.ports import DeliveryPolicy
+from gateway.optimizer.decisions.stats import DecisionStats
 from gateway.optimizer.history.stats import TrafficHistoryStats
 from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
 
@@ -19,6 +20,9 @@ class RecordingReport(Protocol):
 
     def trial_stats(self) -> ShadowTrialStats | None:
         """Return the counts of shadow trials; ``None``: none are made."""
+
+    def decision_stats(self) -> DecisionStats | None:
+        """Return the counts of decisions by cost; ``None``: none are taken."""
 
     def busiest(self) -> Sequence[TriedTraffic]:
         """Return the tried streams with the most bytes to their receivers, some."""

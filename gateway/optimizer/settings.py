@@ -34,6 +34,8 @@ class OptimizerSettings:
     """Interval in which each stream of large messages is recorded once."""
     trial_cpu_share: float = 0.05
     """Share of a core for shadow trials, which need a traffic history; 0: none are made."""
+    learn: bool = True
+    """Whether encodings are chosen by the outcomes of shadow trials, if some are made; otherwise by samples alone."""
 
     def __post_init__(self) -> None:
         if self.history_bytes < MIN_HISTORY_BYTES:

@@ -42,4 +42,8 @@ def test_each_record_counts_by_its_fate() -> None:
         "frys_traffic_trial_cpu_seconds_total 1.5",
         "frys_traffic_drifts_total 4.0",
         "frys_traffic_trial_worker_starts_total 2.0",
+        "frys_traffic_decisions_followed 1.0",
+        "frys_traffic_decisions_in_force 3.0",
+        "frys_traffic_decision_changes_total 6.0",
+        "frys_traffic_decisions_taken_back_total 1.0",
     ]

@@ -11,9 +11,13 @@ from starlette.requests import Request
 
 from gateway.admin.optimizer import OptimizerReport
 from gateway.admin.schemas import SCHEMAS
+from gateway.optimizer.decisions.decision import Decision, DecisionKey
+from gateway.optimizer.decisions.guard import GuardVerdict
+from gateway.optimizer.decisions.stats import DecisionStats, JudgedDecision
 from gateway.optimizer.history.stats import TrafficHistoryStats
 from gateway.optimizer.recording import RecordingReport
 from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
+from gateway.protocol.encoding import Chain
 from tests.optimizer.history.records import record, shadow_trial
 
 STATS = TrafficHistoryStats(
@@ -48,6 +52,9 @@ TRIALS = ShadowTrialStats(
 )
 
 
+DECISIONS = DecisionStats(following=True, failure="", streams=4, in_force=3, table=9, changes=6, taken_back=1)
+
+
 class StoodStill(RecordingReport):
     """Report whose counts do not change."""
 
@@ -61,6 +68,9 @@ class StoodStill(RecordingReport):
     def trial_stats(self) -> ShadowTrialStats | None:
         return self._trials
 
+    def decision_stats(self) -> DecisionStats | None:
+        return None if self._trials is None else DECISIONS
+
     def busiest(self) -> Sequence[TriedTraffic]:
         return self._busiest
 
@@ -73,25 +83,50 @@ async def shown(report: OptimizerReport) -> dict[str, Any]:
 
 
 async def test_the_counts_of_the_traffic_history_are_shown() -> None:
-    assert await shown(OptimizerReport(StoodStill())) == {"history": asdict(STATS), "trials": None}
+    assert await shown(OptimizerReport(StoodStill())) == {"history": asdict(STATS), "trials": None, "decisions": None}
 
 
 async def test_no_traffic_history_is_null() -> None:
-    assert await shown(OptimizerReport(None)) == {"history": None, "trials": None}
+    assert await shown(OptimizerReport(None)) == {"history": None, "trials": None, "decisions": None}
 
 
 async def test_shadow_trials_are_shown_with_what_they_advise() -> None:
     codecs, size = ("lz4", "zstd"), 524_288
-    tried = TriedTraffic(shadow_trial(), (record(codecs=codecs, chain="none", payload_bytes=size, receivers=1),))
+    key = DecisionKey("wf/1", frozenset(codecs), "20 Mbit/s", "frys-python")
+    decision = Decision(Chain(False, "zstd", 1), None, 0.1, 0.2, "half the bytes")
+    judged = JudgedDecision(key, decision, GuardVerdict(True, 3, 0.11, 0.22))
+    records = (record(codecs=codecs, chain="none", payload_bytes=size, receivers=1),)
+    tried = TriedTraffic(shadow_trial(), records, (judged,))
     found = await shown(OptimizerReport(StoodStill(TRIALS, [tried])))
     (stream,) = found["trials"].pop("busiest")
-    assert found == {"history": asdict(STATS), "trials": asdict(TRIALS)}
+    assert found == {"history": asdict(STATS), "trials": asdict(TRIALS), "decisions": asdict(DECISIONS)}
     assert (stream["stream"], stream["sample_bytes"]) == ("wf/1", 131_072)
     assert [each["chain"] for each in stream["tried"]] == ["none", "lz4", "zstd:1", "pco:8"]
     (delivery,) = stream["classes"]
     assert (delivery["codecs"], delivery["chain"], delivery["receivers"]) == (["lz4", "zstd"], "none", 1)
     assert delivery["advice"][1]["best"] == "zstd:1"
     assert delivery["advice"][1]["words"].startswith("zstd:1 would take 77.9 ms to a 20 Mbit/s receiver")
+    (shown_decision,) = stream["decisions"]
+    assert shown_decision == {
+        "codecs": ["lz4", "zstd"],
+        "tier": "20 Mbit/s",
+        "sdk": "frys-python",
+        "chain": "zstd:1",
+        "delta": None,
+        "predicted_s": 0.1,
+        "baseline_s": 0.2,
+        "reason": "half the bytes",
+        "verdict": {
+            "in_force": True,
+            "pairs": 3,
+            "measured_s": 0.11,
+            "baseline_s": 0.22,
+            "recess_s": 0.0,
+            "words": "holds: 50 % less than the baseline in 3 pairs of blocks",
+        },
+    }
+    assert set(shown_decision) == set(SCHEMAS["Decision"]["properties"])
+    assert set(shown_decision["verdict"]) == set(SCHEMAS["Decision"]["properties"]["verdict"]["properties"])
     stated = SCHEMAS["TriedStream"]["properties"]
     assert set(stream) == set(stated)
     assert set(delivery) == set(stated["classes"]["items"]["properties"])

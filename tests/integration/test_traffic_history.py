@@ -194,7 +194,11 @@ async def test_without_a_directory_nothing_is_recorded(tmp_path: Path) -> None:
         await exchange(gateway.url, lambda: True)
         assert gateway._history is None
         async with httpx.AsyncClient(base_url=gateway.admin_url or "", timeout=60, verify=False) as http:
-            assert (await http.get("/api/v1/optimizer")).json() == {"history": None, "trials": None}
+            assert (await http.get("/api/v1/optimizer")).json() == {
+                "history": None,
+                "trials": None,
+                "decisions": None,
+            }
             assert "frys_traffic" not in (await http.get("/metrics")).text
     assert os.listdir(tmp_path) == []
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
 import orjson
 
 from gateway.errors import InvalidArgument
 from gateway.optimizer.decisions.decision import Decision, DecisionKey
+from gateway.optimizer.decisions.guard import GuardVerdict
 from gateway.protocol.encoding import Chain
 
 T = TypeVar("T")
@@ -18,10 +20,10 @@ T = TypeVar("T")
 VERSION: Final = 1
 """Version of the JSON text. Fields that a reader does not know are left out; a field with another meaning needs
 another version."""
-MAX_DECISIONS: Final = 16_384
+MAX_DECISIONS: Final = 4096
 """Decisions of a table; the one that was taken longest ago makes room."""
-MAX_TEXT_BYTES: Final = 32 * 1024 * 1024
-"""Longest JSON text that is read. Decisions have some 400 bytes each, and at most 1 KB unless names are very long."""
+MAX_TEXT_BYTES: Final = 8 * 1024 * 1024
+"""Longest JSON text that is read. Decisions have some 500 bytes each, and at most 1 KB unless names are very long."""
 
 
 class BadTable(Exception):
@@ -29,10 +31,15 @@ class BadTable(Exception):
 
 
 class DecisionTable:
-    """Decisions by stream and kind of receivers, the one that was taken last at the end."""
+    """Decisions by stream and kind of receivers, the one that was taken last at the end.
+
+    Attributes:
+        verdicts: verdicts of the guard on some of them, as of the time at which the table was written.
+    """
 
     def __init__(self) -> None:
         self._decisions: OrderedDict[DecisionKey, Decision] = OrderedDict()
+        self.verdicts: dict[DecisionKey, GuardVerdict] = {}
 
     def __len__(self) -> int:
         return len(self._decisions)
@@ -55,9 +62,16 @@ class DecisionTable:
         """Forget a decision, if there is one."""
         self._decisions.pop(key, None)
 
+    def with_verdicts(self, verdicts: Mapping[DecisionKey, GuardVerdict]) -> DecisionTable:
+        """Return a table of the same decisions that does not change, with the verdicts on some of them."""
+        table = DecisionTable()
+        table._decisions = self._decisions.copy()
+        table.verdicts = {**self.verdicts, **verdicts}
+        return table
+
     def to_json(self) -> bytes:
         """Return the table as JSON; a time that is no number becomes null, which no reader takes."""
-        decisions = [_fields(key, decision) for key, decision in self]
+        decisions = [_fields(key, decision, self.verdicts.get(key)) for key, decision in self]
         return orjson.dumps({"version": VERSION, "decisions": decisions}, option=orjson.OPT_INDENT_2)
 
     @classmethod
@@ -83,13 +97,16 @@ class DecisionTable:
         table = cls()
         for number, fields in enumerate(listed):
             try:
-                table.put(*_parsed(fields))
+                key, decision = _parsed(fields)
+                table.put(key, decision)
+                if fields.get("verdict") is not None:
+                    table.verdicts[key] = _parsed_verdict(fields["verdict"])
             except (BadTable, InvalidArgument) as error:
                 raise BadTable(f"decision {number}: {error}") from error
         return table
 
 
-def _fields(key: DecisionKey, decision: Decision) -> dict[str, Any]:
+def _fields(key: DecisionKey, decision: Decision, verdict: GuardVerdict | None) -> dict[str, Any]:
     return {
         "stream": key.stream,
         "view": key.view,
@@ -101,6 +118,7 @@ def _fields(key: DecisionKey, decision: Decision) -> dict[str, Any]:
         "predicted_s": decision.predicted_s,
         "baseline_s": decision.baseline_s,
         "reason": decision.reason,
+        "verdict": None if verdict is None else asdict(verdict),
     }
 
 
@@ -129,6 +147,22 @@ def _parsed(fields: object) -> tuple[DecisionKey, Decision]:
     key = DecisionKey(field("stream", _text), codecs, field("tier", _text), field("sdk", _text), field("view", _text))
     seconds = field("predicted_s", _seconds), field("baseline_s", _seconds)
     return key, Decision(chain, made, *seconds, field("reason", _text))
+
+
+def _parsed_verdict(fields: object) -> GuardVerdict:
+    """Return a verdict.
+
+    Raises:
+        BadTable: a field is missing, or of the wrong type.
+    """
+    if not isinstance(fields, dict):
+        raise BadTable("its verdict is not a JSON object")
+    in_force, pairs, recess_s = fields.get("in_force"), fields.get("pairs"), _seconds(fields.get("recess_s"))
+    if not isinstance(in_force, bool) or not isinstance(pairs, int) or recess_s is None:
+        raise BadTable(f"its verdict is {str(fields)[:200]}")
+    return GuardVerdict(
+        in_force, pairs, _seconds(fields.get("measured_s")), _seconds(fields.get("baseline_s")), recess_s
+    )
 
 
 def _check(condition: bool, problem: str) -> None:

@@ -85,6 +85,9 @@ class TrafficHistory:
     def trial_stats(self) -> None:
         """Return the counts of shadow trials: none are made."""
 
+    def decision_stats(self) -> None:
+        """Return the counts of decisions: none are taken."""
+
     def busiest(self) -> tuple[()]:
         """Return the streams that were tried: none."""
         return ()

@@ -17,6 +17,8 @@ from gateway.connections.ports import Clock, DeliveryPolicy, Sample, Threads
 from gateway.connections.sweeps import Sweep
 from gateway.errors import RequestRefused
 from gateway.optimizer.candidates import candidates
+from gateway.optimizer.decisions.learner import Learner
+from gateway.optimizer.decisions.stats import DecisionStats
 from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial, TrafficRecord
 from gateway.optimizer.history.stats import TrafficHistoryStats
 from gateway.optimizer.history.traffic_history import TrafficHistory
@@ -64,13 +66,22 @@ class ShadowTrials:
         cpu_share: share of a core that trials may take.
         clock: the time.
         threads: decode and copy samples.
+        learner: takes decisions by the outcomes; ``None``: nothing does.
 
     Attributes:
         policy: policy for the core, that of the history.
     """
 
-    def __init__(self, history: TrafficHistory, cpu_share: float, clock: Clock, threads: Threads) -> None:
+    def __init__(
+        self,
+        history: TrafficHistory,
+        cpu_share: float,
+        clock: Clock,
+        threads: Threads,
+        learner: Learner | None = None,
+    ) -> None:
         self.policy: DeliveryPolicy = history.policy
+        self._learner = learner
         self._history = history
         self._clock = clock
         self._threads = threads
@@ -96,6 +107,8 @@ class ShadowTrials:
         # Before there is traffic, which a start would hold up.
         self._worker.pump(self._clock.monotonic_s())
         core.sweeps = (*core.sweeps, Sweep(lambda: SWEEP_S, self.sweep))
+        if self._learner is not None:
+            self._learner.begin()
 
     def close_records(self) -> Iterator[None]:
         """Close all records of the history, before receivers go; no sample is taken any more. Yields for the loop."""
@@ -105,6 +118,8 @@ class ShadowTrials:
     def close(self, timeout_s: float) -> None:
         """End the worker, and have all records written; for any thread, once the core is not used any more."""
         self._worker.close(min(timeout_s, WORKER_END_S))
+        if self._learner is not None:
+            self._learner.close()
         self._history.close(timeout_s)
 
     def stats(self) -> TrafficHistoryStats:
@@ -127,10 +142,18 @@ class ShadowTrials:
             failure=self._failure,
         )
 
+    def decision_stats(self) -> DecisionStats | None:
+        """Return the counts of decisions; ``None``: none are taken."""
+        return None if self._learner is None else self._learner.stats()
+
     def busiest(self) -> list[TriedTraffic]:
         """Return the tried streams with the most bytes to their receivers, some."""
-        found = [(each.trial, each.records) for each in self._table.busiest(SHOWN)]
-        return [TriedTraffic(trial, tuple(records)) for trial, records in found if trial is not None]
+        found = []
+        for tried in self._table.busiest(SHOWN):
+            assert tried.trial is not None
+            decisions = () if self._learner is None else self._learner.judged(tried.number)
+            found.append(TriedTraffic(tried.trial, tuple(tried.records), decisions))
+        return found
 
     def offered(self, stream: Stream, sample: Sample) -> None:
         """Take a payload that has opened a traffic record, if one of this stream is wanted."""
@@ -154,6 +177,8 @@ class ShadowTrials:
         if self._table.found(stream.id, self._clock.monotonic_s()).add(record):
             self._drifts += 1
             self._changed.add(stream.id)
+        if self._learner is not None:
+            self._learner.recorded(stream, record)
 
     def forgotten(self, stream: Stream) -> None:
         """Forget a stream that has ended."""
@@ -171,6 +196,11 @@ class ShadowTrials:
                 del self._under_way[number]
                 taken.tried.under_way = False
                 self._lost += 1
+        if self._learner is not None:
+            fault = self._worker.fault(now_s)
+            if fault:
+                self._learner.fail(fault)
+            yield from self._learner.sweep()
         count = self._budget.trials_at(now_s, len(self._under_way) + self._copying)
         self._changed = {number for number in self._changed if number in self._table}
         self._wanted = set((yield from self._table.due(min(count, self._worker.free_slots), now_s)))
@@ -227,6 +257,8 @@ class ShadowTrials:
             if not self._failed:
                 logger.warning("a shadow trial has failed: %s", answer.error)
             self._failed += 1
+            if self._learner is not None:
+                self._learner.fail(f"fails: {answer.error}")
             return
         self._tried += 1
         record = tried.records[-1]
@@ -244,6 +276,8 @@ class ShadowTrials:
             features=record.features,
         )
         self._history.put(pack_trial(tried.trial))
+        if self._learner is not None:
+            self._learner.tried(tried.number, tried.trial)
 
 
 def _copy(sample: Sample, slot: SampleSlot) -> Callable[[], tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.optimizer.decisions.stats import JudgedDecision
 from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
 
 
@@ -43,3 +44,5 @@ class TriedTraffic:
     """The last trial."""
     classes: tuple[TrafficRecord, ...]
     """Last record of each delivery class."""
+    decisions: tuple[JudgedDecision, ...] = ()
+    """Decisions for its receivers, if the gateway learns."""

@@ -10,7 +10,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.optimizer.drift import DriftTest
 from gateway.optimizer.history.record import UNKNOWN_FEATURES, PayloadFeatures, ShadowTrial, TrafficRecord
@@ -31,6 +31,19 @@ IDLE_S: Final = 60.0
 """Time after which a stream without a record gets no trial."""
 
 
+class TriedClassKey(NamedTuple):
+    """Delivery class of a stream, as traffic records tell it from others."""
+
+    format: str
+    """Format of its messages."""
+    codecs: tuple[str, ...]
+    """Codecs and filters that its receivers know."""
+    tier: str
+    """Name of their link tier."""
+    sdk: str
+    """SDK of them."""
+
+
 @dataclass(slots=True, eq=False)
 class TriedClass:
     """Delivery class of a stream of the table."""
@@ -45,8 +58,10 @@ class TriedClass:
 class TriedStream:
     """Stream of the table."""
 
-    classes: dict[tuple[str, tuple[str, ...]], TriedClass] = field(default_factory=dict)
-    """Delivery classes by format and codecs, the one that was recorded last at the end."""
+    number: int
+    """Id of the stream or view."""
+    classes: dict[TriedClassKey, TriedClass] = field(default_factory=dict)
+    """Delivery classes, the one that was recorded last at the end."""
     bytes_per_s: float = 0.0
     """Bytes to all receivers."""
     recorded_s: float = 0.0
@@ -65,7 +80,7 @@ class TriedStream:
     @property
     def codecs(self) -> frozenset[str]:
         """Codecs and filters that some of its receivers know."""
-        return frozenset([name for _, codecs in self.classes for name in codecs])
+        return frozenset([name for key in self.classes for name in key.codecs])
 
     @property
     def records(self) -> list[TrafficRecord]:
@@ -90,7 +105,7 @@ class TriedStream:
 
     def add(self, record: TrafficRecord) -> bool:
         """Take a record of a delivery class; return whether its chain does not achieve any more what it did before."""
-        key = record.format, record.codecs
+        key = TriedClassKey(record.format, record.codecs, record.tier, record.sdk)
         known = self.classes.pop(key, None)
         if known is None or known.record.chain != record.chain:
             known = TriedClass(record)
@@ -131,7 +146,7 @@ class TrialTable:
         """
         tried = self._streams.get(number)
         if tried is None:
-            tried = self._streams[number] = TriedStream()
+            tried = self._streams[number] = TriedStream(number)
             if len(self._streams) > MAX_STREAMS:
                 self._streams.popitem(last=False)
         else:

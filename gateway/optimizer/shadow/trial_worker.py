@@ -24,6 +24,8 @@ PROGRAM: Final = "import sys; sys.path[:] = sys.argv[1:-1]; from gateway.optimiz
 """Program of the process. It finds its modules where the gateway does, but not in the working directory."""
 ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Variables by which numpy starts no threads, which the process has no use for."""
+SILENT_S: Final = 5.0
+"""Time without an answer from which the process does not count as working; a trial takes some 10 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +130,19 @@ class TrialWorker:
             self._answered_s = now_s
         if status is not None:
             self._give_up(now_s, f"has ended with status {status}")
-        elif self._asked and now_s - max(self._answered_s, min(self._asked.values())) >= STALLED_S:
+        elif self._silent_s(now_s) >= STALLED_S:
             self._give_up(now_s, f"has answered nothing for {STALLED_S:g} s")
         return answers
+
+    def fault(self, now_s: float) -> str:
+        """Return what the process does instead of its work, for people; empty: nothing is known.
+
+        Args:
+            now_s: a monotonic time.
+        """
+        if self._process is None:
+            return "does not run"
+        return f"has answered nothing for {SILENT_S:g} s" if self._silent_s(now_s) >= SILENT_S else ""
 
     def close(self, timeout_s: float) -> None:
         """End the process, whatever it does; for any thread.
@@ -182,6 +194,10 @@ class TrialWorker:
                 raise BadMessage(f"an answer for slot {answer.slot}, which it was not asked for")
             self._taken.discard(answer.slot)
         return answers
+
+    def _silent_s(self, now_s: float) -> float:
+        """Return for how long the process has answered nothing that it was asked."""
+        return now_s - max(self._answered_s, min(self._asked.values())) if self._asked else 0.0
 
     def _give_up(self, now_s: float, reason: str) -> None:
         """End a process, and let another one come later."""

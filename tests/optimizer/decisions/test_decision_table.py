@@ -65,7 +65,7 @@ def test_a_decision_can_be_forgotten() -> None:
 
 
 def test_fields_of_a_later_gateway_are_left_out() -> None:
-    assert DecisionTable.from_json(one_decision(verdict="kept")).get(KEY) == DECISION
+    assert DecisionTable.from_json(one_decision(model="forest")).get(KEY) == DECISION
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,15 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gateway.connections.ports import Sample
+from gateway.optimizer.decisions.decision import Decision
+from gateway.optimizer.decisions.learner import Learner
 from gateway.optimizer.history.reading import ReadingTally, read_history
 from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial
 from gateway.optimizer.history.traffic_history import TrafficHistory
@@ -20,6 +23,8 @@ from gateway.optimizer.shadow.sample_memory import SLOTS
 from gateway.optimizer.shadow.shadow_trials import ShadowTrials
 from gateway.optimizer.shadow.trial_messages import TrialAnswer
 from gateway.optimizer.shadow.trial_table import LEAST_AGE_S
+from gateway.optimizer.shadow.trial_worker import SILENT_S
+from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import Kind
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, ManualClock, StepWorkers, World
 
@@ -34,9 +39,10 @@ class TriedWorld(World):
     def __init__(self, directory: Path) -> None:
         clock, workers = ManualClock(), StepWorkers()
         settings = OptimizerSettings(history_dir=str(directory))
-        history = TrafficHistory(directory, settings, FixedPolicy(), clock, workers)
+        self.learner = Learner(FixedPolicy(), directory, clock, workers)
+        history = TrafficHistory(directory, settings, self.learner.policy, clock, workers)
         self.directory = directory
-        self.trials = ShadowTrials(history, 0.5, clock, workers)
+        self.trials = ShadowTrials(history, 0.5, clock, workers, self.learner)
         super().__init__(self.trials.policy, clock=clock, workers=workers)
         before = len(self.core.sweeps)
         self.trials.begin(self.core)
@@ -172,6 +178,52 @@ def test_samples_are_lost_with_a_process_that_is_killed_or_stopped_and_counted(
     published(world, times=3)
     world.sweep_until(lambda: world.trials.trial_stats().tried == 1)
     assert world.trials.trial_stats().worker_starts == 2
+
+
+def follows(world: TriedWorld) -> bool:
+    stats = world.trials.decision_stats()
+    assert stats is not None
+    return stats.following
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_no_decision_is_followed_while_the_process_is_gone_or_stands_still(
+    world: TriedWorld, number: signal.Signals
+) -> None:
+    published(world, times=3)
+    world.sweep_until(lambda: world.trials.trial_stats().tried == 1)
+    assert follows(world)
+    process = world.trials._worker._process
+    assert process is not None
+    os.kill(process.pid, number)
+    world.clock.advance(LEAST_AGE_S)
+    published(world, times=3)
+    world.clock.advance(SILENT_S)
+    world.sweep_until(lambda: not follows(world))
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGCONT)
+    world.clock.advance(LEAST_AGE_S)
+    published(world, times=4)
+    world.sweep_until(lambda: follows(world))
+
+
+def test_no_decision_is_followed_while_trials_fail(world: TriedWorld) -> None:
+    published(world, times=3)
+    (taken,) = world.trials._under_way.values()
+    world.trials._learn(taken, TrialAnswer(taken.slot.number, 0.5, (), "MemoryError"))
+    assert not follows(world)
+    world.sweep_until(lambda: world.trials.trial_stats().tried == 1)
+    assert follows(world)
+
+
+def test_decisions_are_shown_with_the_streams_that_were_tried(world: TriedWorld) -> None:
+    published(world, times=3)
+    world.sweep_until(lambda: world.trials.trial_stats().tried == 1)
+    (learned,) = world.learner.policy
+    (profile,) = learned.decisions
+    learned.put(profile, Decision(Chain(False, "lz4"), None, 0.1, 0.2, "half the bytes"), None)
+    (traffic,) = world.trials.busiest()
+    assert [(each.key.stream, each.decision.reason) for each in traffic.decisions] == [("wf/ids", "half the bytes")]
 
 
 def test_samples_that_find_no_place_are_dropped(world: TriedWorld) -> None:

@@ -68,7 +68,7 @@ def test_streams_that_are_tried_now_or_rest_are_left_out() -> None:
 
 
 def test_a_class_has_its_newest_record_and_so_many_are_kept() -> None:
-    tried = TriedStream()
+    tried = TriedStream(1)
     for number in range(MAX_CLASSES + 2):
         tried.add(record(1, codecs=("lz4", f"codec-{number}")))
     tried.add(record(1, codecs=("lz4", "codec-5"), receivers=9))
@@ -78,7 +78,7 @@ def test_a_class_has_its_newest_record_and_so_many_are_kept() -> None:
 
 
 def test_features_that_change_are_a_drift() -> None:
-    tried = TriedStream()
+    tried = TriedStream(1)
     assert not any(tried.drifted(FEATURES) for _ in range(20))
     assert tried.drifted(OTHER)
     assert not tried.drifted(OTHER)
@@ -86,23 +86,23 @@ def test_features_that_change_are_a_drift() -> None:
 
 
 def test_the_features_of_the_first_record_count() -> None:
-    tried = TriedStream()
+    tried = TriedStream(1)
     assert not tried.add(record(1, features=FEATURES))
     assert tried.drifted(OTHER)
 
 
 def test_a_chain_that_achieves_something_else_is_a_drift_but_another_chain_is_none() -> None:
-    tried = TriedStream()
+    tried = TriedStream(1)
     sizes = [256] * 10 + [900]
     assert [tried.add(record(1, sent_bytes=size)) for size in sizes] == [False] * 10 + [True]
-    tried = TriedStream()
+    tried = TriedStream(1)
     for size in [256] * 10:
         tried.add(record(1, sent_bytes=size))
     assert not tried.add(record(1, sent_bytes=1024, chain="none"))
 
 
 def test_classes_with_different_ratios_are_no_drift() -> None:
-    tried = TriedStream()
+    tried = TriedStream(1)
     for _ in range(20):
         assert not tried.add(record(1, sent_bytes=256))
         assert not tried.add(record(1, sent_bytes=1024, codecs=(), chain="none"))

@@ -15,7 +15,7 @@ import pytest
 from gateway.optimizer.child_process import FIRST_PAUSE_S, STALLED_S
 from gateway.optimizer.shadow.sample_memory import SLOTS
 from gateway.optimizer.shadow.trial_messages import MAX_LINE_BYTES, TrialAnswer, TrialRequest
-from gateway.optimizer.shadow.trial_worker import SampleSlot, TrialWorker
+from gateway.optimizer.shadow.trial_worker import SILENT_S, SampleSlot, TrialWorker
 
 TIMEOUT_S = 30.0
 SAMPLE = np.arange(16_384, dtype=np.int64).data.cast("B")
@@ -65,6 +65,19 @@ def answered(worker: TrialWorker, now_s: float = 0.0) -> TrialAnswer:
     slot = ask(worker, now_s)
     (answer,) = pump_until(worker, lambda: not worker.has(slot), now_s)
     return answer
+
+
+def test_a_process_that_does_not_do_its_work_is_told_before_it_is_given_up(worker: TrialWorker) -> None:
+    assert worker.fault(0.0) == "does not run"
+    worker.pump(0.0)
+    assert worker.fault(1000.0) == ""
+    os.kill(pid_of(worker), signal.SIGSTOP)
+    slot = ask(worker)
+    assert worker.fault(SILENT_S / 2) == ""
+    assert worker.fault(SILENT_S) == "has answered nothing for 5 s"
+    os.kill(pid_of(worker), signal.SIGCONT)
+    pump_until(worker, lambda: not worker.has(slot), SILENT_S)
+    assert worker.fault(1000.0) == ""
 
 
 def test_samples_are_tried_and_wiped(worker: TrialWorker) -> None:

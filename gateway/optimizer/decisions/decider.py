@@ -1,0 +1,173 @@
+"""Decider: takes decisions when a stream was tried, when its traffic has changed, and from time to time.
+
+It works in sweeps, the receivers of one profile a step. Its decisions go to a table, from which a later start of the
+gateway begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Final
+
+from gateway.connections.link_tier import TIERS, LinkTier, tier_of
+from gateway.connections.ports import Clock
+from gateway.connections.receiver_profile import ReceiverProfile
+from gateway.optimizer.decisions.advice import delivery_to, figures_of, may_decode
+from gateway.optimizer.decisions.deciding import decide, pays_apart
+from gateway.optimizer.decisions.decision import DecisionKey
+from gateway.optimizer.decisions.decision_table import DecisionTable
+from gateway.optimizer.decisions.learned_policy import LearnedPolicy
+from gateway.optimizer.decisions.learned_stream import GuardedDecision, LearnedStream
+from gateway.optimizer.delivery_cost import Delivery, EncodingFigures, decode_factor
+from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
+from gateway.streams.derived import DerivedStream
+from gateway.streams.stream import Stream
+
+REDECIDE_S: Final = 30.0
+"""Time after which decisions are taken anew without news."""
+IDLE_S: Final = 600.0
+"""Time without a traffic record after which a stream is forgotten; its decisions stay in the table."""
+NEWS_FACTOR: Final = 1.5
+"""Factor by which the size of payloads or the number of receivers changes before decisions are taken anew for it."""
+STEP_STREAMS: Final = 256
+"""Streams without news that are passed over in one step."""
+
+
+class Decider:
+    """Decider of one gateway.
+
+    Args:
+        policy: follows the decisions.
+        clock: the time.
+
+    Attributes:
+        table: decisions of this gateway, and of its starts before.
+        changes: number of times that decisions for a stream have changed.
+    """
+
+    def __init__(self, policy: LearnedPolicy, clock: Clock) -> None:
+        self._policy = policy
+        self._clock = clock
+        self.table = DecisionTable()
+        self.changes = 0
+
+    def adopt(self, table: DecisionTable) -> None:
+        """Begin with the decisions of an earlier start, but for those that were taken back."""
+        for key, decision in table:
+            verdict = table.verdicts.get(key)
+            if self.table.get(key) is None and (verdict is None or verdict.in_force):
+                self.table.put(key, decision)
+                if verdict is not None:
+                    self.table.verdicts[key] = verdict
+        for learned in self._policy:
+            learned.due = True
+
+    def tried(self, number: int, trial: ShadowTrial) -> None:
+        """Take a shadow trial of the stream with this id."""
+        learned = self._policy.get(number)
+        if learned is not None:
+            learned.trial, learned.due = trial, True
+
+    def recorded(self, stream: Stream, record: TrafficRecord) -> None:
+        """Take a traffic record; one without messages says nothing."""
+        learned = self._policy.get(stream.id)
+        if learned is None or not record.messages:
+            return
+        learned.recorded_s = self._clock.monotonic_s()
+        guarded = learned.decisions.get(_profile_of(record))
+        if guarded is None:
+            return
+        before, guarded.record = _tier_by(guarded), record
+        if record.goodput_bytes_per_s is not None:
+            guarded.goodput_bytes_per_s = record.goodput_bytes_per_s
+        if guarded.delivery is None or _tier_by(guarded) != before or _is_news(record, guarded.delivery):
+            learned.due = True
+
+    def sweep(self) -> Generator[None, None, None]:
+        """Take the decisions that are due, and forget streams without traffic. Yields for the loop."""
+        now_s = self._clock.monotonic_s()
+        for number, learned in enumerate(self._policy, 1):
+            if now_s - learned.recorded_s > IDLE_S:
+                self._policy.drop(learned.stream)
+            elif learned.due or now_s - learned.decided_s > REDECIDE_S:
+                learned.due, learned.decided_s = False, now_s
+                yield from self._decide(learned)
+            if number % STEP_STREAMS == 0:
+                yield
+
+    def _decide(self, learned: LearnedStream) -> Generator[None, None, None]:
+        """Take the decisions for a stream, and put them in force."""
+        tried = () if learned.trial is None else figures_of(learned.trial)
+        changed = False
+        for profile, guarded in list(learned.decisions.items()):
+            changed |= self._decide_for(learned, profile, guarded, tried)
+            yield
+        self._policy.apply(learned, changed=changed)
+        self.changes += changed
+
+    def _decide_for(
+        self,
+        learned: LearnedStream,
+        profile: ReceiverProfile,
+        guarded: GuardedDecision,
+        tried: Sequence[EncodingFigures],
+    ) -> bool:
+        """Take the decision for receivers of a profile; return whether it has other chains than the one before."""
+        key, record = key_of(learned.stream, profile), guarded.record
+        if record is None or not tried:
+            known = None if guarded.decision is not None else self.table.get(key)
+            return known is not None and learned.put(profile, known, None)
+        tier = _tier_for(profile, guarded)
+        if tier is None or record.published_encoding:
+            return learned.put(profile, None, None)
+        tried = [each for each in tried if may_decode(profile.codecs, each.chain)]
+        _note_decoding(guarded, record, tried)
+        delivery = delivery_to(record, tier, guarded.decode_factor)
+        if guarded.goodput_bytes_per_s is not None and tier_of(guarded.goodput_bytes_per_s) == tier:
+            delivery = delivery.at(guarded.goodput_bytes_per_s)
+        held = guarded.chains if guarded.guard.in_force(self._clock.monotonic_s()) else None
+        decision = decide(tried, delivery, tier, self._policy.baseline_of(learned.stream, profile), held)
+        if decision is None:
+            return False
+        learned.apart = pays_apart(tried, delivery, TIERS, apart=learned.apart)
+        self.table.put(key, decision)
+        return learned.put(profile, decision, delivery)
+
+
+def _profile_of(record: TrafficRecord) -> ReceiverProfile:
+    tier = next((tier for tier in TIERS if tier.name == record.tier), TIERS[-1])
+    return ReceiverProfile(frozenset(record.codecs), tier, record.sdk)
+
+
+def key_of(stream: Stream, profile: ReceiverProfile) -> DecisionKey:
+    """Return the key of the decision for receivers of a profile."""
+    view = str(stream.view) if isinstance(stream, DerivedStream) else ""
+    return DecisionKey(stream.name, profile.codecs, profile.tier.name, profile.sdk, view)
+
+
+def _tier_for(profile: ReceiverProfile, guarded: GuardedDecision) -> LinkTier | None:
+    """Return the link tier of some receivers; ``None``: it is not known.
+
+    The profile says the fastest one, too, of receivers of which nothing was measured.
+    """
+    return profile.tier if profile.tier != TIERS[-1] else _tier_by(guarded)
+
+
+def _tier_by(guarded: GuardedDecision) -> LinkTier | None:
+    return None if guarded.goodput_bytes_per_s is None else tier_of(guarded.goodput_bytes_per_s)
+
+
+def _note_decoding(guarded: GuardedDecision, record: TrafficRecord, tried: Sequence[EncodingFigures]) -> None:
+    """Note how fast receivers decode: as they have reported of a chain, and by the same factor of all others."""
+    reported = record.decode_s_per_byte
+    used = next((each for each in tried if each.chain == record.chain), None)
+    if reported and used is not None and used.decode_s_per_byte:
+        guarded.decode_factor = decode_factor(reported, used.decode_s_per_byte)
+    times = {each.chain: each.decode_s_per_byte * guarded.decode_factor for each in tried}
+    guarded.decode_s_per_byte = times
+
+
+def _is_news(record: TrafficRecord, delivery: Delivery) -> bool:
+    """Return whether a record tells of other traffic than decisions were taken for."""
+    pairs = (record.payload_bytes, delivery.payload_bytes), (record.receivers, delivery.receivers)
+    return any(max(pair) > NEWS_FACTOR * max(1, min(pair)) for pair in pairs)

@@ -1,0 +1,123 @@
+"""Learned stream: decisions for the receivers of one stream, those that are in force, and the guard on each.
+
+Pure values; no event loop. The policy looks into :attr:`LearnedStream.chains` for each message, and has them made anew
+at the borders of blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.connections.receiver_profile import ReceiverProfile
+from gateway.optimizer.decisions.deciding import Chains
+from gateway.optimizer.decisions.decision import Decision
+from gateway.optimizer.decisions.guard import Guard
+from gateway.optimizer.decisions.switchback import Switchback
+from gateway.optimizer.delivery_cost import Delivery, delivery_cost
+from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
+from gateway.protocol.encoding import PLAIN, Chain
+from gateway.streams.stream import Stream
+
+MAX_PROFILES: Final = 16
+"""Receiver profiles of one stream for which decisions are taken; receivers of others are served by the baseline."""
+
+
+@dataclass(slots=True, eq=False)
+class GuardedDecision:
+    """Decision for the receivers of one profile, with the guard on it."""
+
+    guard: Guard = field(default_factory=Guard)
+    """The guard."""
+    decision: Decision | None = None
+    """The decision; ``None``: none was taken yet, or none can be."""
+    delivery: Delivery | None = None
+    """Payload and receiver by which costs are measured; ``None``: not known."""
+    record: TrafficRecord | None = None
+    """Last traffic record of these receivers that had messages."""
+    goodput_bytes_per_s: float | None = None
+    """Rate at which they take bytes, as it was known last: it is measured only while messages wait."""
+    decode_factor: float = 1.0
+    """Time in which they decode over that of this machine, as it was known last."""
+    decode_s_per_byte: dict[str, float] = field(default_factory=dict)
+    """Time in which they decode, by chain: as they have reported, else as it was tried."""
+
+    @property
+    def chains(self) -> Chains | None:
+        """Chains to follow; ``None``: there are none, or the baseline chooses as well."""
+        decision = self.decision
+        return None if decision is None or decision.saved_share <= 0 else Chains(decision.chain, decision.delta)
+
+
+@dataclass(slots=True, eq=False)
+class LearnedStream:
+    """Decisions for one stream."""
+
+    stream: Stream
+    """The stream, or a view."""
+    recorded_s: float
+    """Monotonic time of the last traffic record, or of the beginning."""
+    decisions: dict[ReceiverProfile, GuardedDecision] = field(default_factory=dict)
+    """Decisions by the profile of receivers, at most :data:`MAX_PROFILES`."""
+    chains: dict[ReceiverProfile, Chain] = field(default_factory=dict)
+    """Chains of complete payloads that are in force for the messages of this block."""
+    deltas: dict[ReceiverProfile, Chain] = field(default_factory=dict)
+    """Chains of deltas for the same receivers, plain if none are made."""
+    blocks: Switchback = field(default_factory=Switchback)
+    """Blocks of messages."""
+    trial: ShadowTrial | None = None
+    """Last shadow trial."""
+    apart: bool = False
+    """Whether receivers of different link tiers are worth a chain of their own each."""
+    due: bool = False
+    """Whether there is news by which decisions may change."""
+    decided_s: float = 0.0
+    """Monotonic time of the last decisions."""
+
+    def put(self, profile: ReceiverProfile, decision: Decision | None, delivery: Delivery | None) -> bool:
+        """Take a decision, and return whether it has other chains than the one before."""
+        guarded = self.decisions[profile]
+        before = guarded.chains
+        guarded.decision, guarded.delivery = decision, delivery
+        if guarded.chains == before:
+            return False
+        guarded.guard.begin()
+        return True
+
+    def apply(self, now_s: float, *, trusted: bool) -> None:
+        """Put the decisions in force that are to be followed in this block.
+
+        Args:
+            now_s: a monotonic time.
+            trusted: whether any are followed.
+        """
+        in_force = {}
+        if trusted and not self.blocks.by_baseline:
+            for profile, guarded in self.decisions.items():
+                chains = guarded.chains
+                if chains is not None and guarded.guard.in_force(now_s):
+                    in_force[profile] = chains
+        self.chains = {profile: chains.chain for profile, chains in in_force.items()}
+        self.deltas = {profile: chains.delta or PLAIN for profile, chains in in_force.items()}
+
+    def compare(self, baseline_of: Callable[[ReceiverProfile], Chains], now_s: float) -> list[ReceiverProfile]:
+        """Compare the cost of messages by each decision with that by the baseline; return what is taken back.
+
+        Args:
+            baseline_of: returns the choice of the baseline for some receivers.
+            now_s: a monotonic time.
+        """
+        taken_back = []
+        for profile, guarded in self.decisions.items():
+            chains, delivery = guarded.chains, guarded.delivery
+            if chains is None or delivery is None or not guarded.guard.in_force(now_s):
+                continue
+            own = self.blocks.figures(*chains, guarded.decode_s_per_byte)
+            usual = self.blocks.figures(*baseline_of(profile), guarded.decode_s_per_byte)
+            if own is None or usual is None or own.chain == usual.chain:
+                continue
+            own_s, usual_s = delivery_cost(own, delivery).total_s, delivery_cost(usual, delivery).total_s
+            if guarded.guard.compare(own_s, usual_s, now_s):
+                taken_back.append(profile)
+        return taken_back
