@@ -265,6 +265,9 @@ REACHED_BY = {
     "streams of which features of payloads are kept": (
         "optimizer/history/test_recorder.py:test_the_features_of_so_many_streams_are_kept"
     ),
+    "connections of whose sockets the optimizer keeps counts": (
+        "optimizer/history/test_quiet_links.py:test_links_are_bounded_and_those_without_counts_are_unknown"
+    ),
     "payloads that wait for their features, all of the gateway": (
         "optimizer/history/test_recorder.py:test_so_many_payloads_wait_for_their_features_and_the_others_are_let_go"
     ),

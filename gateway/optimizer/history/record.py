@@ -78,7 +78,7 @@ class TrafficRecord:
     rtt_s: float | None = None
     """Round trip, the median of some receivers; as for all figures of links."""
     goodput_bytes_per_s: float | None = None
-    """Rate at which a receiver takes bytes when many wait for it."""
+    """Rate at which a receiver takes bytes: while many wait for it, or else while its socket is busy."""
     queue_delay_s: float | None = None
     """Time for which a message waits for those before it."""
     decode_s_per_byte: float | None = None

@@ -21,6 +21,7 @@ from gateway.errors import RequestRefused
 from gateway.optimizer.history.features import features_of
 from gateway.optimizer.history.layout import pack_record
 from gateway.optimizer.history.link_figures import link_figures
+from gateway.optimizer.history.quiet_links import QuietLinks
 from gateway.optimizer.history.record import AS_PUBLISHED, UNKNOWN_FEATURES, PayloadFeatures, TrafficRecord
 from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.encoding import PLAIN, Chain, Encoding, decode
@@ -133,6 +134,7 @@ class TrafficRecorder:
         self._open: dict[int, OpenRecord] = {}
         # The first of a dict is found behind all that were first before.
         self._features: OrderedDict[int, KeptFeatures] = OrderedDict()
+        self._quiet_links = QuietLinks()
         self._computing = 0
         """Payloads whose features are being computed."""
 
@@ -218,7 +220,8 @@ class TrafficRecorder:
         return (delta, chain) if chain in record.outcome_of else (delta,)
 
     def _record(self, opened: OpenRecord, delivery: DeliveryClass, chain: Chain | None, age_s: float) -> TrafficRecord:
-        stream, specs, figures = opened.stream, opened.specs, link_figures(delivery)
+        stream, specs = opened.stream, opened.specs
+        figures = link_figures(delivery, self._quiet_links, self._clock.monotonic_s())
         payload_bytes = sum([spec.nbytes for spec in specs])
         outcome = None if chain is None else opened.outcome_of.get(chain)
         sent_bytes = None if outcome is None else outcome.sent_bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.optimizer.history.link_figures import LOOKED_AT, MAX_STEP, link_figures, median_of
+from gateway.optimizer.history.quiet_links import QuietLinks
 from gateway.protocol.signals import ReceiverReport
 from tests.connections.memory import World
 
@@ -24,7 +25,7 @@ def test_reports_of_receivers_count() -> None:
         world.core.links.report(peer.session.connection, ReceiverReport(100, decode_ns, 0, 0, ()))
     (fanout,) = world.core.hub.fanouts
     (delivery,) = world.core.hub.fanouts.pubsub_of(fanout.source).classes  # type: ignore[arg-type]
-    found = link_figures(delivery)
+    found = link_figures(delivery, QuietLinks(), 0.0)
     assert (found.client, found.queue_delay_s) == ("agent", 0.0)
     assert found.decode_s_per_byte == pytest.approx(2e-9)
     assert (found.goodput_bytes_per_s, found.rtt_s) == (None, None)
@@ -39,6 +40,6 @@ def test_of_very_many_receivers_some_are_looked_at() -> None:
         world.core.links.report(peer.session.connection, ReceiverReport(100, 1 + number, 0, 0, ()))
     (fanout,) = world.core.hub.fanouts
     (delivery,) = world.core.hub.fanouts.pubsub_of(fanout.source).classes  # type: ignore[arg-type]
-    found = link_figures(delivery)
+    found = link_figures(delivery, QuietLinks(), 0.0)
     assert found.decode_s_per_byte is not None
     assert 0.2 < found.decode_s_per_byte * 1e9 * 100 / (LOOKED_AT * 3) < 0.8
