@@ -167,6 +167,11 @@ export class Assembler {
     this.plan = plan;
   }
 
+  /** Index of the first chunk that is missing; -1 after a failure. */
+  get nextIndex(): number {
+    return this.#nextIndex;
+  }
+
   /** True if the last chunk has been received. */
   get complete(): boolean {
     return this.receivedBytes === this.plan.payload_bytes;
