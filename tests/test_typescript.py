@@ -15,7 +15,14 @@ from tests.test_architecture import MAX_LINES, VAGUE_NAME
 from tests.typescript import FOLDER, SOURCES, TESTS, mirror_of, texts_in
 
 WITHOUT_TESTS: Final = {
+    "client_parts.ts": "wiring, which the tests of all folders use by way of fakes.ts",
     "index.ts": "exports only",
+    "page.ts": "exports of the file for a script tag, which tests/packaging runs",
+    "sending/send_queue.ts": "the common part of queues, exercised by the tests of the publisher",
+    "sending/sender.ts": "turns of the queues, exercised by the tests of the publisher",
+    "sending/stream_send_queue.ts": "the publisher's queues, exercised by its tests",
+    "subscribing/stream_sinks.ts": "frames to subscriptions, exercised by the tests of the subscriptions",
+    "session/wire.ts": "types, and bounds that the tests of the publisher reach",
     "protocol/limits.ts": "default values, exercised by whoever checks a length",
     "protocol/messages.ts": "types, nothing runs",
     "protocol/codecs/abc.ts": "interfaces, and errors that the codecs throw",

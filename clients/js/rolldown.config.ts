@@ -43,7 +43,7 @@ function noticeOf({ name, version, license }: Package, path: string): string {
 }
 
 export default defineConfig({
-  input: { frys: "src/index.ts" },
+  input: { frys: "src/page.ts" },
   platform: "browser",
   transform: { target: "es2022" },
   output: {

@@ -6,9 +6,14 @@
  * ├── PeerError                 the other side's fault; carries a wire code
  * │   ├── ProtocolViolation     the connection must be closed (close code 4xxx)
  * │   └── RequestRefused        one request failed, the connection lives (error code 5xxx)
- * └── UsageError                the program's fault: fix it
- *     ├── InvalidArgument
- *     └── UnsupportedDtype
+ * │       └── RequestFailed     the other client answered that it failed
+ * ├── UsageError                the program's fault: fix it
+ * │   ├── InvalidArgument
+ * │   └── UnsupportedDtype
+ * ├── CapacityError             too many bytes wait to be sent
+ * └── ConnectionFailed          no connection, or it was lost before the answer
+ *     ├── ConnectionClosed      for good, with a close code
+ *     └── RequestTimeout        no progress in time
  * ```
  */
 
@@ -145,4 +150,43 @@ export class InvalidArgument extends UsageError {
 /** Array of a type that cannot travel; the message names the ones that can. */
 export class UnsupportedDtype extends UsageError {
   override name = "UnsupportedDtype";
+}
+
+/** Failure of a request that the other client has answered so. */
+export class RequestFailed extends RequestRefused {
+  override name = "RequestFailed";
+}
+
+/** Refusal of a publish that is not acknowledged: too many bytes wait to be sent. */
+export class CapacityError extends FrysError {
+  override name = "CapacityError";
+}
+
+/** Lack of a connection, or its loss before the answer. */
+export class ConnectionFailed extends FrysError {
+  override name = "ConnectionFailed";
+  /** Code that the gateway has named, if it takes no client for now. */
+  readonly code: number | undefined;
+  /** Seconds after which it wants the client back. */
+  readonly retryAfterS: number | undefined;
+
+  constructor(problem: string, code?: number, retryAfterS?: number) {
+    super(problem);
+    this.code = code;
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+/** End of the connection for good: by a final code, or by the program. */
+export class ConnectionClosed extends ConnectionFailed {
+  override name = "ConnectionClosed";
+
+  constructor(code: number, reason: string) {
+    super(`${reason} (${nameOf(code)}, code ${code})`, code);
+  }
+}
+
+/** Lack of progress within a time limit. */
+export class RequestTimeout extends ConnectionFailed {
+  override name = "RequestTimeout";
 }

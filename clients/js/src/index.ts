@@ -1,10 +1,10 @@
-/**
- * `@frys/client`: reads and writes the frames of a Frys Gateway.
- *
- * So far the protocol (`src/protocol`), without a connection.
- */
+/** `@frys/client`: a client of a Frys Gateway, and the frames of its protocol. */
 
+export { Client, connect } from "./client.ts";
+export { Decoder, type DecoderOptions } from "./decoding/decoder.ts";
 export * from "./errors.ts";
+export { Message, RecordBatch } from "./messages/message.ts";
+export type { ClientOptions, Start, SubscribeOptions, View } from "./options.ts";
 export { bytesOf, joined } from "./protocol/buffers.ts";
 export { checksumOf } from "./protocol/checksum.ts";
 export { CODEC_NAMES, FILTER_NAMES } from "./protocol/codecs/registry.ts";
@@ -26,6 +26,7 @@ export type { JsonObject, JsonValue } from "./protocol/exact_json.ts";
 export type { Extensions, Extent, Identity, Quantization } from "./protocol/extensions.ts";
 export { bodyOf, type Frame, iterFrames } from "./protocol/frames.ts";
 export { DEFAULT_LIMITS, type Limits, type WelcomeLimits } from "./protocol/limits.ts";
+export type { LinkQuality } from "./protocol/link_quality.ts";
 export * from "./protocol/messages.ts";
 export { type Meta, parseMeta, type TensorSpec, writeMeta } from "./protocol/meta.ts";
 export {
@@ -39,6 +40,7 @@ export {
   type Watching,
 } from "./protocol/presence.ts";
 export { dequantize } from "./protocol/quantization.ts";
+export type { RegionIndex, RegionKey } from "./protocol/regions.ts";
 export { parseSession, writeSession } from "./protocol/session_body.ts";
 export * from "./protocol/signals.ts";
 export { type ArrayOf, type Element, payloadOf, Tensor, type TypedArray, viewTensors } from "./protocol/tensors.ts";
@@ -62,6 +64,31 @@ export {
   SUBPROTOCOL_BINARY,
   SUBPROTOCOL_JSON,
 } from "./protocol/wire.ts";
+export type { OnError } from "./report.ts";
+export type { ArrayOptions, ArrayValue, Value } from "./sending/content.ts";
+export type { CodecName } from "./sending/outbound_message.ts";
+export type { MessageOptions, PublishOptions } from "./sending/publish_options.ts";
+export type { TransmissionResult } from "./sending/result.ts";
+export type { Backoff } from "./session/backoff.ts";
+export { type Clock, SYSTEM_CLOCK, type Timer } from "./session/clock.ts";
+export type { ClientState, TokenSource } from "./session/connection.ts";
+export { SocketWires } from "./session/socket_wire.ts";
+export type { RefusedHandshake, RefusedRequest, WebSocketLike, WebSocketType } from "./session/web_sockets.ts";
+export type {
+  AppliedPatch,
+  Arrival,
+  Failure,
+  Head,
+  Inbound,
+  Progress,
+  Resumable,
+  Wire,
+  WireClosed,
+  WireEvents,
+  Wires,
+} from "./session/wire.ts";
+export type { Subscription, SubscriptionCounts } from "./subscribing/subscription.ts";
+export type { Gap, StreamEnded } from "./subscribing/subscription_position.ts";
 export type { Colormap, ColormapName } from "./tensors/colormap.ts";
 export type { Nested } from "./tensors/nesting.ts";
 export type { Numbers, PixelOptions, Pixels } from "./tensors/pixels.ts";

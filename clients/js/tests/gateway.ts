@@ -5,14 +5,17 @@ import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+/** Folder of the repository. */
+export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const OWN_PYTHON = `${ROOT}.venv/bin/python`;
-const PYTHON = existsSync(OWN_PYTHON) ? OWN_PYTHON : "python3";
+/** Python with the gateway's packages. */
+export const PYTHON = existsSync(OWN_PYTHON) ? OWN_PYTHON : "python3";
 
 export interface RunningGateway {
   readonly url: string;
   readonly adminUrl: string;
-  stop(): Promise<void>;
+  /** Stop it by a signal, SIGTERM if none is given. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
 /** Start a gateway on free ports. */
@@ -22,15 +25,18 @@ export async function startGateway(options: readonly string[] = []): Promise<Run
   for await (const line of createInterface(child.stdout)) {
     const [, url, adminUrl] = /^listening on (\S+) \(admin (\S+)\)/.exec(line) ?? [];
     if (url) {
-      return { url, adminUrl, stop: () => stopped(child) };
+      return { url, adminUrl, stop: (signal) => stopped(child, signal) };
     }
   }
   throw new Error("the gateway has not started");
 }
 
-function stopped(child: ChildProcess): Promise<void> {
+function stopped(child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) {
+    return Promise.resolve();
+  }
   return new Promise((resolve) => {
     child.once("exit", () => resolve());
-    child.kill("SIGTERM");
+    child.kill(signal);
   });
 }

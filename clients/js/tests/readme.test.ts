@@ -1,21 +1,48 @@
-/** The example of the README runs. */
+/** The examples of the README run. */
 
 import { readFileSync } from "node:fs";
 import { expect, test, vi } from "vitest";
 import * as client from "../src/index.ts";
 import { load } from "./conformance/vectors.ts";
+import { startGateway } from "./integration/gateway.ts";
 
 const README = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-const [, IMPORTED, EXAMPLE] = /```ts\nimport \{(.*?)\} from "@frys\/client";\n(.*?)```/s.exec(README) ?? [];
+const EXPORTED: Readonly<Record<string, unknown>> = { ...client };
+const DEFAULT_URL = "ws://127.0.0.1:8765";
+const AsyncFunction = (async () => undefined).constructor as typeof Function;
 
-test("the example shows the tensors of every kind of payload", async () => {
-  const names = IMPORTED.split(",").map((name) => name.trim());
-  const exported: Readonly<Record<string, unknown>> = { ...client };
-  expect(names.filter((name) => !(name in exported))).toEqual([]);
+/**
+ * Return an example of the README as a function of further variables.
+ *
+ * @param part text that only this example has.
+ * @param variables names, separated by commas.
+ * @param change text to replace, and its replacement.
+ */
+function exampleOf(
+  part: string,
+  variables: string,
+  [old, text]: readonly [string, string] = ["", ""],
+): (...values: unknown[]) => Promise<void> {
+  const examples = README.matchAll(/```ts\nimport \{(.*?)\} from "@frys\/client";\n(.*?)```/gs);
+  const [, imported = "", found = ""] = [...examples].find(([whole]) => whole.includes(part)) ?? [];
+  const names = imported.split(",").map((name) => name.trim());
+  expect(names.filter((name) => !(name in EXPORTED))).toEqual([]);
+  expect(found).toContain(old);
+  const example = new AsyncFunction(...names, ...variables.split(","), found.replace(old, text));
+  return (...values) => example(...names.map((name) => EXPORTED[name]), ...values);
+}
+
+test("the first example publishes and receives", async () => {
+  const gateway = await startGateway();
+  const log = vi.fn();
+  await exampleOf("connect(", "console", [DEFAULT_URL, gateway.url])({ log });
+  expect(log.mock.calls).toEqual([["run-1/loss", 0n, { step: 1 }, Float32Array.of(0.5, 0.25)]]);
+});
+
+test("the example of frames shows the tensors of every kind of payload", async () => {
   const socket: { onmessage?: (event: { data: ArrayBuffer }) => Promise<void> } = {};
   const log = vi.fn();
-  const values = names.map((name) => exported[name]);
-  new Function("socket", "console", ...names, EXAMPLE)(socket, { log }, ...values);
+  await exampleOf("iterFrames", "socket,console")(socket, { log });
   for (const wanted of ["message-tensor", "chain-zstd", "chain-snappy", "chain-shuffle-lz4"]) {
     const message = load().find(({ name }) => name === wanted)?.message ?? new Uint8Array(0);
     await socket.onmessage?.({ data: Uint8Array.from(message).buffer });

@@ -23,7 +23,6 @@ from gateway.connections.fanout.start_position import StartPosition, start_of
 from gateway.connections.fanout.transcoder import Transcoder
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
-from gateway.connections.outbound.no_entries import NO_ENTRIES, with_entry
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.errors import Code
@@ -86,7 +85,7 @@ class PubSubFanout:
     ) -> None:
         self.source = source
         self.acks = acks
-        self.taps: dict[Callable[[Run | LargeMessage], object], None] = NO_ENTRIES
+        self.taps: dict[Callable[[Run | LargeMessage], object], None] = {}
         self.delivered = source.next_offset if isinstance(source, Stream) else 0
         self._flusher = flusher
         self._history = history
@@ -99,7 +98,7 @@ class PubSubFanout:
         self._transcoder = Transcoder(source, policy, self._queue, self._deltas, flusher)
         self._late_join = LateJoin(source, self._queue)
         self._classes: dict[ClassKey, DeliveryClass] = {}
-        self._broadcasts: dict[int, Broadcast] = NO_ENTRIES
+        self._broadcasts: dict[int, Broadcast] = {}
         self._text_classes = 0
         self._past_deliveries = 0
         """Deliveries of classes that have lost their last member."""
@@ -356,7 +355,7 @@ class PubSubFanout:
     def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], element: DTypeLike) -> Broadcast:
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.begin` by a broadcast."""
         broadcast = Broadcast(message, self, self._queue, element, publisher_codecs)
-        self._broadcasts = with_entry(self._broadcasts, message.plan.transfer, broadcast)
+        self._broadcasts[message.plan.transfer] = broadcast
         return broadcast
 
     def start_broadcast(self, broadcast: Broadcast, first: StoredChunk) -> None:

@@ -57,6 +57,6 @@ test("the licences of all code in the files are beside them", () => {
 });
 
 test("the module runs in Node as it does in a page", async () => {
-  const { Tensor }: typeof import("../../src/index.ts") = await import(new URL("frys.js", FOLDER).href);
+  const { Tensor }: typeof import("../../src/page.ts") = await import(new URL("frys.js", FOLDER).href);
   expect(Tensor.from(Float32Array.of(1, 2)).toNested()).toEqual([1, 2]);
 });

@@ -1,0 +1,324 @@
+/** Client of a Frys Gateway (`spec/client.md`). */
+
+import { ClientParts } from "./client_parts.ts";
+import {
+  Code,
+  ConnectionClosed,
+  ConnectionFailed,
+  InvalidArgument,
+  RequestRefused,
+  RequestTimeout,
+  UsageError,
+} from "./errors.ts";
+import { type ClientOptions, type SubscribeOptions, viewFields } from "./options.ts";
+import { onReturn } from "./page_events.ts";
+import type { LinkQuality } from "./protocol/link_quality.ts";
+import { scoreOf } from "./protocol/link_quality.ts";
+import type { Authenticated, Counts, Deleted, Position, SessionMessage, Since } from "./protocol/messages.ts";
+import { checkPattern } from "./protocol/names.ts";
+import { checkView } from "./protocol/views.ts";
+import { Opcode } from "./protocol/wire.ts";
+import type { Value } from "./sending/content.ts";
+import type { MessageOptions, PublishOptions } from "./sending/publish_options.ts";
+import type { TransmissionResult } from "./sending/result.ts";
+import type { Answer } from "./session/answers.ts";
+import type { ClientState } from "./session/connection.ts";
+import { TimeLimit } from "./session/time_limit.ts";
+import { callBack, callBackLatest } from "./subscribing/called_back.ts";
+import { Subscription } from "./subscribing/subscription.ts";
+import { SubscriptionCore } from "./subscribing/subscription_core.ts";
+
+/**
+ * Connect to a gateway: one attempt, and another when a busy gateway asks for it.
+ *
+ * @param url `ws://host:port` or `wss://host:port`.
+ * @throws ConnectionFailed there is no gateway, or it takes no client for now: then with its `code` and `retryAfterS`.
+ * @throws ConnectionClosed the gateway refused the client, and would refuse it again.
+ */
+export async function connect(url: string, options: ClientOptions = {}): Promise<Client> {
+  const parts = new ClientParts(url, options);
+  await parts.connection.open();
+  return new Client(parts);
+}
+
+/** Client: publishes and subscribes over one connection, which it keeps up. Make one with {@link connect}. */
+export class Client {
+  readonly #parts: ClientParts;
+  readonly #leave: () => void;
+
+  /**
+   * Make the client of parts that are connected.
+   *
+   * @internal
+   */
+  constructor(parts: ClientParts) {
+    this.#parts = parts;
+    this.#leave = onReturn(() => parts.connection.look());
+  }
+
+  get state(): ClientState {
+    return this.#parts.connection.state;
+  }
+
+  /** Id of the client: that of the program, or the one that the gateway has chosen. */
+  get clientId(): string {
+    return this.#parts.connection.clientId ?? "";
+  }
+
+  /** Measured values of the connection, and their score (spec section 15). */
+  get link(): LinkQuality & { readonly score: number } {
+    const { connection, subscriptions, clock, publisher } = this.#parts;
+    const rtt_s = connection.session?.clock.smoothedS;
+    const jitter_s = connection.session?.clock.jitterS;
+    const unread = subscriptions.unread(clock.nowMs());
+    const unread_s = unread.bytes ? unread.ms / 1000 : undefined;
+    const found = { rtt_s, jitter_s, goodput_bytes_per_s: publisher.quality.goodputBytesPerS, unread_s };
+    return { ...found, score: scoreOf(found) };
+  }
+
+  /**
+   * Publish one message, and return its acknowledgement.
+   *
+   * The memory of `value` may be changed as soon as the call has returned its promise.
+   *
+   * @throws RequestRefused the gateway, or a check that it would make as well, refused the message.
+   * @throws RequestTimeout there was no progress in time.
+   * @throws ConnectionFailed the client is closed, or it is not known whether the gateway has the message.
+   * @throws UsageError a value or an option that cannot be used.
+   */
+  async publish(stream: string, value: Value, options: PublishOptions = {}): Promise<TransmissionResult> {
+    this.#checkOpen();
+    this.#checkMayPublish();
+    return this.#parts.publisher.publish(stream, value, options);
+  }
+
+  /**
+   * Publish one message that is not acknowledged; never waits. Its memory may be changed when the call has returned.
+   *
+   * @throws CapacityError too many bytes wait: await {@link Client.drain}.
+   * @throws RequestRefused as {@link Client.publish}, as far as the client knows.
+   * @throws UsageError a value or an option that cannot be used.
+   */
+  publishNowait(stream: string, value: Value, options: MessageOptions = {}): void {
+    this.#checkOpen();
+    this.#checkMayPublish();
+    this.#parts.publisher.publishNowait(stream, value, options);
+  }
+
+  /** Wait until all published messages are written. */
+  async drain(): Promise<void> {
+    this.#checkOpen();
+    this.#parts.publisher.flush();
+    await this.#parts.sender.drained();
+    this.#checkOpen();
+  }
+
+  /**
+   * Subscribe to the streams of a pattern.
+   *
+   * Without a connection it waits for the next one, as long as that takes.
+   *
+   * @throws RequestRefused the gateway does not take the subscription.
+   * @throws ConnectionClosed the client is closed.
+   * @throws UsageError options that cannot be used.
+   */
+  async subscribe(pattern: string, options: SubscribeOptions = {}): Promise<Subscription> {
+    this.#checkOpen();
+    const { clock, reports, subscriptions, isObserver } = this.#parts;
+    const {
+      view,
+      lower,
+      credits,
+      observe,
+      autoAck = true,
+      conflate = true,
+      latest = false,
+      onMessage,
+      signal,
+    } = options;
+    const [viewed, lowered] = [viewFields(view), viewFields(lower)];
+    checkView(viewed);
+    checkView(lowered);
+    if (observe && (!autoAck || credits)) {
+      throw new InvalidArgument("observe goes with neither credits nor autoAck: false: an observer answers nothing");
+    }
+    if (latest && !onMessage) {
+      throw new InvalidArgument("latest hands messages to onMessage, once an animation frame: give onMessage");
+    }
+    signal?.throwIfAborted();
+    const core = new SubscriptionCore(
+      this.#parts.nextSubscription(),
+      checkPattern(pattern),
+      {
+        since: sinceOf(pattern, options.since),
+        view: viewed,
+        lower: lowered,
+        credits: credits && { messages: credits.messages, bytes: BigInt(credits.bytes) },
+        observe: observe ?? (isObserver && autoAck && !credits),
+        autoAck,
+        conflate,
+        latest,
+        onGap: options.onGap,
+        onEnded: options.onEnded,
+        onError: options.onError,
+      },
+      clock,
+      reports,
+    );
+    if (onMessage && latest) {
+      callBackLatest(core, onMessage, reports, clock);
+    } else if (onMessage) {
+      callBack(core, onMessage, reports);
+    }
+    await this.#started(core, signal);
+    const subscription = new Subscription(core, subscriptions);
+    signal?.addEventListener("abort", () => void subscription.close({ keep: true }), { once: true });
+    return subscription;
+  }
+
+  async #started(core: SubscriptionCore, signal: AbortSignal | undefined): Promise<void> {
+    const { subscriptions } = this.#parts;
+    const starting = subscriptions.start(core);
+    if (!signal) {
+      await starting;
+      return;
+    }
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    try {
+      await Promise.race([starting, aborted]);
+    } catch (error) {
+      await subscriptions.stop(core, true);
+      throw error;
+    } finally {
+      aborted.catch(() => undefined);
+      starting.catch(() => undefined);
+    }
+  }
+
+  /** Return the account that the gateway keeps of a subscription, by stream (spec section 7.7). */
+  async account(
+    subscription: Subscription,
+    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<Map<string, Counts>> {
+    this.#checkOpen();
+    return this.#limited("the account", this.#parts.subscriptions.account(subscription.core), options);
+  }
+
+  /** Delete the streams that match a pattern, and return their names (spec section 4.11). */
+  async delete(
+    pattern: string,
+    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<string[]> {
+    this.#checkOpen();
+    this.#checkMayPublish();
+    checkPattern(pattern);
+    const names: string[] = [];
+    for (let more = true; more; ) {
+      const deleted = await this.#ask<Deleted>(
+        "delete",
+        (request) => ({ opcode: Opcode.DELETE, request, pattern }),
+        options,
+      );
+      names.push(...deleted.streams);
+      more = deleted.more === true;
+    }
+    return names;
+  }
+
+  /** Replace the token of the running session; returns the seconds for which it is good, or null. */
+  async authenticate(
+    token: string,
+    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<number | null> {
+    this.#checkOpen();
+    const answer = await this.#ask<Authenticated>(
+      "authenticate",
+      (request) => ({ opcode: Opcode.AUTHENTICATE, request, token }),
+      options,
+    );
+    return answer.expires_s;
+  }
+
+  async #ask<T extends Answer>(
+    name: string,
+    request: (number: number) => SessionMessage,
+    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+  ): Promise<T> {
+    const { connection } = this.#parts;
+    const asked = async (): Promise<T> => {
+      for (;;) {
+        const session = await connection.whenReady();
+        try {
+          return await session.ask<T>(request);
+        } catch (error) {
+          if (!(error instanceof RequestRefused && error.code === Code.DRAINING)) {
+            throw error;
+          }
+        }
+      }
+    };
+    return this.#limited(name, asked(), options);
+  }
+
+  async #limited<T>(
+    name: string,
+    work: Promise<T>,
+    { timeoutMs, signal }: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+  ): Promise<T> {
+    const { clock, timeoutMs: usual } = this.#parts;
+    signal?.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const limit = new TimeLimit(clock, timeoutMs ?? usual, () =>
+        reject(new RequestTimeout(`${name} was not answered within ${(timeoutMs ?? usual) / 1000} s`)),
+      );
+      const aborted = (): void => reject(signal?.reason);
+      signal?.addEventListener("abort", aborted, { once: true });
+      work.then(resolve, reject).finally(() => {
+        limit.stop();
+        signal?.removeEventListener("abort", aborted);
+      });
+    });
+  }
+
+  /** Send waiting messages, then close; both for `closeTimeoutMs` at most. Closing what is closed does nothing. */
+  async close(): Promise<void> {
+    this.#leave();
+    await this.#parts.close();
+  }
+
+  #checkOpen(): void {
+    const { error } = this.#parts.connection;
+    if (error instanceof ConnectionClosed || error instanceof ConnectionFailed) {
+      throw error;
+    }
+  }
+
+  #checkMayPublish(): void {
+    if (this.#parts.isExtension) {
+      throw new RequestRefused(Code.FORBIDDEN, "an extension only observes, and answers requests");
+    }
+  }
+}
+
+function sinceOf(pattern: string, start: SubscribeOptions["since"]): Since | undefined {
+  if (start === undefined || typeof start === "bigint" || start === "beginning") {
+    return start;
+  }
+  if (typeof start === "number") {
+    if (!Number.isSafeInteger(start) || start < 0) {
+      throw new InvalidArgument(`since ${start} is no offset: give an integer from 0 on`);
+    }
+    return BigInt(start);
+  }
+  if (Array.isArray(start)) {
+    if (pattern.includes("*")) {
+      throw new UsageError(
+        `since [epoch, offset] needs the name of one stream, not ${pattern}: give positions by name`,
+      );
+    }
+    return { [pattern]: start as unknown as Position };
+  }
+  return start as Readonly<Record<string, Position>>;
+}

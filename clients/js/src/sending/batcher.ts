@@ -1,0 +1,105 @@
+/** Batcher: messages of `publishNowait` of one turn of the event loop, joined to record batches (`spec/client.md`, section 4). */
+
+import { bytesOf, joined } from "../protocol/buffers.ts";
+import type { Kind } from "../protocol/messages.ts";
+import type { Content } from "./content.ts";
+import type { CodecName } from "./outbound_message.ts";
+
+/** Bytes and records at which a batch is sent before the end of the turn. */
+const MAX_BATCH_BYTES = 64 * 1024;
+const MAX_BATCH_RECORDS = 8192;
+
+/** Message, or batch of `count` messages, that is ready to be sent. */
+export interface Ready {
+  readonly stream: string;
+  readonly kind: Kind | undefined;
+  readonly codec: CodecName;
+  readonly content: Content;
+  /** Number of records; undefined: a single message. */
+  readonly count: number | undefined;
+  /** Time of the first call. */
+  readonly calledNs: bigint;
+}
+
+type Single = Omit<Ready, "count">;
+
+interface Run {
+  readonly first: Single;
+  readonly payloads: Uint8Array[];
+  bytes: number;
+}
+
+export class Batcher {
+  readonly #ready: (ready: Ready) => void;
+  readonly #runs = new Map<string, Run>();
+  #scheduled = false;
+  /** Bytes that are collected. */
+  bytes = 0;
+
+  constructor(ready: (ready: Ready) => void) {
+    this.#ready = ready;
+  }
+
+  /** Collect a message. */
+  add(message: Single): void {
+    const { stream, content } = message;
+    const run = this.#runs.get(stream);
+    if (run && isAlike(run.first, message)) {
+      run.payloads.push(content.payload);
+      run.bytes += content.payload.byteLength;
+    } else {
+      this.flush(stream);
+      this.#runs.set(stream, { first: message, payloads: [content.payload], bytes: content.payload.byteLength });
+    }
+    this.bytes += content.payload.byteLength;
+    const found = this.#runs.get(stream);
+    if (found && (found.bytes > MAX_BATCH_BYTES || found.payloads.length >= MAX_BATCH_RECORDS)) {
+      this.flush(stream);
+    }
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      queueMicrotask(() => {
+        this.#scheduled = false;
+        this.flushAll();
+      });
+    }
+  }
+
+  /** Send what is collected of a stream: a `publish` to it follows. */
+  flush(stream: string): void {
+    const run = this.#runs.get(stream);
+    if (run) {
+      this.#runs.delete(stream);
+      this.bytes -= run.bytes;
+      this.#send(run);
+    }
+  }
+
+  flushAll(): void {
+    for (const stream of [...this.#runs.keys()]) {
+      this.flush(stream);
+    }
+  }
+
+  #send({ first, payloads }: Run): void {
+    const count = payloads.length > 1 ? payloads.length : undefined;
+    const payload = count === undefined ? first.content.payload : joined(payloads);
+    this.#ready({ ...first, content: { ...first.content, payload }, count });
+  }
+}
+
+/** Return whether messages can be records of one batch. */
+function isAlike(one: Single, other: Single): boolean {
+  const [a, b] = [one.content, other.content];
+  return (
+    one.kind === other.kind &&
+    one.codec === other.codec &&
+    a.headers === null &&
+    b.headers === null &&
+    a.specs.length === 1 &&
+    b.specs.length === 1 &&
+    a.specs[0].name === "" &&
+    bytesOf([a.meta]) === bytesOf([b.meta]) &&
+    a.meta.every((byte, index) => byte === b.meta[index])
+  );
+}

@@ -1,0 +1,343 @@
+/** Send queue: messages to one stream, address or asker, in the order of the calls, kept over connections. */
+
+import { Code, type RequestRefused } from "../errors.ts";
+import { bytesOf } from "../protocol/buffers.ts";
+import { checksumOf } from "../protocol/checksum.ts";
+import { writeData } from "../protocol/data.ts";
+import { encode } from "../protocol/encoding.ts";
+import { writeSignal } from "../protocol/signals.ts";
+import { writeChunk } from "../protocol/transfers.ts";
+import { Opcode } from "../protocol/wire.ts";
+import { RefusalPauses } from "../session/backoff.ts";
+import type { Timer } from "../session/clock.ts";
+import type { Session } from "../session/session.ts";
+import type { OutboundMessage } from "./outbound_message.ts";
+import type { Sender } from "./sender.ts";
+
+/** Place of a message on the wire: `stream` and `offset` of its frame, and frames that go before it. */
+export interface Placed {
+  readonly stream: number;
+  readonly offset: bigint;
+  readonly before: readonly Uint8Array[];
+}
+
+/** Large message that is being sent. */
+interface Large {
+  readonly message: OutboundMessage;
+  readonly session: Session;
+  readonly transfer: number;
+  index: number;
+  checksum: number;
+  /** Whether chunks wait for RESUME. */
+  asking: boolean;
+}
+
+/** Payload below which an encoding is not worth its block. */
+const MIN_ENCODED_BYTES = 256;
+
+export abstract class SendQueue {
+  protected readonly sender: Sender;
+  protected waiting: OutboundMessage[] = [];
+  #large: Large | undefined;
+  readonly #pauses: RefusalPauses;
+  #pause: Timer | undefined;
+  /** Message that is sent once more after a refusal, until it is answered. */
+  #probe: OutboundMessage | undefined;
+
+  constructor(sender: Sender) {
+    this.sender = sender;
+    this.#pauses = new RefusalPauses(sender.clock);
+  }
+
+  /** Whether nothing waits to be sent. */
+  get idle(): boolean {
+    return !this.waiting.length;
+  }
+
+  /** Messages that wait, the one that is being sent among them. */
+  get unsent(): number {
+    return this.waiting.length;
+  }
+
+  /** Payload bytes that wait. */
+  get unsentBytes(): number {
+    return this.waiting.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0);
+  }
+
+  /** Send a message behind those that were submitted before. */
+  submit(message: OutboundMessage): void {
+    this.waiting.push(message);
+    this.sender.wake(this);
+  }
+
+  /** Return the place of a message; undefined: it cannot be sent now, and the queue is woken when that may change. */
+  protected abstract place(session: Session, message: OutboundMessage): Placed | undefined;
+
+  /** Take note that the last frame of a message is written. */
+  protected abstract written(message: OutboundMessage): void;
+
+  /** Whether large messages ask before their first chunk. */
+  protected get confirms(): boolean {
+    return false;
+  }
+
+  /**
+   * Send one frame.
+   *
+   * @returns false: nothing can be sent now.
+   */
+  step(session: Session): boolean {
+    const [message] = this.waiting;
+    if (!message || this.#pause) {
+      return false;
+    }
+    if (this.#large) {
+      return this.#large.message === message && this.#stepLarge(this.#large);
+    }
+    if (this.#probe && this.#probe !== message) {
+      return false;
+    }
+    try {
+      return this.#begin(session, message);
+    } catch (error) {
+      this.drop(message);
+      message.fields.sending?.failed(error as Error);
+      if (!message.fields.sending) {
+        this.sender.report(error);
+      }
+      return true;
+    }
+  }
+
+  #begin(session: Session, message: OutboundMessage): boolean {
+    this.sender.checkSize(message, session);
+    const isWhole = message.fitsOneFrame(session.chunkBytes, session.frameBytes);
+    if (!isWhole && !this.sender.takeRoom(message)) {
+      return false;
+    }
+    const placed = this.place(session, message);
+    if (!placed) {
+      this.sender.leaveRoom(message, false);
+      return false;
+    }
+    if (message.postponed) {
+      this.#probe = message;
+    }
+    if (isWhole) {
+      this.#sendWhole(session, message, placed);
+    } else {
+      this.#sendHead(session, message, placed);
+    }
+    return true;
+  }
+
+  #sendWhole(session: Session, message: OutboundMessage, { stream, offset, before }: Placed): void {
+    const { opcode, content, flags, count, codec } = message.fields;
+    const encoded =
+      codec === "lz4" && content.payload.byteLength >= MIN_ENCODED_BYTES
+        ? encode(content.payload, content.itemBytes)
+        : undefined;
+    const payload = encoded?.data ?? content.payload;
+    const frame = writeData({
+      opcode,
+      stream,
+      offset,
+      timestamp_ns: message.timestampNs(session.clock),
+      flags,
+      meta: content.meta,
+      count,
+      encoding: encoded?.encoding,
+      payload: [payload],
+      extensions: message.extensions(session.clock, false),
+    });
+    session.send([...before, ...frame]);
+    message.frameBytes = bytesOf(frame);
+    message.sentBytes = payload.byteLength;
+    this.#finished(message);
+  }
+
+  #sendHead(session: Session, message: OutboundMessage, { stream, offset, before }: Placed): void {
+    const { opcode, content, flags } = message.fields;
+    // The gateway may have a part of the message, or may refuse it once more: then no chunk is sent in vain.
+    const asking = message.begun || message.lostMs !== undefined || message.postponed !== undefined;
+    message.chunkBytes ||= session.chunkBytes;
+    const transfer = this.sender.nextTransfer(this);
+    const frame = writeData({
+      opcode,
+      stream,
+      offset,
+      timestamp_ns: message.timestampNs(session.clock),
+      flags,
+      meta: content.meta,
+      plan: { transfer, chunk_bytes: message.chunkBytes, payload_bytes: message.payloadBytes },
+      extensions: message.extensions(session.clock, asking || this.confirms),
+    });
+    session.send([...before, ...frame]);
+    message.frameBytes += bytesOf(frame);
+    message.begun = true;
+    this.#large = { message, session, transfer, index: 0, checksum: 0, asking };
+  }
+
+  #stepLarge(large: Large): boolean {
+    const { message, session, transfer, index } = large;
+    if (large.asking) {
+      return false;
+    }
+    if (index < message.chunks) {
+      const { content, codec } = message.fields;
+      const chunk = content.payload.subarray(...message.chunk(index));
+      const encoded = codec === "lz4" ? encode(chunk, content.itemBytes) : undefined;
+      const data = encoded?.data ?? chunk;
+      const frame = writeChunk(transfer, index, [data], encoded?.encoding);
+      session.send(frame);
+      message.frameBytes += bytesOf(frame);
+      message.sentBytes += data.byteLength;
+      large.checksum = checksumOf([chunk], large.checksum);
+      large.index++;
+      message.fields.sending?.progressed(message.chunk(index)[1]);
+      return true;
+    }
+    const end = writeSignal({
+      opcode: Opcode.END,
+      transfer,
+      offset: message.fields.opcode === Opcode.MESSAGE ? 0n : (message.sequence ?? 0n),
+      timestamp_ns: session.clock.nowNs(),
+      checksum: large.checksum,
+    });
+    session.send([end]);
+    message.frameBytes += end.byteLength;
+    this.#leaveLarge();
+    this.#finished(message);
+    return true;
+  }
+
+  #finished(message: OutboundMessage): void {
+    message.ended = true;
+    this.waiting.shift();
+    message.fields.sending?.progressed(message.payloadBytes);
+    this.written(message);
+  }
+
+  /** Handle RESUME: the gateway lacks the chunks of a large message from this one on. */
+  resumed(transfer: number, index: number): void {
+    const large = this.#large;
+    if (large?.transfer !== transfer || !large.asking) {
+      return;
+    }
+    large.asking = false;
+    large.index = Math.min(index, large.message.chunks);
+    const sent = large.message.fields.content.payload.subarray(0, large.index * large.message.chunkBytes);
+    large.checksum = checksumOf([sent]);
+    if (!large.index) {
+      large.message.sentBytes = 0;
+    }
+    this.taken(large.message);
+    this.sender.wake(this);
+  }
+
+  /** Take a message out that was answered, or given up; a large one that is being sent is ended by ABORT. */
+  drop(message: OutboundMessage, code: number = Code.TRANSFER_ABORTED): void {
+    if (this.#large?.message === message) {
+      this.#abort(code);
+    }
+    this.waiting = this.waiting.filter((other) => other !== message);
+    this.taken(message);
+    this.sender.wake(this);
+  }
+
+  /** Large message that is being sent, if nobody awaits its answer. */
+  protected get unawaitedLarge(): OutboundMessage | undefined {
+    const message = this.#large?.message;
+    return message?.fields.sending ? undefined : message;
+  }
+
+  /** Take note that a message is answered which had been refused. */
+  protected taken(message: OutboundMessage): void {
+    if (this.#probe === message) {
+      this.#probe = undefined;
+      if (message.ended || this.#large?.message === message) {
+        this.#pauses.taken();
+      }
+      this.sender.wake(this);
+    }
+  }
+
+  /** Forget a large message whose sending has ended otherwise: the gateway has all of it, or has refused it. */
+  protected forgetLarge(message: OutboundMessage): void {
+    if (this.#large?.message === message) {
+      this.#leaveLarge();
+    }
+  }
+
+  #leaveLarge(): void {
+    if (this.#large) {
+      this.sender.endTransfer(this.#large.transfer);
+      this.sender.leaveRoom(this.#large.message);
+      this.#large = undefined;
+    }
+  }
+
+  #abort(code: number): void {
+    if (this.#large) {
+      const { session, transfer } = this.#large;
+      session.signal({ opcode: Opcode.ABORT, transfer, code });
+      this.#leaveLarge();
+    }
+  }
+
+  /** Send a message again after a pause, before all that were called later: the gateway has no room for it. */
+  protected postpone(message: OutboundMessage, refusal: RequestRefused): void {
+    this.forgetLarge(message);
+    const [first] = this.waiting;
+    if (this.#large && first && first.turn > message.turn) {
+      // A large message behind it makes way.
+      this.#abort(Code.TRANSFER_ABORTED);
+      this.unplaced(first);
+      first.begun = false;
+    }
+    message.postponed = refusal;
+    message.begun = false;
+    message.restart();
+    this.unplaced(message);
+    this.#probe = this.#probe === message ? undefined : this.#probe;
+    this.waiting = [...this.waiting.filter((other) => other !== message), message].sort((a, b) => a.turn - b.turn);
+    this.#pause?.cancel();
+    this.#pause = this.sender.clock.after(this.#pauses.refused(refusal.action), () => {
+      this.#pause = undefined;
+      this.sender.wake(this);
+    });
+  }
+
+  /** Return whether a message that is refused for now is to be sent again: its time has not passed since the first refusal. */
+  protected maySendAgain(message: OutboundMessage): boolean {
+    const nowMs = this.sender.clock.nowMs();
+    message.refusedMs ??= nowMs;
+    return nowMs - message.refusedMs < (message.fields.sending?.timeoutMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Take note that a message will not be sent as it was begun, so that nothing answers it. */
+  protected unplaced(message: OutboundMessage): void {
+    message.sequence = undefined;
+  }
+
+  /** End a connection; messages whose outcome is not known go first on the next one. */
+  detached(unanswered: readonly OutboundMessage[]): void {
+    this.#leaveLarge();
+    this.#probe = undefined;
+    const again = unanswered.filter((message) => !message.abandoned && !this.waiting.includes(message));
+    for (const message of again) {
+      message.lostMs ??= this.sender.clock.nowMs();
+      message.restart();
+    }
+    this.waiting = [...again, ...this.waiting].sort((a, b) => a.turn - b.turn);
+  }
+
+  /** Fail everything that waits: the client is closed. */
+  fail(error: Error): void {
+    this.#pause?.cancel();
+    for (const message of this.waiting.splice(0)) {
+      this.sender.leaveRoom(message);
+      message.fields.sending?.failed(error);
+    }
+  }
+}

@@ -1,0 +1,64 @@
+/** Time limits: bounds on the time without progress, in which the program itself does not hold up the event loop. */
+
+import type { Clock, Timer } from "./clock.ts";
+
+/** Time by which a timer may be late before the event loop counts as held up. */
+const LATE_MS = 50;
+/** Time in which the event loop hands on what has come, before a limit passes. */
+const LAST_LOOK_MS = 20;
+
+export class TimeLimit {
+  readonly #clock: Clock;
+  readonly #limitMs: number;
+  readonly #passed: () => void;
+  #deadlineMs: number;
+  #timer: Timer | undefined;
+  #looked = false;
+
+  /**
+   * @param limitMs time without progress; infinite: no limit.
+   * @param passed called once, when it has passed.
+   */
+  constructor(clock: Clock, limitMs: number, passed: () => void) {
+    this.#clock = clock;
+    this.#limitMs = limitMs;
+    this.#passed = passed;
+    this.#deadlineMs = clock.nowMs() + limitMs;
+    this.#arm();
+  }
+
+  /** Begin the limit anew. */
+  progressed(): void {
+    this.#deadlineMs = this.#clock.nowMs() + this.#limitMs;
+    this.#looked = false;
+  }
+
+  /** End it. */
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #arm(): void {
+    if (Number.isFinite(this.#limitMs)) {
+      const delayMs = Math.max(0, this.#deadlineMs - this.#clock.nowMs());
+      const dueMs = this.#clock.nowMs() + delayMs;
+      this.#timer = this.#clock.after(delayMs, () => this.#fired(dueMs));
+    }
+  }
+
+  #fired(dueMs: number): void {
+    const lateMs = this.#clock.nowMs() - dueMs;
+    if (lateMs > LATE_MS) {
+      this.#deadlineMs += lateMs; // the loop was held up, and has yet to read what came
+    } else if (this.#clock.nowMs() >= this.#deadlineMs && !this.#looked) {
+      this.#looked = true;
+      this.#deadlineMs = this.#clock.nowMs() + LAST_LOOK_MS;
+    } else if (this.#clock.nowMs() >= this.#deadlineMs) {
+      this.#timer = undefined;
+      this.#passed();
+      return;
+    }
+    this.#arm();
+  }
+}

@@ -1,0 +1,268 @@
+/** Sinks of the present connection: what the gateway sends, to the subscriptions that receive it. */
+
+import { Code, RequestRefused } from "../errors.ts";
+import { Received } from "../messages/received.ts";
+import { isAcknowledged } from "../protocol/account.ts";
+import type { StreamInfo } from "../protocol/messages.ts";
+import type { Abort, OffsetRange } from "../protocol/signals.ts";
+import { Opcode } from "../protocol/wire.ts";
+import type { Session } from "../session/session.ts";
+import type { Arrival, Failure, Head } from "../session/wire.ts";
+import { Acknowledger } from "./acknowledger.ts";
+import { type DuplicateFilter, DuplicateFilters } from "./duplicate_filter.ts";
+import { StreamSink, type Taken } from "./stream_sink.ts";
+import type { SubscriptionCore } from "./subscription_core.ts";
+
+const NO_CREDIT: Taken = new Map();
+
+/** Subscriptions of a client, and the session that stands. */
+export interface Receivers {
+  readonly session: Session | undefined;
+  readonly all: Iterable<SubscriptionCore>;
+}
+
+export class StreamSinks {
+  readonly acknowledger: Acknowledger;
+  readonly #receivers: Receivers;
+  readonly #sinks = new Map<number, StreamSink>();
+  /** Ids of acknowledged streams by name and epoch. */
+  readonly #ids = new Map<string, number>();
+  readonly #filters: DuplicateFilters;
+  /** Credit that large messages on their way have taken, by transfer. */
+  readonly #transfers = new Map<number, Taken>();
+
+  constructor(receivers: Receivers) {
+    this.#receivers = receivers;
+    this.acknowledger = new Acknowledger({
+      get session() {
+        return receivers.session;
+      },
+      idOf: (stream, epoch) => this.#ids.get(`${epoch} ${stream}`),
+    });
+    this.#filters = new DuplicateFilters(this.acknowledger);
+  }
+
+  /** Report the messages of acknowledged streams that the program still has (spec section 7.8). */
+  reportHeld(): void {
+    this.#filters.reportHeld();
+  }
+
+  /** Tell the gateway how many versions of states were conflated (spec section 7.9). */
+  reportConflated(session: Session): void {
+    const cores = [...this.#receivers.all];
+    for (const sink of this.#sinks.values()) {
+      const receiving = [...sink.subscriptions];
+      const pending = receiving.filter((core) => core.unreported.has(sink.name));
+      const isKnown = cores.every(
+        (core) => sink.isNamed || !sink.wants(core, undefined) || core.position.idOf(sink.name) === sink.id,
+      );
+      if (pending.length && isKnown) {
+        const count = pending.reduce((sum, core) => sum + (core.unreported.get(sink.name) ?? 0n), 0n);
+        session.signal({ opcode: Opcode.CONFLATED, stream: sink.id, count });
+        for (const core of receiving) {
+          core.position.recordConflated(sink.name, count);
+          core.reportedConflated(sink.name);
+        }
+      }
+    }
+  }
+
+  /** Forget the ids of a session that has ended. */
+  detached(): void {
+    this.#sinks.clear();
+    this.#ids.clear();
+    this.#transfers.clear();
+  }
+
+  /** Take a subscription out of all sinks; returns the streams that no subscription receives any more. */
+  leave(core: SubscriptionCore): string[] {
+    const left: string[] = [];
+    for (const sink of this.#sinks.values()) {
+      if (sink.subscriptions.delete(core) && !sink.subscriptions.size && !sink.isNamed) {
+        left.push(sink.name);
+      }
+    }
+    return left;
+  }
+
+  /** Forget all that is kept of streams that have ended without a connection. */
+  forget(streams: readonly string[]): void {
+    for (const stream of streams) {
+      this.#filters.end(stream);
+    }
+  }
+
+  /** Handle STREAM, which gives a stream its id, or tells its end. */
+  streamReceived(info: StreamInfo): void {
+    const { id, subscription } = info;
+    if (id === null || info.alias !== undefined) {
+      return;
+    }
+    if (info.ended !== undefined) {
+      this.#ended(id, info.ended);
+      return;
+    }
+    let sink = this.#sinks.get(id);
+    if (!sink || sink.epoch !== info.epoch) {
+      sink = new StreamSink(info, this.#filterOf(info));
+      this.#sinks.set(id, sink);
+      if (sink.filter) {
+        this.#ids.set(`${sink.epoch} ${sink.name}`, id);
+      }
+    }
+    for (const core of this.#receivers.all) {
+      // Acknowledged messages come once, for all subscriptions that match.
+      if (sink.wants(core, subscription) && (core.position.joined || sink.filter)) {
+        if (core.position.joined) {
+          this.#giveWay(core, sink, info);
+          core.position.announce(info);
+        }
+        sink.subscriptions.add(core);
+      }
+    }
+  }
+
+  /** Take a subscription off the view in whose place another one comes. */
+  #giveWay(core: SubscriptionCore, sink: StreamSink, info: StreamInfo): void {
+    const before = info.lowered === undefined ? undefined : core.position.idOf(sink.name);
+    if (before !== undefined && before !== sink.id) {
+      this.#sinks.get(before)?.subscriptions.delete(core);
+    }
+  }
+
+  #filterOf({ kind, observed, stream, epoch = 0 }: StreamInfo): DuplicateFilter | undefined {
+    return kind && isAcknowledged(kind) && !observed ? this.#filters.of(stream, epoch) : undefined;
+  }
+
+  #ended(id: number, reason: string): void {
+    const sink = this.#sinks.get(id);
+    if (!sink) {
+      return;
+    }
+    this.#sinks.delete(id);
+    if (sink.filter) {
+      this.#ids.delete(`${sink.epoch} ${sink.name}`);
+      this.#filters.end(sink.name, sink.epoch);
+    }
+    for (const core of sink.subscriptions) {
+      core.position.end({ stream: sink.name, epoch: sink.epoch, reason }, id);
+    }
+  }
+
+  /** Handle the head of a large message, which takes credit. */
+  headReceived({ stream, transfer, payload_bytes: bytes }: Head): void {
+    const sink = this.#sinks.get(stream);
+    if (sink) {
+      this.#transfers.set(transfer, sink.take(bytes));
+    }
+  }
+
+  /** Handle ABORT: a large message does not come. */
+  abortReceived({ transfer }: Abort): void {
+    this.#release(this.#taken(transfer));
+  }
+
+  #taken(transfer: number | undefined): Taken | undefined {
+    const found = transfer === undefined ? undefined : this.#transfers.get(transfer);
+    if (transfer !== undefined) {
+      this.#transfers.delete(transfer);
+    }
+    return found;
+  }
+
+  #release(taken: Taken | undefined): void {
+    for (const [core, credit] of taken ?? NO_CREDIT) {
+      core.leftOut(credit);
+    }
+  }
+
+  /** Handle a MESSAGE or BATCH. */
+  arrived(arrival: Arrival): void {
+    const sink = this.#sinks.get(arrival.stream);
+    const { transfer, patch, payload } = arrival;
+    if (!sink) {
+      this.#release(this.#taken(transfer));
+      return;
+    }
+    const taken = this.#taken(transfer) ?? sink.take(patch?.payload.byteLength ?? payload.byteLength);
+    sink.refreshing = false;
+    const arrivedNs = this.#receivers.session?.clock.atGateway(arrival.arrived_ns) ?? arrival.arrived_ns;
+    const received = new Received(sink, arrival, arrivedNs);
+    if (sink.filter) {
+      this.#acknowledged(sink, sink.filter, received, taken);
+      return;
+    }
+    const { count } = received;
+    for (const core of sink.subscriptions) {
+      const kind = sink.observed ? "event" : sink.kind;
+      const had = core.position.recordArrival(sink.name, kind, sink.epoch, arrival.offset, count);
+      if (had < count) {
+        core.deliver(received, had, undefined, taken.get(core));
+      } else {
+        core.leftOut(taken.get(core));
+      }
+    }
+  }
+
+  #acknowledged(sink: StreamSink, filter: DuplicateFilter, received: Received, taken: Taken): void {
+    const { name, epoch, kind } = sink;
+    const { offset: first, extensions } = received.arrival;
+    const { count } = received;
+    const { pending, scopes } = filter.receive({ epoch, first, count, identity: extensions?.identity });
+    for (const core of sink.subscriptions) {
+      core.position.recordArrival(name, kind, epoch, first, count);
+      if (pending && (!scopes || scopes.includes(core))) {
+        core.deliver(received, 0, pending, taken.get(core));
+      } else {
+        core.leftOut(taken.get(core));
+        if (!pending) {
+          core.position.recordDuplicate(name, count);
+        }
+      }
+    }
+    if (pending && !pending.open.length) {
+      filter.refuse(epoch, first, count, Code.NOT_PROCESSED);
+    }
+  }
+
+  /** Handle a message that cannot be read. */
+  failed(failure: Failure): void {
+    const sink = this.#sinks.get(failure.stream);
+    const { transfer, offset, count, code, problem, declared_bytes: bytes } = failure;
+    if (!sink) {
+      this.#release(this.#taken(transfer));
+      return;
+    }
+    this.#release(this.#taken(transfer) ?? sink.take(bytes));
+    const again = failure.needs_keyframe;
+    if (again && !sink.refreshing) {
+      sink.refreshing = true;
+      this.#receivers.session?.tell({ opcode: Opcode.REFRESH, stream: sink.id });
+    }
+    sink.filter?.refuse(sink.epoch, offset, count, code);
+    for (const core of sink.subscriptions) {
+      if (core.position.recordFailure(sink.name, sink.epoch, offset, count, again)) {
+        core.report(new RequestRefused(code, `message ${offset} of ${sink.name} was left out: ${problem}`));
+      }
+    }
+  }
+
+  /** Handle GAP. */
+  gapReceived({ stream, code, first, last }: OffsetRange): void {
+    const sink = this.#sinks.get(stream);
+    if (sink) {
+      sink.filter?.skip(sink.epoch, first, last);
+      for (const core of sink.subscriptions) {
+        core.position.skip({ stream: sink.name, code, first, last }, sink.epoch);
+      }
+    }
+  }
+
+  /** Handle REPLAY. */
+  replayReceived({ stream, first, last }: OffsetRange): void {
+    const sink = this.#sinks.get(stream);
+    for (const core of sink?.subscriptions ?? []) {
+      core.position.replay(sink?.name ?? "", first, last);
+    }
+  }
+}

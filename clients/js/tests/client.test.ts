@@ -1,0 +1,144 @@
+/** Calls of a client that belong to none of its parts, with a gateway that the test plays. */
+
+import { expect, test } from "vitest";
+import { Client, connect } from "../src/client.ts";
+import {
+  Code,
+  ConnectionClosed,
+  ConnectionFailed,
+  InvalidArgument,
+  RequestTimeout,
+  UsageError,
+} from "../src/errors.ts";
+import { Opcode } from "../src/protocol/wire.ts";
+import { FakeClock, FakeWires, Stage, settled, staged, WELCOME } from "./fakes.ts";
+
+test("connect gives a client with the id that the gateway has chosen", async () => {
+  const wires = new FakeWires();
+  const connecting = connect("ws://gateway", { wires, clock: new FakeClock() });
+  await settled();
+  wires.newest.events.opened();
+  wires.newest.receive({ ...WELCOME, client_id: "anonymous-7" });
+  const client = await connecting;
+  expect([client.clientId, client.state, client.link.score]).toEqual(["anonymous-7", "connected", 1]);
+});
+
+test.each([{ clientType: "robot" }, { clientId: "-x" }])("%o cannot be used", async (options) => {
+  await expect(connect("ws://gateway", options as object)).rejects.toThrow(/./);
+});
+
+test("delete goes on while there are more streams, and gives all their names", async () => {
+  const stage = await staged();
+  const deleting = new Client(stage.parts).delete("run/*");
+  for (const [streams, more] of [
+    [["run/a"], true],
+    [["run/b"], undefined],
+  ] as const) {
+    await settled();
+    const [{ request }] = stage.wire.takenOf(Opcode.DELETE);
+    stage.wire.receive({ opcode: Opcode.DELETED, request, streams, more });
+  }
+  expect(await deleting).toEqual(["run/a", "run/b"]);
+});
+
+test("delete and authenticate that were sent fail with their connection, and with their time limit", async () => {
+  const stage = await staged();
+  const client = new Client(stage.parts);
+  const deleting = client.delete("run/*");
+  await settled();
+  stage.wire.lose();
+  await expect(deleting).rejects.toThrow(ConnectionFailed);
+  const authenticating = client.authenticate("token", { timeoutMs: 100 });
+  authenticating.catch(() => undefined);
+  await stage.clock.pass(200);
+  await expect(authenticating).rejects.toThrow(RequestTimeout);
+  const aborting = new AbortController();
+  const aborted = client.authenticate("token", { signal: aborting.signal });
+  aborting.abort(new Error("enough"));
+  await expect(aborted).rejects.toThrow("enough");
+});
+
+test("a refusal because the gateway is stopping waits for the next connection", async () => {
+  const stage = await staged();
+  const authenticating = new Client(stage.parts).authenticate("token");
+  await settled();
+  const [{ request }] = stage.wire.takenOf(Opcode.AUTHENTICATE);
+  stage.wire.receive({ opcode: Opcode.GO_AWAY, code: 1001, reason: "stopping", deadline_s: 1 });
+  stage.wire.receive({ opcode: Opcode.ERROR, code: Code.DRAINING, error: "DRAINING", message: "stopping", request });
+  const wire = await stage.again();
+  const [again] = wire.takenOf(Opcode.AUTHENTICATE);
+  wire.receive({ opcode: Opcode.AUTHENTICATED, request: again.request, expires_s: 60 });
+  expect(await authenticating).toBe(60);
+});
+
+test("closing sends what waits, counts what could not be sent, and is done once", async () => {
+  const stage = await staged({ closeTimeoutMs: 1000 });
+  const client = new Client(stage.parts);
+  client.publishNowait("wf/a", new Int8Array(1));
+  const closing = client.close();
+  await settled();
+  expect(stage.wire.takenOf(Opcode.MESSAGE).length).toBe(1);
+  stage.wire.lose(1000, "");
+  await closing;
+  await client.close();
+  await expect(client.publish("wf/a", new Int8Array(1))).rejects.toThrow(ConnectionClosed);
+  const other = await staged({ closeTimeoutMs: 1000 });
+  other.wire.unsentBytes = 2_000_000;
+  const unsent = new Client(other.parts);
+  unsent.publishNowait("wf/a", new Int8Array(1));
+  const late = unsent.close();
+  await other.clock.pass(3000);
+  await late;
+  expect(other.errors.map(({ message }) => message)).toEqual([expect.stringMatching(/^1 messages could not be sent/)]);
+});
+
+test("iterators end with their client, and subscriptions wait for a connection", async () => {
+  const stage = await staged();
+  const client = new Client(stage.parts);
+  stage.wire.lose();
+  const subscribing = client.subscribe("wf/*");
+  await stage.clock.pass(30_000);
+  const wire = await stage.welcome();
+  const [{ request, subscription }] = wire.takenOf(Opcode.SUBSCRIBE);
+  wire.receive({ opcode: Opcode.SUBSCRIBED, request, subscription });
+  const found = await subscribing;
+  const next = found.next();
+  client.close();
+  await settled();
+  wire.lose(1000, "");
+  expect(await next).toBeUndefined();
+});
+
+test.each([
+  [{ observe: true, autoAck: false }, InvalidArgument],
+  [{ observe: true, credits: { messages: 1, bytes: 1 } }, InvalidArgument],
+  [{ latest: true }, InvalidArgument],
+  [{ since: -1 }, InvalidArgument],
+  [{ since: [1, 5n] }, UsageError],
+] as const)("subscribe with %o fails at the call", async (options, error) => {
+  const stage = await staged();
+  await expect(new Client(stage.parts).subscribe("wf/*", options as object)).rejects.toThrow(error);
+});
+
+test("a subscription is given up by its signal, before it stands and afterwards", async () => {
+  const stage = await staged();
+  const client = new Client(stage.parts);
+  const aborting = new AbortController();
+  const subscribing = client.subscribe("wf/a", { signal: aborting.signal, since: [1, 5n] });
+  subscribing.catch(() => undefined);
+  await settled();
+  const [{ request, subscription, since }] = stage.wire.takenOf(Opcode.SUBSCRIBE);
+  expect(since).toEqual({ "wf/a": [1, 5n] });
+  aborting.abort(new Error("enough"));
+  await settled();
+  const [{ request: ended }] = stage.wire.takenOf(Opcode.UNSUBSCRIBE);
+  stage.wire.receive({ opcode: Opcode.SUBSCRIBED, request, subscription });
+  stage.wire.receive({ opcode: Opcode.UNSUBSCRIBED, request: ended, subscription });
+  await expect(subscribing).rejects.toThrow("enough");
+});
+
+test("what waits unread lowers the score of the link", async () => {
+  const stage = new Stage();
+  await stage.welcome();
+  expect(new Client(stage.parts).link).toMatchObject({ unread_s: undefined });
+});

@@ -1,0 +1,45 @@
+import { expect, test } from "vitest";
+import { type Alias, Aliases, type AliasOwner } from "../../src/sending/aliases.ts";
+import { staged, WELCOME } from "../fakes.ts";
+
+class Owner implements AliasOwner {
+  idle = true;
+  gone: Alias[] = [];
+
+  opened(): void {}
+
+  refused(): void {}
+
+  ended(): void {}
+
+  released(alias: Alias): void {
+    this.gone.push(alias);
+  }
+}
+
+test("when all are taken, one that was not used for long and has nothing outstanding is opened again", async () => {
+  const stage = await staged();
+  stage.wire.lose();
+  await stage.clock.pass(30_000);
+  await stage.welcome({ limits: { ...WELCOME.limits, max_aliases: 3 } });
+  const session = await stage.parts.connection.whenReady();
+  const aliases = new Aliases();
+  aliases.begin(session);
+  const owners = [new Owner(), new Owner(), new Owner(), new Owner()];
+  const [first, second, third] = owners.slice(0, 3).map((owner) => aliases.take(session, owner, {}));
+  if (!first || !second || !third) {
+    throw new Error("there are three");
+  }
+  expect(aliases.take(session, owners[3], {})).toBeUndefined(); // none is answered
+  for (const alias of [first, second, third]) {
+    alias.answered = true;
+  }
+  aliases.used(first);
+  owners[1].idle = false;
+  third.awaiting.set(1n, { payloadBytes: 5 } as never);
+  expect(third.awaitingBytes).toBe(5);
+  expect(aliases.take(session, owners[3], {})?.number).toBe(0);
+  expect([owners[0].gone, aliases.has(first), aliases.has(second)]).toEqual([[first], false, true]);
+  aliases.begin(session);
+  expect([aliases.has(second), aliases.get(1)]).toEqual([false, undefined]);
+});

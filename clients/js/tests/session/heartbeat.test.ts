@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import { Opcode } from "../../src/protocol/wire.ts";
+import { Stage, settled, staged } from "../fakes.ts";
+
+test("four pings follow WELCOME, and then one each interval", async () => {
+  const stage = new Stage();
+  await stage.welcome();
+  let pings = 0;
+  for (let round = 0; round < 6; round++) {
+    await settled();
+    for (const { t0 } of stage.wire.takenOf(Opcode.PING)) {
+      pings++;
+      stage.wire.receive({ opcode: Opcode.PONG, t0, t1: t0 + 7n, t2: t0 + 7n });
+    }
+  }
+  expect(pings).toBe(4);
+  await stage.clock.pass(20_000);
+  expect(stage.wire.takenOf(Opcode.PING).length).toBe(1);
+});
+
+test("a PING of the gateway is answered behind the report that it asks for", async () => {
+  const { wire } = await staged();
+  wire.receive({ opcode: Opcode.PING, t0: 42n, report: true });
+  await settled();
+  expect(wire.takenOf(Opcode.PONG)).toEqual([expect.objectContaining({ t0: 42n })]);
+});
+
+test("two and a half intervals of silence end the connection", async () => {
+  const stage = await staged();
+  await stage.clock.pass(60_050); // WELCOME was a sign of life in the first half interval
+  expect(stage.parts.connection.state).toBe("connected");
+  await stage.clock.pass(100);
+  expect(stage.parts.connection.outage.reason).toBe("nothing was received for 50 s");
+});
+
+test("whatever arrives is a sign of life, also behind the last beat", async () => {
+  const stage = await staged();
+  for (let beats = 0; beats < 10; beats++) {
+    await stage.clock.pass(40_000);
+    stage.wire.receive({
+      opcode: Opcode.ACK,
+      alias: 9,
+      count: 1,
+      sequence: 1n,
+      offset: 1n,
+      durability: "memory",
+      repeated: false,
+    });
+  }
+  expect(stage.wires.wires.length).toBe(1);
+  await stage.clock.pass(50_000);
+  stage.wire.receive({ opcode: Opcode.PING, t0: 1n, report: false });
+  await stage.clock.pass(1000);
+  expect(stage.wires.wires.length).toBe(1);
+});
+
+test("a page that is visible again pings at once", async () => {
+  const stage = await staged();
+  stage.parts.connection.look();
+  await settled();
+  expect(stage.wire.takenOf(Opcode.PING).length).toBe(1);
+});

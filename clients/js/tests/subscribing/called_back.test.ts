@@ -1,0 +1,74 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { Reports } from "../../src/report.ts";
+import { callBack, callBackLatest } from "../../src/subscribing/called_back.ts";
+import { arrival, settled } from "../fakes.ts";
+import { delivering, newCore } from "./cores.ts";
+
+afterEach(() => vi.unstubAllGlobals());
+
+test("the next message follows when the promise of the one before is done", async () => {
+  const { core, clock } = newCore();
+  const offsets: bigint[] = [];
+  let go = (): void => undefined;
+  callBack(
+    core,
+    ({ offset }) => {
+      offsets.push(offset);
+      return new Promise<void>((resolve) => {
+        go = resolve;
+      });
+    },
+    new Reports(clock),
+  );
+  delivering(core, arrival(), arrival({ offset: 1n }));
+  await settled();
+  expect(offsets).toEqual([0n]);
+  go();
+  await settled();
+  expect(offsets).toEqual([0n, 1n]);
+});
+
+test("an error of the callback is logged, and the next message follows; one of the subscription is reported", async () => {
+  const warn = vi.spyOn(console, "warn").mockImplementation(() => undefined);
+  try {
+    const { core, clock, errors } = newCore();
+    let calls = 0;
+    const failing = (): void => {
+      calls++;
+      throw new Error("of the program");
+    };
+    callBack(core, failing, new Reports(clock));
+    delivering(core, arrival(), arrival({ offset: 1n }));
+    await settled();
+    expect([calls, warn.mock.calls.length]).toEqual([2, 1]);
+    core.buffer.end(new Error("refused"));
+    await settled();
+    expect(errors.map(({ message }) => message)).toEqual(["refused"]);
+  } finally {
+    warn.mockRestore();
+  }
+});
+
+test("latest hands the newest of each stream once a frame", async () => {
+  const frames: (() => void)[] = [];
+  vi.stubGlobal("requestAnimationFrame", (callback: () => void) => frames.push(callback));
+  const { core, clock } = newCore({ latest: true });
+  const offsets: bigint[] = [];
+  callBackLatest(core, ({ offset }) => offsets.push(offset), new Reports(clock), clock);
+  delivering(core, arrival(), arrival({ offset: 1n }));
+  delivering(core, arrival({ offset: 2n }));
+  expect([offsets, frames.length]).toEqual([[], 1]);
+  frames.pop()?.();
+  expect(offsets).toEqual([2n]);
+  delivering(core, arrival({ offset: 3n }));
+  expect(frames.length).toBe(1);
+});
+
+test("without frames a timer stands in", async () => {
+  const { core, clock } = newCore({ latest: true });
+  const offsets: bigint[] = [];
+  callBackLatest(core, ({ offset }) => offsets.push(offset), new Reports(clock), clock);
+  delivering(core, arrival());
+  await clock.pass(16);
+  expect(offsets).toEqual([0n]);
+});

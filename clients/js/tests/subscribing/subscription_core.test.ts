@@ -1,0 +1,46 @@
+import { expect, test, vi } from "vitest";
+import { InvalidArgument } from "../../src/errors.ts";
+import { Received } from "../../src/messages/received.ts";
+import { PendingAck } from "../../src/subscribing/duplicate_filter.ts";
+import { arrival } from "../fakes.ts";
+import { delivering, newCore } from "./cores.ts";
+
+const TASKS = { name: "wf/tasks", epoch: 1, kind: "collaboration", observed: false } as const;
+const UNIT = { epoch: 1, first: 0n, count: 1, identity: undefined };
+
+test("credits let something in", () => {
+  expect(() => newCore({ credits: { messages: 0, bytes: 5n } })).toThrow(InvalidArgument);
+  expect(() => newCore({ credits: { messages: 1, bytes: 0n } })).toThrow(InvalidArgument);
+});
+
+test("a unit is held while it waits, while a loop is at it, and while the program has its message", async () => {
+  const { core } = newCore();
+  const settle = vi.fn();
+  const pending = new PendingAck(UNIT, settle, vi.fn());
+  core.deliver(new Received(TASKS, arrival(), 0n), 0, pending, undefined);
+  expect(core.holds(pending)).toBe(true);
+  const message = await core.nextMessage();
+  expect([core.holds(pending), message?.offset]).toEqual([true, 0n]);
+  core.finish();
+  expect([core.holds(pending), settle.mock.calls.length, pending.processed]).toEqual([false, 1, true]);
+});
+
+test("what an ended subscription has is given up without an answer", () => {
+  const { core } = newCore();
+  const settle = vi.fn();
+  const pending = new PendingAck(UNIT, settle, vi.fn());
+  core.deliver(new Received(TASKS, arrival(), 0n), 0, pending, undefined);
+  core.withdraw();
+  expect([settle.mock.calls.length, pending.processed, pending.refusers]).toEqual([1, false, []]);
+  core.buffer.end();
+  const late = new PendingAck({ ...UNIT, first: 1n }, settle, vi.fn());
+  core.deliver(new Received(TASKS, arrival({ offset: 1n }), 0n), 0, late, undefined);
+  expect(core.holds(late)).toBe(false);
+});
+
+test("latest keeps the newest of each stream, whatever its kind", () => {
+  const { core } = newCore({ latest: true });
+  delivering(core, arrival(), arrival({ offset: 1n }), arrival({ offset: 2n }));
+  expect(core.takeMessage()?.offset).toBe(2n);
+  expect([core.takeMessage(), core.conflatedCount]).toEqual([undefined, 2n]);
+});
