@@ -81,3 +81,22 @@ def test_no_directory_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_the_group_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["optimizer"]) == ExitCode.OK
     assert "history" in capsys.readouterr().out
+
+
+def test_a_replay_is_printed_as_a_table_and_as_json(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = HistoryFiles(directory, 10**6)
+    for _ in range(2):
+        files.append(pack_record(record(2)) + pack_trial(shadow_trial(2)))
+    files.close()
+    assert run(["optimizer", "replay", str(directory)]) == ExitCode.OK
+    captured = capsys.readouterr()
+    assert captured.out.split()[:3] == ["policy", "cost", "regret"]
+    assert "3 messages were replayed" in captured.out
+    assert captured.out.splitlines()[-1] == "5 records in 2 files; 2 shadow trials"
+    assert run(["optimizer", "replay", str(directory), "--json"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["messages"] == 3
+
+
+def test_a_history_without_trials_is_no_reason_to_fail(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["optimizer", "replay", str(directory)]) == ExitCode.OK
+    assert capsys.readouterr().out.startswith("No replay")

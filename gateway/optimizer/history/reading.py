@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -117,3 +118,20 @@ def read_history(
         damaged_bytes = tally.damaged_bytes - damaged_before
         if damaged_bytes:
             logger.warning("%s: %d bytes that belong to no sound record are left out", path, damaged_bytes)
+
+
+def read_events(directory: Path, tally: ReadingTally, most: int) -> Sequence[TrafficRecord | ShadowTrial]:
+    """Return the traffic records and shadow trials of a history in the order in which they were written.
+
+    Args:
+        directory: holds the files.
+        tally: where to count.
+        most: number of events that are kept, the last ones.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    events: deque[TrafficRecord | ShadowTrial] = deque(maxlen=most)
+    for record in read_history(directory, tally, events.append):
+        events.append(record)
+    return events

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.optimizer.history.layout import FILE_HEADER, HEADER, MARK, TRIAL_KIND, framed, pack_record
-from gateway.optimizer.history.reading import ReadingTally, read_history, records_in
+from gateway.optimizer.history.reading import ReadingTally, read_events, read_history, records_in
 from gateway.optimizer.history.record import ShadowTrial
 from gateway.optimizer.history.trial_record import pack_trial
 from tests.optimizer.history.records import record, shadow_trial
@@ -111,3 +111,12 @@ def test_a_file_that_cannot_be_opened_is_told_and_one_that_is_gone_is_not(
 def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         list(read_history(tmp_path / "none", ReadingTally()))
+
+
+def test_records_and_trials_come_in_the_order_in_which_they_were_written(tmp_path: Path) -> None:
+    trials = [shadow_trial(1), shadow_trial(2)]
+    written = [RECORDS[0], trials[0], RECORDS[1], trials[1]]
+    packed = PACKED[0] + pack_trial(trials[0]) + PACKED[1] + pack_trial(trials[1])
+    (tmp_path / "traffic-000000000001-1.frys").write_bytes(FILE_HEADER + packed)
+    assert list(read_events(tmp_path, ReadingTally(), 100)) == written
+    assert list(read_events(tmp_path, ReadingTally(), 2)) == written[-2:]

@@ -19,7 +19,7 @@ SPEED_S_PER_BYTE: Final = {"none": 0.0, "lz4": 1e-9, "zstd": 4e-9, "pco": 8e-9}
 def ratio_by_rule(chain: Chain, entropy_bits: float) -> float:
     """Ratio of a chain on payloads whose bytes have some entropy."""
     part = {"none": 1.0, "lz4": 1.4, "zstd": 1.0, "pco": 0.6}[chain.codec]
-    level = 0.95 if (chain.level or 0) > 1 else 1.0
+    level = {None: 1.0, 1: 1.0, 8: 0.8}.get(chain.level, 0.95)
     return 1.0 if chain.codec == "none" else min(1.0, part * level * entropy_bits / 8 * (0.9 if chain.shuffle else 1))
 
 

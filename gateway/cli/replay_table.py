@@ -1,0 +1,102 @@
+"""Replay of a traffic history as a table for a terminal, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Final
+
+import orjson
+from rich.table import Table
+
+from gateway.cli import text
+from gateway.connections.link_tier import TIERS
+from gateway.optimizer.history.reading import ReadingTally
+from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
+from gateway.optimizer.learning.replay import (
+    BASELINE,
+    LEARNED,
+    ORACLE,
+    Chooser,
+    LearnedChoice,
+    Replayed,
+    baseline,
+    fixed_chain,
+    moments_in,
+    replay,
+)
+from gateway.protocol.encoding import PLAIN
+
+MAX_FIXED: Final = 24
+"""Fixed encodings that are replayed, those of the most trials."""
+
+
+def replayed_history(events: Sequence[TrafficRecord | ShadowTrial]) -> Replayed:
+    """Return what decisions, the baseline, and each encoding that was tried would have cost.
+
+    Args:
+        events: records and trials, in the order in which they were written.
+    """
+    trials = [event for event in events if isinstance(event, ShadowTrial)]
+    tried: dict[str, int] = {}
+    for trial in trials:
+        for each in trial.tried:
+            if not each.chain.startswith(("xor", "diff")):  # a delta is no choice for all streams
+                tried[each.chain] = tried.get(each.chain, 0) + 1
+    fixed = sorted(tried, key=lambda chain: -tried[chain])[:MAX_FIXED]
+    choosers: dict[str, Chooser] = {
+        LEARNED: LearnedChoice(),
+        BASELINE: baseline,
+        **{chain: fixed_chain(chain) for chain in dict.fromkeys([str(PLAIN), *fixed])},
+    }
+    return replay(moments_in(events), choosers)
+
+
+def replay_table(found: Replayed) -> Table:
+    """Return the table, a line for each policy, the cheapest first."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    tiers = [tier.name for tier in TIERS if (ORACLE, tier.name) in found.tiers]
+    for title in ("policy", "cost", "regret", "mean regret", *tiers):
+        table.add_column(title, no_wrap=True, justify="left" if title == "policy" else "right")
+    for name, tally in sorted(found.policies.items(), key=lambda item: item[1].cost_s):
+        by_tier = [f"{found.tiers[name, tier].regret:.1%}" for tier in tiers]
+        cells = text.duration(tally.cost_s), f"{tally.regret:.1%}", f"{tally.mean_regret:.1%}", *by_tier
+        table.add_row(text.printable(name), *cells)
+    return table
+
+
+def replay_lines(found: Replayed) -> Iterator[str]:
+    """Yield the result in words."""
+    if not found.messages:
+        yield (
+            "No replay: it takes two shadow trials of a stream, with traffic between them. The gateway makes them "
+            "beside a traffic history, unless trial_cpu_share is 0."
+        )
+        return
+    left_out = f"; {found.unknown_messages:,} before the first trial of their stream" if found.unknown_messages else ""
+    yield f"{found.messages:,} messages were replayed{left_out}."
+    for other in (BASELINE, found.best_fixed):
+        saving = found.saving(LEARNED, other)
+        what = "the baseline (samples alone)" if other == BASELINE else f"the best fixed encoding ({other})"
+        yield f"Decisions by cost take {abs(saving):.1%} {'less' if saving >= 0 else 'more'} than {what}."
+
+
+def replay_json(found: Replayed, tally: ReadingTally) -> str:
+    """Return the result as one JSON object, with shares as numbers."""
+    policies = {
+        name: {
+            "cost_s": each.cost_s,
+            "regret": each.regret,
+            "mean_regret": each.mean_regret,
+            "tiers": {tier: counted.regret for (policy, tier), counted in found.tiers.items() if policy == name},
+        }
+        for name, each in found.policies.items()
+    }
+    root = {
+        **asdict(tally),
+        "messages": found.messages,
+        "unknown_messages": found.unknown_messages,
+        "best_fixed": found.best_fixed,
+        "policies": policies,
+    }
+    return orjson.dumps(root, option=orjson.OPT_INDENT_2).decode()

@@ -1,0 +1,173 @@
+"""Communication pattern learner: what is sent to whom, how often and over which links, by a traffic history.
+
+One of the four roles of the optimizer. Its patterns are the ground on which the strategy generator decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.connections.link_tier import TIERS, LinkTier, tier_of
+from gateway.optimizer.decisions.decision import DecisionKey
+from gateway.optimizer.history.record import AS_PUBLISHED, PayloadFeatures, ShadowTrial, TrafficRecord
+from gateway.optimizer.learning.arrival_model import MAX_ARRIVALS, ArrivalModel, fitted_arrivals
+
+RECENT: Final = 0.25
+"""Share of the newest record in the mean of intervals: traffic of an hour ago says little."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommunicationPattern:
+    """Traffic of one delivery class, as it was last."""
+
+    key: DecisionKey
+    """Stream and receivers."""
+    tier: LinkTier
+    """Link tier of the receivers."""
+    goodput_bytes_per_s: float
+    """Rate by which decisions are taken, above 0: as it was measured last, else that of the tier."""
+    chain: str
+    """Chain of the last record that had messages."""
+    dtype: str
+    """Dtype of the first tensor; empty: there is none."""
+    shape: tuple[int, ...]
+    """Shape of the first tensor."""
+    payload_bytes: int
+    """Size of a payload, decoded; 0 or more."""
+    interval_s: float | None
+    """Mean time from one payload to the next, above 0, the last records most; ``None``: not known."""
+    receivers: int
+    """Members of the class, 0 or more."""
+    messages: int
+    """Messages of all records."""
+    decode_s_per_byte: float | None
+    """Time in which receivers decode, as they have reported last; ``None``: they have not."""
+    features: PayloadFeatures
+    """Features of the payloads, as they were known last."""
+    arrivals: ArrivalModel | None
+    """Arrivals of the messages of a stream that has less than one an interval of samples: each is a record; ``None``:
+    there are more, or too few."""
+
+    @property
+    def bytes_per_s(self) -> float:
+        """Decoded bytes a second to all receivers; 0: not known."""
+        return self.payload_bytes * self.receivers / self.interval_s if self.interval_s else 0.0
+
+    @property
+    def untried(self) -> ShadowTrial:
+        """Features of the stream as a trial of no chain, for a model."""
+        return ShadowTrial(
+            time_ns=0,
+            stream=self.key.stream,
+            view=self.key.view,
+            dtype=self.dtype,
+            shape=self.shape,
+            sample_bytes=self.payload_bytes,
+            tried=(),
+            features=self.features,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _WatchedClass:
+    """Records of one delivery class, added up."""
+
+    newest: TrafficRecord
+    goodput_bytes_per_s: float | None = None
+    decode_s_per_byte: float | None = None
+    interval_s: float | None = None
+    messages: int = 0
+    times_s: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_ARRIVALS))
+    is_sparse: bool = True
+
+
+class CommunicationPatternLearner:
+    """Learner of the patterns of a history. Records without messages are no outcomes, and are left out."""
+
+    def __init__(self) -> None:
+        self._classes: dict[DecisionKey, _WatchedClass] = {}
+
+    def add(self, record: TrafficRecord) -> None:
+        """Take a record; of payloads that go as they were published there is no decision."""
+        if not record.messages or not is_decided(record):
+            return
+        key = key_of_record(record)
+        known = self._classes.pop(key, None) or _WatchedClass(record)
+        self._classes[key] = known
+        known.newest = record
+        known.messages += record.messages
+        if record.goodput_bytes_per_s is not None:
+            known.goodput_bytes_per_s = record.goodput_bytes_per_s
+        if record.decode_s_per_byte is not None:
+            known.decode_s_per_byte = record.decode_s_per_byte
+        interval_s = _positive(record.arrival_interval_s)
+        if interval_s is not None:
+            before_s = interval_s if known.interval_s is None else known.interval_s
+            known.interval_s = before_s + RECENT * (interval_s - before_s)
+        known.times_s.append(record.time_ns / 1e9)
+        known.is_sparse &= record.messages == 1
+
+    def patterns(self) -> tuple[CommunicationPattern, ...]:
+        """Return the pattern of each delivery class, the one that was recorded last at the end."""
+        return tuple([_pattern(key, watched) for key, watched in self._classes.items()])
+
+
+def pattern_of(record: TrafficRecord) -> CommunicationPattern:
+    """Return the pattern of one record alone."""
+    return _pattern(
+        key_of_record(record),
+        _WatchedClass(
+            record,
+            record.goodput_bytes_per_s,
+            record.decode_s_per_byte,
+            _positive(record.arrival_interval_s),
+            record.messages,
+            is_sparse=False,
+        ),
+    )
+
+
+def is_decided(record: TrafficRecord) -> bool:
+    """Return whether the policy decides how the payloads of a record go."""
+    return record.chain != AS_PUBLISHED and not record.published_encoding
+
+
+def key_of_record(record: TrafficRecord) -> DecisionKey:
+    """Return the stream and receivers of a record."""
+    tier = record.tier or _tier(record.tier, record.goodput_bytes_per_s).name
+    return DecisionKey(record.stream, frozenset(record.codecs), tier, record.sdk, record.view)
+
+
+def _tier(name: str, goodput_bytes_per_s: float | None) -> LinkTier:
+    """Return the tier of a rate that was measured, else the one with this name, else the fastest."""
+    if goodput_bytes_per_s is not None:
+        return tier_of(goodput_bytes_per_s)
+    return next((tier for tier in TIERS if tier.name == name), TIERS[-1])
+
+
+def _pattern(key: DecisionKey, watched: _WatchedClass) -> CommunicationPattern:
+    newest, goodput_bytes_per_s = watched.newest, watched.goodput_bytes_per_s
+    tier = _tier(key.tier, goodput_bytes_per_s)
+    return CommunicationPattern(
+        key=key,
+        tier=tier,
+        goodput_bytes_per_s=_positive(goodput_bytes_per_s) or tier.goodput_bytes_per_s,
+        chain=newest.chain,
+        dtype=newest.dtype,
+        shape=newest.shape,
+        payload_bytes=newest.payload_bytes,
+        interval_s=watched.interval_s,
+        receivers=newest.receivers,
+        messages=watched.messages,
+        decode_s_per_byte=watched.decode_s_per_byte,
+        features=newest.features,
+        arrivals=fitted_arrivals(watched.times_s) if watched.is_sparse else None,
+    )
+
+
+def _positive(value: float | None) -> float | None:
+    """Return a value that is a number above 0; ``None`` for any other."""
+    return value if value is not None and value > 0 and math.isfinite(value) else None

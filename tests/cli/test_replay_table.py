@@ -1,0 +1,41 @@
+"""The table of a replay: policies by cost, and the result in words."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from rich.console import Console
+
+from gateway.cli.replay_table import replay_json, replay_lines, replay_table, replayed_history
+from gateway.optimizer.history.reading import ReadingTally
+from tests.optimizer.learning.test_replay import SLOW, history
+
+
+def test_policies_stand_by_their_cost_with_the_regret_of_each_tier() -> None:
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(replay_table(replayed_history(history(SLOW))))
+    head, first, *rest = console.export_text().splitlines()
+    assert head.split()[:3] == ["policy", "cost", "regret"]
+    assert head.rstrip().endswith("2 Mbit/s")
+    assert first.split()[0] in ("oracle", "learned", "pco:8")
+    assert {line.split()[0] for line in (first, *rest)} > {"oracle", "learned", "baseline", "none", "lz4", "pco:8"}
+
+
+def test_the_result_is_told_in_words() -> None:
+    lines = list(replay_lines(replayed_history(history(SLOW))))
+    assert lines[0] == "30 messages were replayed; 10 before the first trial of their stream."
+    assert lines[1].endswith("less than the baseline (samples alone).")
+    assert "the best fixed encoding (pco:8)" in lines[2]
+
+
+def test_without_trials_there_is_nothing_to_replay() -> None:
+    (line,) = replay_lines(replayed_history(history(SLOW)[::2]))
+    assert line.startswith("No replay")
+
+
+def test_json_has_the_same() -> None:
+    found = json.loads(replay_json(replayed_history(history(SLOW)), ReadingTally()))
+    assert found["best_fixed"] == "pco:8"
+    assert found["policies"]["oracle"]["regret"] == 0
+    assert found["policies"]["learned"]["tiers"].keys() == {"2 Mbit/s"}
