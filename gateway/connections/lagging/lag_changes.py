@@ -6,26 +6,23 @@ of them: it is noted here once, and a class that is about to write asks for thos
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
-
-C = TypeVar("C")
+from gateway.connections.lagging.changes import C, Changes
 
 
-class LagChanges(Generic[C]):
+class LagChanges(Changes[C]):
     """Connections in the order of their newest changes, each once.
 
     Attributes:
-        count: number of changes so far.
         lagging: the connections that have fallen behind, and have not caught up.
+        tiers: connections whose link tiers have changed, for fan-outs to ask in the same way.
     """
 
-    __slots__ = ("_changed", "count", "lagging")
+    __slots__ = ("lagging", "tiers")
 
     def __init__(self) -> None:
-        self.count = 0
+        super().__init__()
         self.lagging: set[C] = set()
-        self._changed: dict[C, int] = {}
-        """Number of the newest change of each connection; the newest one last."""
+        self.tiers: Changes[C] = Changes()
 
     def note(self, connection: C, *, lagging: bool) -> None:
         """Note that a connection has fallen behind, has caught up, or has lost its transport.
@@ -34,30 +31,14 @@ class LagChanges(Generic[C]):
             connection: the connection.
             lagging: whether it lags now.
         """
-        self.count += 1
         if lagging:
             self.lagging.add(connection)
         else:
             self.lagging.discard(connection)
-        self._changed.pop(connection, None)
-        self._changed[connection] = self.count
+        self.add(connection)
 
     def forget(self, connection: C) -> None:
         """Forget a connection that is gone."""
-        self._changed.pop(connection, None)
+        super().forget(connection)
+        self.tiers.forget(connection)
         self.lagging.discard(connection)
-
-    def since(self, count: int, most: int) -> list[C] | None:
-        """Return the connections that have changed since there were ``count`` changes.
-
-        Returns:
-            ``None`` if there are more than ``most``.
-        """
-        found: list[C] = []
-        for connection, number in reversed(self._changed.items()):
-            if number <= count:
-                break
-            if len(found) == most:
-                return None
-            found.append(connection)
-        return found

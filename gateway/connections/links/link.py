@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
+from gateway.connections.link_tier import LinkTier
 from gateway.connections.links.bottleneck import BUSY_SHARE, UNREAD_S, Bottleneck, bottleneck_of
 from gateway.connections.links.program_positions import NextOffset, ProgramPositions
+from gateway.connections.links.tier_watch import TierWatch
 from gateway.connections.socket_counts import TcpInfo
 from gateway.protocol.signals import ReceiverReport
 
@@ -85,6 +87,7 @@ class Link:
         "_moved_s",
         "_sampled_s",
         "_sent",
+        "_tiers",
         "caught_up_s",
         "decode_s_per_byte",
         "goodput_bytes_per_s",
@@ -106,9 +109,20 @@ class Link:
         self.reported_s: float | None = None
         self.positions: ProgramPositions | None = None
         self.caught_up_s = now_s
+        self._tiers = TierWatch()
         self._bottleneck = Bottleneck.NONE
         self._counts: LinkCounts | None = None
         self._sampled_s = self._moved_s = now_s
+
+    @property
+    def tier(self) -> LinkTier:
+        """Tier of the link; the fastest before rates show another one."""
+        return self._tiers.tier
+
+    @property
+    def sampled_s(self) -> float:
+        """Time of the last sample."""
+        return self._sampled_s
 
     @property
     def bottleneck(self) -> Bottleneck:
@@ -175,6 +189,7 @@ class Link:
         if counts.lagging:
             self.caught_up_s = now_s
         self._measure_goodput(before, counts, span_s)
+        self._tiers.take(_least_rate_of(before, counts, span_s), now_s)
         self._measure_delay(before, counts, now_s, span_s)
         self._measure_losses(before, counts, span_s)
         found = bottleneck_of(before.tcp, counts.tcp, span_s, lagging=counts.lagging, awaited=counts.awaited)
@@ -222,12 +237,27 @@ def _rate_of(before: LinkCounts, counts: LinkCounts, span_s: float) -> float:
     if counts.bulk_bytes_per_s != before.bulk_bytes_per_s:
         return counts.bulk_bytes_per_s
     if counts.tcp is not None:
-        if before.tcp is None:
-            return 0.0
-        busy_s = counts.tcp.busy_s - before.tcp.busy_s
-        acknowledged_bytes = counts.tcp.acknowledged_bytes - before.tcp.acknowledged_bytes
-        return acknowledged_bytes / busy_s if busy_s > max(BUSY_SHARE * span_s, LEAST_BUSY_S) else 0.0
+        return _tcp_rate_of(before.tcp, counts.tcp, span_s)
     return counts.drained_bytes_per_s if counts.drained_bytes_per_s != before.drained_bytes_per_s else 0.0
+
+
+def _least_rate_of(before: LinkCounts, counts: LinkCounts, span_s: float) -> float:
+    """Return the rate by which the tier is known: as :func:`_rate_of`, but that of the system if it is less.
+
+    The rate by answers is a median, which shows a line that has become slow only after seconds.
+    """
+    rate = _rate_of(before, counts, span_s)
+    system = 0.0 if counts.tcp is None else _tcp_rate_of(before.tcp, counts.tcp, span_s)
+    return min(rate, system) if system else rate
+
+
+def _tcp_rate_of(before: TcpInfo | None, now: TcpInfo, span_s: float) -> float:
+    """Return the rate at which the receiver's system took bytes while some were to be sent; 0: hardly any were."""
+    if before is None:
+        return 0.0
+    busy_s = now.busy_s - before.busy_s
+    acknowledged_bytes = now.acknowledged_bytes - before.acknowledged_bytes
+    return acknowledged_bytes / busy_s if busy_s > max(BUSY_SHARE * span_s, LEAST_BUSY_S) else 0.0
 
 
 def smoothed(known: float, sample: float, span_s: float, constant_s: float) -> float:

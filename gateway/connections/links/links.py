@@ -1,7 +1,7 @@
 """Links: the sweep over the connections of which there is something to measure.
 
-A connection is sampled while it lags, and for some time after. A sweep costs nothing for the others, however many there
-are.
+A connection is sampled while it lags, for some time after, and as long as its link counts as slow. A sweep costs
+nothing for the others, however many there are.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.link_tier import TIERS
 from gateway.connections.links.link import Link, LinkCounts
 from gateway.connections.ports import Clock
+from gateway.connections.receiver_profile import ReceiverProfile, shared
 from gateway.protocol.signals import ReceiverReport
 
 SAMPLE_S: Final = 0.5
 """Time between two samples of a connection that lags."""
+SETTLED_SAMPLE_S: Final = 5.0
+"""The same of one that has kept up for long, on a link that was slow."""
 STEP: Final = 32
 """Connections that are sampled between two chances for the loop, at some 10 us each."""
 MOST_SAMPLED: Final = 2048
@@ -28,6 +32,7 @@ class Measured(Protocol):
     """A connection, as far as it is measured."""
 
     link: Link | None
+    profile: ReceiverProfile
     lagging: bool
     closed: bool
 
@@ -90,8 +95,14 @@ class Links(Generic[C]):
         link = connection.link
         if link is None:
             link = connection.link = Link(now_s)
+        slow = link.tier != TIERS[-1]
+        if slow and not connection.lagging and link.settled(now_s) and now_s - link.sampled_s < SETTLED_SAMPLE_S:
+            return True
         link.sample(self._read(connection), now_s)
-        if not link.settled(now_s):
+        if link.tier != connection.profile.tier:
+            connection.profile = shared(connection.profile._replace(tier=link.tier))
+            self._lag_changes.tiers.add(connection)
+        if link.tier != TIERS[-1] or not link.settled(now_s):
             return True
         if link.reported_s is None:
             connection.link = None

@@ -1,36 +1,19 @@
-"""LagChanges: whoever asks is told of each connection that has changed since, once."""
+"""LagChanges: changes of lag, and of link tiers, with the connections that lag now."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from gateway.connections.lagging.lag_changes import LagChanges
-
-
-@given(st.lists(st.integers(0, 5)), st.integers(0, 40), st.integers(0, 6))
-def test_those_that_have_changed_since_are_told_each_once(noted: list[int], count: int, most: int) -> None:
-    changes: LagChanges[int] = LagChanges()
-    for connection in noted:
-        changes.note(connection, lagging=True)
-    assert changes.count == len(noted)
-    expected = set(noted[count:])
-    found = changes.since(count, most)
-    if len(expected) > most:
-        assert found is None
-    else:
-        assert found is not None
-        assert sorted(found) == sorted(expected)
 
 
 def test_a_connection_that_is_gone_is_forgotten() -> None:
     changes: LagChanges[str] = LagChanges()
     for connection in ("one", "two"):
         changes.note(connection, lagging=True)
+        changes.tiers.add(connection)
     assert changes.lagging == {"one", "two"}
     changes.forget("one")
     changes.forget("never seen")
-    assert changes.since(0, 9) == ["two"]
+    assert changes.since(0, 9) == changes.tiers.since(0, 9) == ["two"]
     assert changes.count == 2
     assert changes.lagging == {"two"}
     changes.note("two", lagging=False)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.link_tier import TIERS
 from gateway.connections.links.link import SETTLED_S, Link, LinkCounts
-from gateway.connections.links.links import MOST_SAMPLED, SAMPLE_S, STEP, Links
+from gateway.connections.links.links import MOST_SAMPLED, SAMPLE_S, SETTLED_SAMPLE_S, STEP, Links
+from gateway.connections.links.tier_watch import FORGOTTEN_S
+from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.protocol.signals import ProgramPosition, ReceiverReport
 from tests.connections.memory import ManualClock
+
+NO_CODECS = ReceiverProfile(frozenset())
 
 
 @dataclass(eq=False)
@@ -20,9 +25,11 @@ class Line:
     """
 
     link: Link | None = None
+    profile: ReceiverProfile = NO_CODECS
     lagging: bool = False
     closed: bool = False
     offsets: dict[int, int] = field(default_factory=dict)
+    bulk_bytes_per_s: float = 0.0
 
 
 @dataclass
@@ -45,7 +52,7 @@ class Scene:
 
     def _read(self, line: Line) -> LinkCounts:
         self.read.append(line)
-        return LinkCounts(lagging=line.lagging, waiting_bytes=0)
+        return LinkCounts(lagging=line.lagging, waiting_bytes=0, bulk_bytes_per_s=line.bulk_bytes_per_s)
 
     def change(self, line: Line, *, lagging: bool) -> None:
         """A connection falls behind or catches up."""
@@ -125,3 +132,44 @@ def test_of_very_many_so_many_are_sampled_in_a_sweep_and_each_has_its_turn() -> 
     scene.sweep()
     assert first.isdisjoint(map(id, scene.read))
     assert len(scene.links) == len(scene.lines)
+
+
+def slow_line(scene: Scene, bytes_per_s: float = 2e6) -> Line:
+    """The first connection of a scene, which lags on a link of about 20 Mbit/s until that shows."""
+    line = scene.lines[0]
+    scene.change(line, lagging=True)
+    for number in range(4):
+        line.bulk_bytes_per_s = bytes_per_s + number
+        scene.sweep()
+    return line
+
+
+def test_a_tier_that_changes_is_that_of_the_profile_and_noted_once() -> None:
+    scene = Scene([Line(), Line()])
+    line = slow_line(scene)
+    assert line.profile.tier == TIERS[1]
+    assert scene.lag_changes.tiers.since(0, 2) == [line]
+    assert scene.lag_changes.tiers.count == 1
+    assert scene.lines[1].profile.tier == TIERS[-1]
+
+
+def test_a_slow_link_is_sampled_now_and_then_as_long_as_nothing_shows_that_it_is_fast() -> None:
+    scene = Scene([Line()])
+    line = slow_line(scene)
+    scene.change(line, lagging=False)
+    for _ in range(int(SETTLED_S / SAMPLE_S)):
+        scene.sweep()
+    sampled = 0
+    for _ in range(100):
+        scene.sweep()
+        sampled += len(scene.read)
+    assert abs(sampled - 100 * SAMPLE_S / SETTLED_SAMPLE_S) <= 1
+    assert line.profile.tier == TIERS[1]
+    scene.change(line, lagging=True)
+    scene.sweep()
+    assert scene.read == [line], "at once, since it lags"
+    scene.change(line, lagging=False)
+    for _ in range(int(4 * FORGOTTEN_S / SAMPLE_S)):
+        scene.sweep()
+    assert line.profile.tier == TIERS[-1]
+    assert (line.link, len(scene.links)) == (None, 0)
