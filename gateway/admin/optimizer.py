@@ -51,6 +51,8 @@ def _stream(traffic: TriedTraffic) -> dict[str, Any]:
     classes = [
         {
             "codecs": record.codecs,
+            "tier": record.tier,
+            "sdk": record.sdk,
             "chain": record.chain,
             "receivers": record.receivers,
             "goodput_bytes_per_s": record.goodput_bytes_per_s,

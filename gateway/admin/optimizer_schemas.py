@@ -53,6 +53,8 @@ OPTIMIZER_SCHEMAS: Final[Node] = {
             "type": "array",
             "items": object_of(
                 codecs={"type": "array", "items": TEXT},
+                tier=TEXT | {"description": "Link tier of most of its receivers."},
+                sdk=TEXT | {"description": "SDK of most of its receivers; empty: another one."},
                 chain=TEXT,
                 receivers=INTEGER,
                 goodput_bytes_per_s=MEASURED,

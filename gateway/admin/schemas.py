@@ -13,6 +13,7 @@ from gateway.admin.schema_parts import INTEGER, KNOB, MEASURED, NUMBER, STAGE, T
 from gateway.admin.summary import SUMMARY_TEXTS
 from gateway.connections.collaboration.graph import Via
 from gateway.connections.collaboration.pattern import GraphPattern
+from gateway.connections.link_tier import TIERS
 from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.overload.measures import ShedGroup
 from gateway.connections.planning.ledger import Verdict
@@ -92,6 +93,11 @@ SCHEMAS: Final[Node] = {
     "Link": object_of(
         score=NUMBER | {"description": "Quality of the link, 0 to 1, by the formula of the protocol."},
         bottleneck={"type": "string", "enum": [bottleneck.value for bottleneck in Bottleneck]},
+        tier={
+            "type": "string",
+            "enum": [tier.name for tier in TIERS],
+            "description": "Links of about one rate; the fastest if nothing has waited.",
+        },
         rtt_s=MEASURED | {"description": "Round trip, smoothed; of one that keeps up as old as its last ping."},
         smallest_rtt_s=MEASURED | {"description": "Smallest round trip of the last minutes."},
         jitter_s=MEASURED | {"description": "Deviation of the round trip, smoothed."},

@@ -16,6 +16,7 @@ from gateway.connections.admission.settings import AdmissionSettings
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import Core
 from gateway.connections.core_settings import CoreSettings
+from gateway.connections.link_tier import LinkTier
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import BinaryFormat
@@ -156,23 +157,32 @@ class StepWorkers:
 
 
 class FixedPolicy:
-    """A :class:`~gateway.connections.ports.DeliveryPolicy` with one chain for all who can decode it."""
+    """A :class:`~gateway.connections.ports.DeliveryPolicy` with one chain for all who can decode it.
+
+    Attributes:
+        apart: whether receivers are told apart.
+        by_tier: chains of complete payloads and of deltas for link tiers that have others.
+    """
 
     def __init__(self, chain: Chain = PLAIN, delta: Chain = PLAIN) -> None:
         self.chain = chain
         self.delta = delta
+        self.apart = False
+        self.by_tier: dict[LinkTier, tuple[Chain, Chain]] = {}
         self.forgotten: list[int] = []
         self.outcomes: list[EncodingOutcome] = []
         self.changed: list[Stream] = []
 
     def chain_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
-        return self.chain if self.chain.names <= profile.codecs else PLAIN
+        chain, _ = self.by_tier.get(profile.tier, (self.chain, self.delta))
+        return chain if chain.names <= profile.codecs else PLAIN
 
     def delta_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
-        return self.delta if self.delta.names <= profile.codecs else PLAIN
+        _, delta = self.by_tier.get(profile.tier, (self.chain, self.delta))
+        return delta if delta.names <= profile.codecs else PLAIN
 
     def tells_apart(self, stream: Stream) -> bool:
-        return False
+        return self.apart
 
     def report(self, stream: Stream, outcome: EncodingOutcome) -> None:
         self.outcomes.append(outcome)

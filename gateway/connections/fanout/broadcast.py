@@ -37,6 +37,13 @@ SLOW_WRITE_BYTES = 64 * 1024
 """Bytes whose copy to the system takes about as long as a delivery to an outbox does."""
 
 
+class MovingMembers(Protocol):
+    """Delivery classes of a fan-out, as far as members move between them."""
+
+    moving: dict[Connection, None]
+    """Members that are about to move."""
+
+
 @dataclass(slots=True, eq=False)
 class BroadcastPart:
     """Part of a broadcast that goes to the members of one delivery class."""
@@ -47,6 +54,8 @@ class BroadcastPart:
     """The class."""
     chain: Chain | None
     """Chain that encodes the chunks for the members; ``None``: they get the chunks as published."""
+    table: MovingMembers
+    """Table with the class: to members that are about to move, the message does not begin to be passed on."""
     begun: bool = False
     """Whether the audience has got the head."""
     audience: dict[Connection, None] = field(default_factory=dict, init=False)
@@ -88,7 +97,7 @@ class BroadcastPart:
             self.delivery.flush()
         self.begun = True
         size = message.plan.payload_bytes
-        members = [member for member in self.delivery if not member.lagging]
+        members = [member for member in self.delivery if not (member.lagging or member in self.table.moving)]
         if based:
             members = [member for member in members if self.delivery.holds_newest(member)]
         members = [member for member in members if size <= member.max_message_bytes]
@@ -174,6 +183,8 @@ class Broadcast:
     """Dtype of the elements, for codecs."""
     publisher_codecs: frozenset[str]
     """Codecs by which the chunks may be encoded, by their names."""
+    _table: MovingMembers
+    """Table with the delivery classes of the fan-out."""
     parts: list[BroadcastPart] = field(default_factory=list, init=False)
     """One part for each class that takes chunks; made when the first chunk has come."""
     _encoders: list[_ChunkEncoder] = field(default_factory=list, init=False)
@@ -185,7 +196,7 @@ class Broadcast:
             chains: for each class that takes chunks, the chain that encodes them; ``None``: as published.
             base: the version before, of the same size, for chains that make deltas.
         """
-        self.parts = [BroadcastPart(self.message, delivery, chain) for delivery, chain in chains]
+        self.parts = [BroadcastPart(self.message, delivery, chain, self._table) for delivery, chain in chains]
         self.message.base_offset = None if base is None else base.offset
         for chain in {part.chain for part in self.parts if part.chain is not None}:
             parts = [part for part in self.parts if part.chain == chain]
@@ -215,14 +226,18 @@ class Broadcast:
         """Outcomes of the chains by which chunks were encoded."""
         return [encoder.outcome for encoder in self._encoders if encoder.outcome is not None]
 
+    def serves(self, connection: Connection) -> bool:
+        """Return whether the message is passed on to a receiver."""
+        return any(connection in part.audience for part in self.parts)
+
     def resume(self, connection: Connection, delivery: DeliveryClass) -> None:
         """Let a receiver that has the first chunks go on behind them, if its class takes chunks as published."""
-        known = any(connection in part.audience for part in self.parts)
-        if known or isinstance(self.message, LargePatch) or not self.publisher_codecs <= delivery.profile.codecs:
+        takes = self.publisher_codecs <= delivery.profile.codecs and not isinstance(self.message, LargePatch)
+        if self.serves(connection) or not takes:
             return
         part = next((part for part in self.parts if part.delivery is delivery and part.chain is None), None)
         if part is None:
-            part = BroadcastPart(self.message, delivery, None, begun=bool(self.message.chunks))
+            part = BroadcastPart(self.message, delivery, None, self._table, begun=bool(self.message.chunks))
             self.parts.append(part)
         if part.begun:
             part.audience[connection] = None

@@ -8,19 +8,19 @@ own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from gateway.connections.fanout.form import TEXTS_AT_ONCE, as_text
 from gateway.connections.fanout.version_tracker import VersionTracker, resting_of
 from gateway.connections.lagging.flush_turns import FlushTurns
 from gateway.connections.lagging.lag_changes import LagChanges
-from gateway.connections.outbound.backfill import LargeForm, PastPart, Read, Taken
+from gateway.connections.outbound.backfill import Read, Taken, counting
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.outbound.formats import FLUSH_BYTES, Format, framed
 from gateway.connections.ports import Clock
-from gateway.connections.receiver_profile import ReceiverProfile
+from gateway.connections.receiver_profile import ProfileCounts, ReceiverProfile
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.run import Run, Source
@@ -96,7 +96,7 @@ class DeliveryClass:
     Args:
         source: the stream or inbox.
         form: how messages become bytes for the receivers.
-        profile: that of the receivers: they all know its codecs.
+        profile: that of the first receiver: all know its codecs.
         flusher: flushes the class at the end of the turn.
         history: reads messages of the past in a form that the receivers take.
         delivered: offset of the first message that the class may deliver.
@@ -105,8 +105,9 @@ class DeliveryClass:
 
     Attributes:
         format: how messages become bytes for them.
-        profile, flusher: the same.
+        flusher: the same.
         name: name of the stream or inbox.
+        profiles: of the members.
         stale: whether a member has come, has left, or needs a keyframe since the members were sorted.
         versions: tells which members hold the newest version; ``None`` unless the stream is a state.
     """
@@ -133,7 +134,7 @@ class DeliveryClass:
         "flusher",
         "format",
         "name",
-        "profile",
+        "profiles",
         "stale",
         "versions",
     )
@@ -162,11 +163,11 @@ class DeliveryClass:
         self._next = delivered
         self._marks: dict[Connection, int] = {}
         """Part of ``_sent`` that is booked in the accounts of each member that keeps up."""
-        self.profile = profile
+        self.profiles = ProfileCounts(profile)
         self.stale = False
         self._history = history
         self.flusher = flusher
-        self._members: dict[Connection, None] = {}
+        self._members: dict[Connection, ReceiverProfile] = {}
         self._waiting: dict[Connection, None] = {}
         """Members in whose outboxes messages of the source wait."""
         self.versions = None if keyframe_every is None else VersionTracker(self, keyframe_every)
@@ -184,6 +185,11 @@ class DeliveryClass:
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(self._members)  # those that rest are none
+
+    @property
+    def profile(self) -> ReceiverProfile:
+        """Profile of most members."""
+        return self.profiles.most
 
     @property
     def delivered_messages(self) -> int:
@@ -220,7 +226,7 @@ class DeliveryClass:
         """Add a receiver, which gets the next message and all later ones."""
         self.flush()
         self._other_deliveries -= 0 if connection in self._members else self._sent
-        self._members[connection] = None
+        self.note_profile(connection)
         self.stale = True
         if connection.waits_for(self._source):  # e.g. a large message was under way when it left before
             self.begin_waiting(connection)
@@ -233,12 +239,19 @@ class DeliveryClass:
         self.book(connection)
         self.end_waiting(connection)
         self._marks.pop(connection, None)
-        if connection in self._members:
-            del self._members[connection]
+        profile = self._members.pop(connection, None)
+        if profile is not None:
+            self.profiles.swap(profile, None)
             self._other_deliveries += self._sent
         self.stale = True
         if self.versions is not None:
             self.versions.leave(connection)
+
+    def note_profile(self, member: Connection) -> None:
+        """Take note of the profile that a member has now."""
+        profile = member.profile
+        self.profiles.swap(self._members.get(member), profile)
+        self._members[member] = profile
 
     def book(self, connection: Connection) -> None:
         """Book the messages that were written to all members, since it was last done, in the accounts of one."""
@@ -274,21 +287,8 @@ class DeliveryClass:
         self._next = following
 
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
-        """Read messages that a member missed from history, and count them as delivered.
-
-        Args:
-            first: offset of the first message.
-            last: offset of the last one.
-            max_bytes: about so much is read.
-            taken: called with the messages, in a form that the members take.
-        """
-
-        def found(parts: Sequence[PastPart]) -> None:
-            runs = sum([part.count for part in parts if isinstance(part, Run)])
-            self.count_deliveries(runs + sum([isinstance(part, LargeForm) for part in parts]))
-            taken(parts)
-
-        self._history(first, last, max_bytes, found)
+        """Implement :meth:`~gateway.connections.outbound.connection.Membership.read`: what is read is delivered."""
+        self._history(first, last, max_bytes, counting(self.count_deliveries, taken))
 
     def add(self, run: Run) -> None:
         """Deliver a run at the end of the turn, or at once if enough is pending for a system call a member."""

@@ -55,21 +55,6 @@ _DESCRIPTOR_FLAGS_AT: Final = DATA_HEADER.size + DESCRIPTOR.size - 1
 """Index of the flags of the first tensor in a frame that is no batch."""
 
 
-class ClassKey(NamedTuple):
-    """Key of a delivery class: the properties that all its members share."""
-
-    format: str
-    """Name of the format."""
-    codecs: frozenset[str]
-    credited: bool
-    """Whether they grant credit for streams of all kinds."""
-
-
-def key_of(connection: Connection) -> ClassKey:
-    """Return the key of the delivery classes that serve a connection; it stays the same as long as there are any."""
-    return ClassKey(connection.format.name, connection.profile.codecs, connection.gates is not None)
-
-
 class Work(NamedTuple):
     """Work that makes the form which receivers take."""
 

@@ -11,20 +11,20 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from gateway.connections.fanout.broadcast import Broadcast
-from gateway.connections.fanout.credited_class import CreditedClass
+from gateway.connections.fanout.class_table import ClassKey, ClassTable
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
-from gateway.connections.fanout.delta_encoder import DeltaEncoder
+from gateway.connections.fanout.delta_encoder import DeltaEncoder, decoded_bytes
 from gateway.connections.fanout.encode_queue import EncodeQueue
-from gateway.connections.fanout.form import ClassKey, key_of
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.late_join import LateJoin
 from gateway.connections.fanout.recode import codec_names
 from gateway.connections.fanout.start_position import StartPosition, start_of
-from gateway.connections.fanout.transcoder import Transcoder
+from gateway.connections.fanout.transcoder import RECODE_BYTES, Transcoder
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import DeliveryPolicy, Workers
+from gateway.connections.slices import Slices
 from gateway.errors import Code
 from gateway.protocol.data import DataFrame
 from gateway.protocol.dtypes import DTypeLike
@@ -47,6 +47,7 @@ class PubSubFanout:
         workers: threads that encode and decode.
         policy: chooses encodings.
         history: reads messages that a receiver missed.
+        slices: moves receivers between delivery classes, bit by bit if they are many.
         acks: acknowledgements to publishers of an ``event`` stream or its view; ``None``: publishers do not wait.
 
     Attributes:
@@ -60,12 +61,11 @@ class PubSubFanout:
         "_classes",
         "_deltas",
         "_flusher",
-        "_history",
-        "_keyframe_every",
         "_late_join",
         "_newest",
-        "_past_deliveries",
         "_queue",
+        "_slices",
+        "_table",
         "_text_classes",
         "_transcoder",
         "acks",
@@ -81,27 +81,24 @@ class PubSubFanout:
         workers: Workers,
         policy: DeliveryPolicy,
         history: HistoryReader,
+        slices: Slices,
         acks: EventAcks | None = None,
     ) -> None:
         self.source = source
         self.acks = acks
         self.taps: dict[Callable[[Run | LargeMessage], object], None] = {}
         self.delivered = source.next_offset if isinstance(source, Stream) else 0
-        self._flusher = flusher
-        self._history = history
+        self._slices = slices
         self._queue = EncodeQueue(workers)
         self._deltas: DeltaEncoder | None = None
-        self._keyframe_every: int | None = None
         if isinstance(source, Stream) and source.kind is Kind.STATE:
             self._deltas = DeltaEncoder(source, policy)
-            self._keyframe_every = source.config.keyframe_every
         self._transcoder = Transcoder(source, policy, self._queue, self._deltas, flusher)
         self._late_join = LateJoin(source, self._queue)
-        self._classes: dict[ClassKey, DeliveryClass] = {}
+        self._table = ClassTable(source, flusher, history, acks)
+        self._classes: dict[ClassKey, DeliveryClass] = self._table.by_key
         self._broadcasts: dict[int, Broadcast] = {}
         self._text_classes = 0
-        self._past_deliveries = 0
-        """Deliveries of classes that have lost their last member."""
         self._newest = source.newest if isinstance(source, Stream) else None
         """Newest version that has been delivered; that of the stream may wait in the encode queue."""
 
@@ -113,7 +110,7 @@ class PubSubFanout:
     @property
     def delivered_messages(self) -> int:
         """Messages written to receivers or queued for them, each receiver counted."""
-        return self._past_deliveries + sum([delivery.delivered_messages for delivery in self._classes.values()])
+        return self._table.past_deliveries + sum([delivery.delivered_messages for delivery in self._classes.values()])
 
     @property
     def idle(self) -> bool:
@@ -123,9 +120,8 @@ class PubSubFanout:
     @property
     def settled(self) -> bool:
         """True if nothing is encoded or uploaded, and nothing of the source waits in an outbox."""
-        if not self._queue.idle or self._broadcasts or self.held_acks:
-            return False
-        return all(delivery.settled for delivery in self._classes.values())
+        owes = not self._queue.idle or self._broadcasts or self.held_acks
+        return not owes and all(delivery.settled for delivery in self._classes.values())
 
     @property
     def newest(self) -> Run | LargeMessage | None:
@@ -158,12 +154,8 @@ class PubSubFanout:
     # Receivers.
 
     def start(self, connection: Connection, since: Since | None) -> StartPosition:
-        """Return the start position of a receiver that joins now.
-
-        The delivery class of a connection that receives the stream already is flushed first, so that the position is
-        exact.
-        """
-        delivery = self._classes.get(key_of(connection))
+        """Return the start position of a receiver that joins now: exact, as its class is flushed if it has one."""
+        delivery = self._table.of(connection)
         if delivery is not None:
             delivery.flush()
             delivery.book(connection)
@@ -179,21 +171,10 @@ class PubSubFanout:
             start: from :meth:`start`; of a state, in the same turn.
             unkept: message that has just been delivered to the others, and that history may not keep; not of a state.
         """
-        key = key_of(connection)
-        if key not in self._classes:
-            self._text_classes += not connection.format.takes_chunks
-            self._classes[key] = (CreditedClass if key.credited else DeliveryClass)(
-                self.source,
-                connection.format,
-                connection.profile,
-                self._flusher,
-                self._history.of(self.source, connection.format, connection.profile.codecs),
-                delivered=self.delivered,
-                keyframe_every=self._keyframe_every,
-                acks=self.acks,
-            )
-        delivery = self._classes[key]
-        if self.source not in connection.memberships:
+        delivery = self._table.of(connection)
+        if delivery is None:
+            delivery = self._table.found(connection, self.delivered)
+            self._text_classes = self._table.taking_text
             delivery.join(connection)
             connection.enter(self.source, delivery)
         if delivery.versions is None:
@@ -215,18 +196,14 @@ class PubSubFanout:
         """Remove a receiver."""
         for broadcast in self._broadcasts.values():
             broadcast.leave(connection)
-        key = key_of(connection)
-        delivery = self._classes.get(key)
+        delivery = self._table.of(connection)
         if delivery is not None:
             # Before the outbox forgets the version that a pending delta refers to.
             delivery.flush()
         connection.leave(self.source)
         if delivery is not None:
-            delivery.leave(connection)
-            if not len(delivery):
-                del self._classes[key]
-                self._text_classes -= not delivery.format.takes_chunks
-                self._past_deliveries += delivery.delivered_messages
+            self._table.leave(connection, delivery)
+            self._text_classes = self._table.taking_text
 
     def close(self, end: Callable[[Connection], object]) -> Iterator[None]:
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.close`, one receiver a step."""
@@ -277,9 +254,11 @@ class PubSubFanout:
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
         """Send a publisher its ACK: of an ``event`` when the message is delivered and no receiver is behind."""
         acks = self.acks
-        if acks is not None and ack.offset >= self.delivered:
+        if acks is None:
+            connection.send(ack)
+        elif ack.offset >= self.delivered:
             self._queue.add_ready(partial(acks.send, connection, ack))
-        elif acks is not None and acks.holding:
+        elif acks.holding:
             acks.send(connection, ack)
         else:
             connection.send(ack)
@@ -340,6 +319,8 @@ class PubSubFanout:
         self, names: frozenset[str], payload: Buffer, element: DTypeLike, meta: Buffer, encoding: Encoding | None = None
     ) -> dict[DeliveryClass, Chain]:
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.chains_for` by the transcoder."""
+        if decoded_bytes(payload, encoding) >= RECODE_BYTES:
+            self._follow_tiers()
         return self._transcoder.chains_for(self._classes.values(), names, payload, element, meta, encoding)
 
     def _add(self, run: Run, newest: Run | None, text: Run | None = None) -> None:
@@ -354,12 +335,13 @@ class PubSubFanout:
 
     def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], element: DTypeLike) -> Broadcast:
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.begin` by a broadcast."""
-        broadcast = Broadcast(message, self, self._queue, element, publisher_codecs)
+        broadcast = Broadcast(message, self, self._queue, element, publisher_codecs, self._table)
         self._broadcasts[message.plan.transfer] = broadcast
         return broadcast
 
     def start_broadcast(self, broadcast: Broadcast, first: StoredChunk) -> None:
         """Choose the encoding of each delivery class, by a sample of the first chunk."""
+        self._follow_tiers()
         self._transcoder.observe(first.data, broadcast.element, broadcast.message.meta, first.encoding)
         self._transcoder.begin(broadcast, self._classes.values())
 
@@ -371,6 +353,8 @@ class PubSubFanout:
     def drop_broadcast(self, broadcast: Broadcast) -> None:
         """Forget a message that will not be completed."""
         self._broadcasts.pop(broadcast.message.plan.transfer, None)
+        if self._table.moving:
+            self._slices.add(self._move)
 
     def finish_broadcast(self, broadcast: Broadcast) -> None:
         """Deliver a complete message to all members that did not get it chunk by chunk."""
@@ -391,6 +375,24 @@ class PubSubFanout:
                 others = broadcast.send_deltas(delivery, others)
             self._late_join.send(message, delivery, others)
         self._tell_taps(message)
+        if self._table.moving:
+            self._slices.add(self._move)
+
+    # Receivers that move to another delivery class.
+
+    def _follow_tiers(self) -> None:
+        """Have receivers change their classes, if it pays to tell their link tiers apart, or no more."""
+        if self._table.follow(tells_apart=self._transcoder.tells_apart):
+            self._move()
+
+    def _move(self) -> bool:
+        """Move some receivers at the border of two messages, and others later."""
+        self._queue.add_ready(self._move_some)
+        return False
+
+    def _move_some(self) -> None:
+        if self._table.move(self.delivered, self._broadcasts.values()):
+            self._slices.add(self._move)
 
     def _tell_taps(self, message: Run | LargeMessage) -> None:
         """Hand a message that has been delivered to the taps, which may add and remove taps."""

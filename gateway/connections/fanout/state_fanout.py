@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
-from gateway.connections.fanout.form import is_brief, key_of
+from gateway.connections.fanout.form import is_brief
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.late_join import AheadForms
 from gateway.connections.fanout.patch_merger import PatchMerger, takes_patches
@@ -17,6 +17,7 @@ from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.fanout.version_tracker import resting_of
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import DeliveryPolicy, Workers
+from gateway.connections.slices import Slices
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run, Source
 from gateway.streams.span import offsets_of
@@ -50,6 +51,7 @@ class StateFanout(PubSubFanout):
         workers: threads that encode and decode.
         policy: chooses encodings.
         history: reads messages that a receiver missed.
+        slices: moves receivers between delivery classes.
         merger: merges patches that have been delivered, before too many are kept.
         newcomers: takes dashboards that join; ``None``: the fan-out is one of a view, which has a pace of its own.
     """
@@ -63,10 +65,11 @@ class StateFanout(PubSubFanout):
         workers: Workers,
         policy: DeliveryPolicy,
         history: HistoryReader,
+        slices: Slices,
         merger: PatchMerger,
         newcomers: Newcomers | None = None,
     ) -> None:
-        super().__init__(source, flusher, workers, policy, history)
+        super().__init__(source, flusher, workers, policy, history, slices)
         self._merger = merger
         self._newcomers = newcomers
         self._shown = 0
@@ -114,7 +117,8 @@ class StateFanout(PubSubFanout):
 
     def refresh(self, connection: Connection) -> None:
         """Send the newest version as a keyframe to a receiver that asks for it (spec section 4.4)."""
-        delivery = self._classes[key_of(connection)]
+        delivery = self._table.of(connection)
+        assert delivery is not None
         delivery.flush()
         if self._newest is None:
             if delivery.versions is not None:
@@ -135,8 +139,8 @@ class StateFanout(PubSubFanout):
 
     def rest(self, connection: Connection) -> None:
         """Send a receiver no version but by :meth:`show` from now on, unless it is gone or rests already."""
-        if self.source in connection.memberships:
-            delivery = self._classes[key_of(connection)]
+        delivery = self._table.of(connection)
+        if delivery is not None:
             resting = resting_of(delivery.versions)
             if connection not in resting:
                 delivery.leave(connection)
@@ -152,6 +156,8 @@ class StateFanout(PubSubFanout):
         """Send each version again to the receivers that rest, after the newest one; some in each step."""
         self._shown = 0
         yield from self._send_to_resting(waking=True)
+        if self._table.moving:
+            self._slices.add(self._move)
 
     def _send_to_resting(self, *, waking: bool) -> Iterator[None]:
         for delivery in self.classes:
@@ -170,6 +176,7 @@ class StateFanout(PubSubFanout):
                         behind.append(member)
                     if waking:
                         _wake(member, delivery, holds_newest=resting[member] >= following)
+                        self._table.check(member, delivery)
                     else:
                         resting[member] = following
                 if behind and self._newest is not None:

@@ -71,6 +71,11 @@ class Transcoder:
 
     # Choice of encodings.
 
+    @property
+    def tells_apart(self) -> bool:
+        """Whether it pays to tell receivers with the same codecs apart by link tier and SDK."""
+        return isinstance(self._source, Stream) and self._policy.tells_apart(self._source)
+
     def chains_for(
         self,
         classes: Collection[DeliveryClass],

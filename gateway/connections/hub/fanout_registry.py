@@ -122,13 +122,13 @@ class FanoutRegistry:
     def new_pubsub(self, source: Source) -> PubSubFanout:
         """Make a fan-out for a source whose receivers do not acknowledge: any but an acknowledged stream itself."""
         views = self._views
+        parts = views.workers, views.policy, self._history, self._consumers.slices
         if isinstance(source, Stream) and source.kind is Kind.STATE:
             newcomers = None if isinstance(source, DerivedStream) else self.newcomers
-            parts = views.workers, views.policy, self._history, views.merger
-            return StateFanout(source, self.flusher, *parts, newcomers)
+            return StateFanout(source, self.flusher, *parts, views.merger, newcomers)
         acks = None
         if isinstance(source, DerivedStream):
             acks = self.pubsub_of(source.parent).acks
         elif source.kind is Kind.EVENT and not isinstance(source, ObservedStream):
             acks = EventAcks(views.clock, views.max_event_hold_s)
-        return PubSubFanout(source, self.flusher, views.workers, views.policy, self._history, acks)
+        return PubSubFanout(source, self.flusher, *parts, acks)

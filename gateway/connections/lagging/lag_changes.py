@@ -6,10 +6,10 @@ of them: it is noted here once, and a class that is about to write asks for thos
 
 from __future__ import annotations
 
-from gateway.connections.lagging.changes import C, Changes
+from gateway.connections.lagging.connection_changes import C, ConnectionChanges
 
 
-class LagChanges(Changes[C]):
+class LagChanges(ConnectionChanges[C]):
     """Connections in the order of their newest changes, each once.
 
     Attributes:
@@ -22,7 +22,7 @@ class LagChanges(Changes[C]):
     def __init__(self) -> None:
         super().__init__()
         self.lagging: set[C] = set()
-        self.tiers: Changes[C] = Changes()
+        self.tiers: ConnectionChanges[C] = ConnectionChanges()
 
     def note(self, connection: C, *, lagging: bool) -> None:
         """Note that a connection has fallen behind, has caught up, or has lost its transport.

@@ -38,6 +38,17 @@ PastPart = Found | Misfit
 Taken = Callable[[Sequence[PastPart]], object]
 """Callback that takes the parts that were read, in order."""
 
+
+def counting(count: Callable[[int], object], taken: Taken) -> Taken:
+    """Return a callback that has the messages of the parts counted first; gaps are none."""
+
+    def found(parts: Sequence[PastPart]) -> None:
+        count(sum([part.count if isinstance(part, Run) else isinstance(part, LargeForm) for part in parts]))
+        taken(parts)
+
+    return found
+
+
 Read = Callable[[int, int, int, Taken], object]
 """Function that reads (first offset, last offset, about so many bytes) and calls back, at once or later."""
 

@@ -36,6 +36,8 @@ class LinkSnapshot:
     """Score of them, 0 to 1 (spec section 15)."""
     bottleneck: Bottleneck
     """Part that keeps messages waiting."""
+    tier: str
+    """Name of its link tier; that of the fastest if nothing has waited."""
     smallest_rtt_s: float | None
     """Smallest round trip of the last minutes; ``None``: none was measured."""
     unread_bytes: int
@@ -55,6 +57,7 @@ def link_snapshot(connection: Connection) -> LinkSnapshot:
         quality=quality,
         score=quality.score,
         bottleneck=Bottleneck.NONE if link is None else link.bottleneck,
+        tier=connection.profile.tier.name,
         smallest_rtt_s=None if round_trip is None else round_trip.smallest_s,
         unread_bytes=0 if link is None else link.unread_bytes,
         streams_behind=0 if link is None or link.positions is None else len(link.positions),

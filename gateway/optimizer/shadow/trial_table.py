@@ -61,7 +61,7 @@ class TriedStream:
     number: int
     """Id of the stream or view."""
     classes: dict[TriedClassKey, TriedClass] = field(default_factory=dict)
-    """Delivery classes, the one that was recorded last at the end."""
+    """Delivery classes of the last minute, the one that was recorded last at the end."""
     bytes_per_s: float = 0.0
     """Bytes to all receivers."""
     recorded_s: float = 0.0
@@ -106,6 +106,8 @@ class TriedStream:
     def add(self, record: TrafficRecord) -> bool:
         """Take a record of a delivery class; return whether its chain does not achieve any more what it did before."""
         key = TriedClassKey(record.format, record.codecs, record.tier, record.sdk)
+        for other in [each for each, old in self.classes.items() if record.time_ns - old.record.time_ns > IDLE_S * 1e9]:
+            del self.classes[other]  # its receivers may be of another class by now
         known = self.classes.pop(key, None)
         if known is None or known.record.chain != record.chain:
             known = TriedClass(record)

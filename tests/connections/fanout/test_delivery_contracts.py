@@ -90,9 +90,8 @@ class Contracts(RuleBasedStateMachine):
         delivery = DeliverySettings(outbox_limit_bytes=LIMIT_BYTES, urgent_limit_bytes=1 << 30)
         # Nobody acknowledges, which has a model of its own.
         consumers = ConsumerSettings(max_pending_commands=1 << 30, limit_bytes=1 << 30)
-        self.world = World(
-            FixedPolicy(policy, delta), delivery=delivery, keyframe_every=keyframe_every, consumers=consumers
-        )
+        self.policy = FixedPolicy(policy, delta)
+        self.world = World(self.policy, delivery=delivery, keyframe_every=keyframe_every, consumers=consumers)
         self.published: dict[Kind, list[bytes]] = {kind: [] for kind in Kind}
         self.alive: list[Subscriber] = []
         self.busy: dict[Peer, set[int]] = {}

@@ -1,4 +1,4 @@
-"""Changes: connections of which something has changed, the newest last, for delivery classes to ask."""
+"""Connection changes: connections of which something has changed, the newest last, for delivery classes to ask."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 C = TypeVar("C")
 
 
-class Changes(Generic[C]):
+class ConnectionChanges(Generic[C]):
     """Connections in the order of their newest changes, each once.
 
     Attributes:

@@ -1,16 +1,16 @@
-"""Changes: whoever asks is told of each connection that has changed since, once."""
+"""Connection changes: whoever asks is told of each connection that has changed since, once."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.lagging.changes import Changes
+from gateway.connections.lagging.connection_changes import ConnectionChanges
 
 
 @given(st.lists(st.integers(0, 5)), st.integers(0, 40), st.integers(0, 6))
 def test_those_that_have_changed_since_are_told_each_once(noted: list[int], count: int, most: int) -> None:
-    changes: Changes[int] = Changes()
+    changes: ConnectionChanges[int] = ConnectionChanges()
     for connection in noted:
         changes.add(connection)
     assert changes.count == len(noted)
@@ -24,7 +24,7 @@ def test_those_that_have_changed_since_are_told_each_once(noted: list[int], coun
 
 
 def test_a_connection_that_is_gone_is_forgotten() -> None:
-    changes: Changes[str] = Changes()
+    changes: ConnectionChanges[str] = ConnectionChanges()
     for connection in ("one", "two"):
         changes.add(connection)
     changes.forget("one")
