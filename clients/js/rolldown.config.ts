@@ -1,11 +1,16 @@
 /**
- * The files for a script tag, in `dist/browser`: `frys.js`, the parts that it loads when they are needed, and `LICENSES.txt`.
+ * The files for a script tag, in `dist/browser`.
  *
- * Parts have a hash of their content in their names, so that a page never loads one of another version.
+ * | file | content |
+ * |---|---|
+ * | `frys.js` | all that a page uses before it is connected; loads the client when it connects |
+ * | `frys_worker.js`, `frys_sockets.js` | socket and decoder: in a worker, or for pages whose policy forbids workers |
+ * | names with a hash | parts that one of these loads: never those of another version |
+ * | `LICENSES.txt` | licences of all code in the files |
  */
 
 import { readFileSync } from "node:fs";
-import { defineConfig, type Plugin } from "rolldown";
+import { defineConfig, type Plugin, type RolldownOptions } from "rolldown";
 
 interface Package {
   readonly name: string;
@@ -15,6 +20,7 @@ interface Package {
 
 const OWN = packageOf(".");
 const BANNER = `/*! ${OWN.name} ${OWN.version}, ${OWN.license}. Licences of bundled code: LICENSES.txt */`;
+const SOCKETS = "./session/socket_wire.ts";
 const PACKAGE_FOLDER = /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/;
 
 function packageOf(folder: string): Package {
@@ -42,22 +48,36 @@ function noticeOf({ name, version, license }: Package, path: string): string {
   return `${title}\n${"=".repeat(title.length)}\n\n${readFileSync(path, "utf8").trim()}\n`;
 }
 
-export default defineConfig({
-  input: { frys: "src/page.ts" },
-  platform: "browser",
-  transform: { target: "es2022" },
-  output: {
-    dir: "dist/browser",
-    format: "esm",
-    minify: true,
-    sourcemap: true,
-    postBanner: BANNER,
-    entryFileNames: "[name].js",
-    chunkFileNames: ({ moduleIds }) => `${moduleIds.map((id) => packageNameOf(id)).find(Boolean) ?? "part"}-[hash].js`,
-  },
-  plugins: [licences()],
-});
+/** Return the build of some entries: what they share becomes a part, and nothing of another build is in it. */
+function build(input: Record<string, string>, plugins: Plugin[]): RolldownOptions {
+  return {
+    input,
+    platform: "browser",
+    transform: { target: "es2022" },
+    output: {
+      dir: "dist/browser",
+      format: "esm",
+      minify: true,
+      sourcemap: true,
+      postBanner: BANNER,
+      entryFileNames: "[name].js",
+      chunkFileNames: ({ name, moduleIds }) => `${moduleIds.map(packageNameOf).find(Boolean) ?? name}-[hash].js`,
+    },
+    plugins,
+  };
+}
 
 function packageNameOf(id: string): string | undefined {
   return PACKAGE_FOLDER.exec(id)?.[0].replace(/^.*\//, "");
 }
+
+/** Plugin that leaves socket and decoder to the other build: the page would otherwise load half of it for nothing. */
+const FAR_SIDE: Plugin = {
+  name: "far-side",
+  resolveId: (source) => (source === SOCKETS ? { id: "./frys_sockets.js", external: true } : undefined),
+};
+
+export default defineConfig([
+  build({ frys: "src/page.ts" }, [FAR_SIDE]),
+  build({ frys_worker: "src/worker/frys_worker.ts", frys_sockets: "src/session/socket_wire.ts" }, [licences()]),
+]);

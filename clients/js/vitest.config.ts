@@ -2,6 +2,8 @@ import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig, type TestProjectConfiguration } from "vitest/config";
+import type { BrowserConfigOptions } from "vitest/node";
+import * as commands from "./tests/browser/commands.ts";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome"];
 const FOLDERS = (process.env.PATH ?? "").split(delimiter);
@@ -22,23 +24,35 @@ const node: TestProjectConfiguration = {
 
 const QUIET = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"];
 
-function browser(executablePath: string): TestProjectConfiguration {
-  return {
+/** Return the project of some files that run in a page; none without Chromium. */
+export function inChromium(
+  include: string,
+  commands: NonNullable<BrowserConfigOptions["commands"]>,
+): TestProjectConfiguration[] {
+  if (!CHROMIUM) {
+    return [];
+  }
+  // Root, as in containers, can run no sandbox.
+  const launchOptions = { executablePath: CHROMIUM, args: [...QUIET, "--disable-sync", "--no-sandbox"] };
+  const project: TestProjectConfiguration = {
+    // Found before the first page, which would be loaded anew otherwise.
+    optimizeDeps: { include: ["hysnappy", "zstddec"] },
     test: {
       name: "chromium",
-      include: ["tests/browser/**/*.test.ts"],
+      include: [include],
       globalSetup: "tests/browser/setup.ts",
       testTimeout: 60_000,
       browser: {
         enabled: true,
         headless: true,
         screenshotFailures: false,
-        // Root, as in containers, can run no sandbox.
-        provider: playwright({ launchOptions: { executablePath, args: [...QUIET, "--disable-sync", "--no-sandbox"] } }),
+        commands,
+        provider: playwright({ launchOptions }),
         instances: [{ browser: "chromium" }],
       },
     },
   };
+  return [project];
 }
 
-export default defineConfig({ test: { projects: CHROMIUM ? [node, browser(CHROMIUM)] : [node] } });
+export default defineConfig({ test: { projects: [node, ...inChromium("tests/browser/**/*.test.ts", commands)] } });

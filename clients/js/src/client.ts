@@ -27,6 +27,7 @@ import { TimeLimit } from "./session/time_limit.ts";
 import { callBack, callBackLatest } from "./subscribing/called_back.ts";
 import { Subscription } from "./subscribing/subscription.ts";
 import { SubscriptionCore } from "./subscribing/subscription_core.ts";
+import { wiresFor } from "./wires.ts";
 
 /**
  * Connect to a gateway: one attempt, and another when a busy gateway asks for it.
@@ -36,7 +37,7 @@ import { SubscriptionCore } from "./subscribing/subscription_core.ts";
  * @throws ConnectionClosed the gateway refused the client, and would refuse it again.
  */
 export async function connect(url: string, options: ClientOptions = {}): Promise<Client> {
-  const parts = new ClientParts(url, options);
+  const parts = new ClientParts(url, options, await wiresFor(options));
   await parts.connection.open();
   return new Client(parts);
 }

@@ -16,7 +16,6 @@ import { type Clock, drawnNumber, SYSTEM_CLOCK } from "./session/clock.ts";
 import { Connection } from "./session/connection.ts";
 import { GatewayAddress } from "./session/gateway_address.ts";
 import type { Session } from "./session/session.ts";
-import { SocketWires } from "./session/socket_wire.ts";
 import type { Failure, Inbound, Resumable, Wires } from "./session/wire.ts";
 import { Subscriptions } from "./subscribing/subscriptions.ts";
 
@@ -41,10 +40,11 @@ export class ClientParts {
   readonly isObserver: boolean;
   readonly #closeTimeoutMs: number;
   readonly #options: ClientOptions;
+  readonly #wires: Wires;
   #closing: Promise<void> | undefined;
   #subscriptions = 0;
 
-  constructor(url: string, options: ClientOptions) {
+  constructor(url: string, options: ClientOptions, wires: Wires) {
     const { clientType = "agent", clientId, clock = SYSTEM_CLOCK, backoff } = options;
     if (!CLIENT_TYPES.includes(clientType)) {
       throw new InvalidArgument(`clientType '${clientType}' is none: use one of ${CLIENT_TYPES.join(", ")}`);
@@ -53,6 +53,7 @@ export class ClientParts {
       checkClientId(clientId);
     }
     this.#options = options;
+    this.#wires = wires;
     this.clock = clock;
     this.reports = new Reports(clock, options.onError);
     this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
@@ -60,7 +61,6 @@ export class ClientParts {
     this.isExtension = clientType === "extension";
     this.isObserver = clientId === undefined || clientType === "admin_panel" || this.isExtension;
     const maxMessageBytes = options.maxMessageBytes ?? DEFAULT_LIMITS.max_message_bytes;
-    const wires: Wires = options.wires ?? new SocketWires(clock, { maxMessageBytes });
     this.connection = new Connection(
       wires,
       clock,
@@ -156,6 +156,7 @@ export class ClientParts {
     this.publisher.close(error);
     this.subscriptions.close(byProgram ? undefined : error);
     this.sender.release();
+    this.#wires.end?.();
   }
 
   #beating(): void {

@@ -37,7 +37,12 @@ export interface ClientOptions {
   readonly onState?: (state: ClientState) => void;
   /** Software and version, for the gateway's logs. */
   readonly agent?: string;
-  /** Far side of the client: the socket and the decoder; absent: in this thread. */
+  /**
+   * Whether the socket and the decoder are in a Web Worker; absent: in a page they are, elsewhere not. False is for pages whose
+   * policy forbids workers.
+   */
+  readonly worker?: boolean;
+  /** Far side of the client, in place of both. */
   readonly wires?: Wires;
   /** Sources of time and chance, for tests. */
   readonly clock?: Clock;

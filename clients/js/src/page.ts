@@ -1,7 +1,7 @@
 /**
  * Entry of `frys.js`, the file for a script tag: all that a page uses before it is connected.
  *
- * The client itself is loaded by the first {@link connect}, at the same time as its worker.
+ * The client itself is loaded by the first {@link connect}, and its worker then.
  */
 
 import type { Client } from "./client.ts";
@@ -9,7 +9,6 @@ import type { ClientOptions } from "./options.ts";
 
 export * from "./errors.ts";
 export { DTYPES } from "./protocol/dtypes.ts";
-export { decode, loadCodecs } from "./protocol/encoding.ts";
 export { CLIENT_TYPES, KINDS } from "./protocol/messages.ts";
 export { dequantize } from "./protocol/quantization.ts";
 export { Tensor } from "./protocol/tensors.ts";

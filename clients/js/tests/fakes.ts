@@ -191,7 +191,7 @@ export class Stage {
 
   constructor(options: ClientOptions = {}, url = "ws://gateway") {
     const { clock, wires, errors } = this;
-    this.parts = new ClientParts(url, { clock, wires, onError: (error) => errors.push(error), ...options });
+    this.parts = new ClientParts(url, { clock, onError: (error) => errors.push(error), ...options }, wires);
     this.opening = this.parts.connection.open();
     this.opening.catch(() => undefined);
   }

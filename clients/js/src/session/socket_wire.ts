@@ -60,6 +60,8 @@ class SocketWire implements Wire {
   #problem = "";
   /** WebSocket messages that wait for a compressor. */
   readonly #waiting: Uint8Array[] = [];
+  /** Items that were decoded, up to the end of a WebSocket message: with them may go the memory that they share. */
+  #items: Inbound[] = [];
   #current: Generator<Inbound | Promise<void>, void, undefined> | undefined;
   #looking = false;
 
@@ -149,7 +151,7 @@ class SocketWire implements Wire {
 
   /** Decode what has come, until a compressor has to be loaded. */
   #pump(): void {
-    const items: Inbound[] = [];
+    const items = this.#items;
     let loading: Promise<void> | undefined;
     try {
       for (let current = this.#current ?? this.#next(); current && !loading; current = this.#current ?? this.#next()) {
@@ -168,8 +170,12 @@ class SocketWire implements Wire {
       this.#violated(error);
       return;
     }
-    this.#deliver(items);
-    loading?.then(() => this.#pump());
+    if (loading) {
+      loading.then(() => this.#pump());
+    } else {
+      this.#items = [];
+      this.#deliver(items);
+    }
   }
 
   #next(): Generator<Inbound | Promise<void>, void, undefined> | undefined {

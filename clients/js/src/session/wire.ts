@@ -126,6 +126,8 @@ export interface Wires {
   connect(url: string, events: WireEvents): Wire;
   /** Forget all that is kept of streams that nobody receives any more. */
   forget(streams: readonly string[]): void;
+  /** Give up what connections need: the client is closed. */
+  end?(): void;
 }
 
 /** Bytes unsent above which writers wait for `drained`, and below which it is called. */

@@ -1,20 +1,39 @@
-/** A page imports the client from a running gateway, which is another origin, and decodes by the parts that it loads. */
+/** A page imports the client from a running gateway, which is another origin than its own, and works with it. */
 
-import { expect, inject, test } from "vitest";
-import type * as client from "../../src/index.ts";
+import { expect, inject, onTestFinished, test } from "vitest";
+import { commands } from "vitest/browser";
+import type * as page from "../../src/page.ts";
 
-const CLIENT = `${inject("adminUrl")}/client/frys.js`;
+const ADDRESS = `${inject("adminUrl")}/client/frys.js`;
+
+async function imported(): Promise<typeof page> {
+  return import(/* @vite-ignore */ ADDRESS);
+}
 
 test("a page imports the client from the gateway", async () => {
-  const { Tensor }: typeof client = await import(/* @vite-ignore */ CLIENT);
+  const { Tensor } = await imported();
   expect(Tensor.from(Float32Array.of(1, 2)).slice([1]).toNested()).toEqual([2]);
 });
 
-test.each([2, 3])("the compressor of codec %i is loaded when it is first met", async (id) => {
-  const { decode, loadCodecs }: typeof client = await import(/* @vite-ignore */ CLIENT);
-  const encoding = { decoded_bytes: 5, steps: [{ id, param: 0 }] };
-  await loadCodecs(encoding);
-  const zstd = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 5, 0x29, 0, 0, ...new TextEncoder().encode("hello")];
-  const snappy = [5, 0x10, ...new TextEncoder().encode("hello")];
-  expect(new TextDecoder().decode(decode(encoding, Uint8Array.from(id === 2 ? zstd : snappy)))).toBe("hello");
+test.each([
+  ["zstd", undefined],
+  ["snappy", undefined],
+  ["zstd", false],
+])("it decodes what comes by %s, with worker: %s", async (codec, worker) => {
+  const { connect, Tensor } = await imported();
+  const url = inject("url");
+  const stream = `bundle-${codec}-${worker}/field`;
+  const client = await connect(url, worker === undefined ? {} : { worker });
+  onTestFinished(() => client.close());
+  await commands.publishStates(url, stream, { hz: 1000, seconds: 0.003, shape: [10_000], codec });
+  const subscription = await client.subscribe(stream);
+  for await (const message of subscription) {
+    expect(message.tensor).toBeInstanceOf(Tensor);
+    expect([message.tensor.shape, message.tensor.at(9999)]).toEqual([[10_000], 3]);
+    break;
+  }
+  if (worker === false) {
+    const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+    expect(loaded).toContainEqual(expect.stringContaining("/client/zstddec-"));
+  }
 });

@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import { Decoder } from "../../src/decoding/decoder.ts";
 import { Code } from "../../src/errors.ts";
 import { joined } from "../../src/protocol/buffers.ts";
 import { writeData } from "../../src/protocol/data.ts";
@@ -80,6 +81,25 @@ test("a message whose compressor has to be loaded holds up those behind it", asy
   socket.receive(PING);
   await vi.waitFor(() => expect(items.length).toBe(2));
   expect(items.map(({ opcode }) => opcode)).toEqual([Opcode.MESSAGE, Opcode.PING]);
+});
+
+test("what is decoded of a message waits for its end: the memory may be handed on with it", async () => {
+  const { socket, items } = await opened();
+  const ping: Inbound = { opcode: Opcode.PING, t0: 1n, report: false };
+  let load: () => void = () => undefined;
+  vi.spyOn(Decoder.prototype, "decode").mockImplementationOnce(function* () {
+    yield ping;
+    yield new Promise<void>((resolve) => {
+      load = resolve;
+    });
+    yield ping;
+  });
+  socket.receive(PING);
+  await settled();
+  expect(items).toEqual([]);
+  load();
+  await settled();
+  expect(items).toEqual([ping, ping]);
 });
 
 test("a violation closes with its code, and nothing follows it", async () => {

@@ -1,0 +1,145 @@
+/** Near side of the wires whose sockets and decoder are in a worker. */
+
+import { Code } from "../errors.ts";
+import { bytesOf, joined } from "../protocol/buffers.ts";
+import { HIGH_WATER_BYTES, LOW_WATER_BYTES, type Wire, type WireEvents, type Wires } from "../session/wire.ts";
+import type { Order, Report } from "./posts.ts";
+import { startWorker, type WorkerLike } from "./start.ts";
+
+export class WorkerWires implements Wires {
+  readonly #start: () => WorkerLike;
+  readonly #maxMessageBytes: number | undefined;
+  readonly #wires = new Map<number, WorkerWire>();
+  #worker: WorkerLike | undefined;
+  #nextWire = 1;
+
+  constructor(maxMessageBytes?: number, start: () => WorkerLike = startWorker) {
+    this.#maxMessageBytes = maxMessageBytes;
+    this.#start = start;
+  }
+
+  connect(url: string, events: WireEvents): Wire {
+    const number = this.#nextWire++;
+    const wire = new WorkerWire(number, events, (order, transfer) => this.#post(order, transfer));
+    this.#wires.set(number, wire);
+    this.#post({ order: "connect", wire: number, url });
+    return wire;
+  }
+
+  forget(streams: readonly string[]): void {
+    this.#post({ order: "forget", streams });
+  }
+
+  /** End the worker; the client does not connect any more. */
+  end(): void {
+    this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+
+  #post(order: Order, transfer: Transferable[] = []): void {
+    this.#worker ??= this.#started();
+    this.#worker.postMessage(order, transfer);
+  }
+
+  #started(): WorkerLike {
+    const worker = this.#start();
+    worker.onmessage = ({ data }: MessageEvent<Report>) => this.#received(data);
+    worker.onerror = ({ message }) =>
+      this.#failed(message ? `the worker has failed: ${message}` : "the worker cannot be started");
+    worker.onmessageerror = () => this.#failed("a message of the worker cannot be read");
+    worker.postMessage({ order: "begin", maxMessageBytes: this.#maxMessageBytes } satisfies Order, []);
+    return worker;
+  }
+
+  #received(report: Report): void {
+    const wire = this.#wires.get(report.wire);
+    if (report.report === "closed") {
+      this.#wires.delete(report.wire);
+    }
+    wire?.receive(report);
+  }
+
+  /** Close what the worker has held: no other attempt would do better. */
+  #failed(problem: string): void {
+    this.end();
+    const reason = `${problem}; let the page's policy allow it (worker-src), or connect with worker: false`;
+    const wires = [...this.#wires.values()];
+    this.#wires.clear();
+    for (const wire of wires) {
+      wire.receive({ report: "closed", wire: 0, closed: { code: Code.PROTOCOL_ERROR, reason, resumable: {} } });
+    }
+  }
+}
+
+class WorkerWire implements Wire {
+  readonly #number: number;
+  readonly #events: WireEvents;
+  readonly #post: (order: Order, transfer?: Transferable[]) => void;
+  /** Bytes sent on this connection, and those of them that have left the worker, as far as known. */
+  #sent = 0;
+  #left = 0;
+  /** Value of `#sent` at the question that the worker has not answered yet. */
+  #asked: number | undefined;
+  #congested = false;
+
+  constructor(number: number, events: WireEvents, post: (order: Order, transfer?: Transferable[]) => void) {
+    this.#number = number;
+    this.#events = events;
+    this.#post = post;
+  }
+
+  get unsentBytes(): number {
+    return this.#sent - this.#left;
+  }
+
+  send(frames: readonly Uint8Array[]): void {
+    const message = joined(frames);
+    this.#sent += bytesOf(frames);
+    this.#post({ order: "send", wire: this.#number, message }, [message.buffer]);
+    this.#congested ||= this.unsentBytes > HIGH_WATER_BYTES;
+    this.#ask();
+  }
+
+  close(code: number, reason: string): void {
+    this.#post({ order: "close", wire: this.#number, code, reason });
+  }
+
+  abort(code: number, reason: string): void {
+    this.#post({ order: "abort", wire: this.#number, code, reason });
+  }
+
+  /** Take an event of this connection. */
+  receive(report: Report): void {
+    switch (report.report) {
+      case "received":
+        this.#events.received(report.items);
+        break;
+      case "opened":
+        this.#events.opened();
+        break;
+      case "drained":
+        this.#drained();
+        break;
+      default:
+        this.#events.closed(report.closed);
+    }
+  }
+
+  /** Ask when the bytes so far have left, so that they do not count for ever. */
+  #ask(): void {
+    if (this.#asked === undefined && this.unsentBytes > LOW_WATER_BYTES) {
+      this.#asked = this.#sent;
+      this.#post({ order: "drain", wire: this.#number });
+    }
+  }
+
+  #drained(): void {
+    this.#left = this.#asked ?? this.#sent;
+    this.#asked = undefined;
+    this.#ask();
+    if (this.#congested && this.unsentBytes <= HIGH_WATER_BYTES) {
+      this.#congested = false;
+      this.#events.drained();
+    }
+  }
+}

@@ -1,0 +1,64 @@
+/** Acts outside of the page, which tests in the browser ask for: `commands.publishStates(...)`. */
+
+import { spawn } from "node:child_process";
+import type {} from "@vitest/browser-playwright";
+import type { BrowserCommand } from "vitest/node";
+import { PYTHON, ROOT } from "../gateway.ts";
+
+/** Versions of a state of float32: how many a second, for how long, of which shape, and by which codec. */
+export interface Versions {
+  readonly hz: number;
+  readonly seconds: number;
+  readonly shape: readonly number[];
+  readonly codec?: string;
+}
+
+/** Canvas of a page. */
+export interface Drawing {
+  readonly size: readonly [width: number, height: number];
+  /** Red, green, blue and alpha of the last pixel. */
+  readonly last: readonly number[];
+}
+
+declare module "vitest/browser" {
+  interface BrowserCommands {
+    /** Publish from another process; done when the last version is acknowledged. */
+    publishStates(url: string, stream: string, versions: Versions): Promise<void>;
+    /** Open a page, wait for a text in it, and return what its canvas then shows. */
+    drawn(address: string, text: string): Promise<Drawing>;
+  }
+}
+
+export const publishStates: BrowserCommand<[url: string, stream: string, versions: Versions]> = (
+  _context,
+  url,
+  stream,
+  { hz, seconds, shape, codec = "auto" },
+) =>
+  new Promise((resolve, reject) => {
+    const program = `${ROOT}clients/js/tests/browser/publisher.py`;
+    const child = spawn(PYTHON, [program, url, stream, `${hz}`, `${seconds}`, shape.join(), codec], {
+      cwd: ROOT,
+      env: { ...process.env, PYTHONPATH: ROOT },
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    child.once("exit", (code) =>
+      code ? reject(new Error(`the publisher ended with code ${code}`)) : resolve(undefined),
+    );
+  });
+
+export const drawn: BrowserCommand<[address: string, text: string]> = async ({ context }, address, text) => {
+  const page = await context.newPage();
+  try {
+    await page.goto(address);
+    await page.getByText(text).waitFor({ timeout: 20_000 });
+    return await page.evaluate((): Drawing => {
+      const canvas = document.querySelector("canvas") ?? new HTMLCanvasElement();
+      const { width, height } = canvas;
+      const last = canvas.getContext("2d")?.getImageData(width - 1, height - 1, 1, 1).data ?? [];
+      return { size: [width, height], last: [...last] };
+    });
+  } finally {
+    await page.close();
+  }
+};
