@@ -20,7 +20,7 @@ HAS_NODE := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help run test js js-tests js-client coverage chaos lint format bench slow-readers plans slow slow-link storm scale churn overload diagrams lock image clean
+.PHONY: help run test js js-tests js-client js-fuzz coverage chaos lint format bench slow-readers plans slow slow-link storm scale churn overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -38,6 +38,9 @@ js:  ## the JavaScript client alone: build what the gateway serves, biome, tsc, 
 js-tests: $(VENV)/run.stamp js-client
 	@$(JS)/chromium.sh
 	cd $(JS) && npm run --silent lint && npm run --silent check-package && npm run --silent test -- --reporter=dot
+
+js-fuzz: $(JS)/node_modules/installed.stamp  ## hostile bytes for 60 s: to the JavaScript protocol, and from a gateway to a whole client; HOSTILE_SECONDS
+	cd $(JS) && HOSTILE_SECONDS=$${HOSTILE_SECONDS:-60} npm test -- --project node hostile
 
 js-client: $(JS)/node_modules/installed.stamp
 	cd $(JS) && npm run --silent build

@@ -204,7 +204,11 @@ export class Tensor<D extends Dtype = Dtype> {
     return new Tensor({ name, dtype, shape }, bytes);
   }
 
-  /** Return the elements as lists of lists, as {@link Tensor.at} returns each. */
+  /**
+   * Return the elements as lists of lists, as {@link Tensor.at} returns each.
+   *
+   * @throws InvalidArgument there are no elements, but more than 65,536 lists.
+   */
   toNested(): Nested<Element> {
     return nested(this.shape, (position) => this.#element(position));
   }
