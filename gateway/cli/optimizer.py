@@ -22,6 +22,7 @@ Example:
 
     frys optimizer history /var/lib/frys/traffic
     frys optimizer replay /var/lib/frys/traffic
+    frys optimizer report /var/lib/frys/traffic
 """
 
 MAX_EVENTS = 200_000
@@ -96,6 +97,37 @@ def replay(directory: Path, *, as_json: bool) -> int:
         console.print(replay_table(found))
     for line in replay_lines(found):
         console.print(line, highlight=False, soft_wrap=True)
+    console.print(totals_of(tally), style="dim", highlight=False)
+    return ExitCode.OK
+
+
+@optimizer.command(cls=Command)
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path), help="The history_dir of the gateway.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+def report(directory: Path, *, as_json: bool) -> int:
+    """Tell which encoding was chosen for each stream and group of receivers, and why.
+
+    With the predicted cost of both the decision and the choice by samples, the cost as it was measured, and the verdict
+    of the check of one against the other. Decisions are those that the gateway has written, or else those that follow
+    from the history. The cost is the time until receivers can use a message, plus CPU time of the gateway.
+
+    Examples:
+
+        frys optimizer report /var/lib/frys/traffic
+        frys optimizer report /var/lib/frys/traffic --json
+    """
+    # Models take two seconds to load, and `frys optimizer history` does not need them.
+    from gateway.cli.decision_report import decision_report, report_json, report_lines  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    tally = ReadingTally()
+    found = decision_report(directory, read_events(directory, tally, MAX_EVENTS))
+    if as_json:
+        print(report_json(found, tally))
+        return ExitCode.OK
+    console = _console()
+    for line in report_lines(found):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(totals_of(tally), style="dim", highlight=False)
     return ExitCode.OK
 

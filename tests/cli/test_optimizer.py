@@ -100,3 +100,16 @@ def test_a_replay_is_printed_as_a_table_and_as_json(directory: Path, capsys: pyt
 def test_a_history_without_trials_is_no_reason_to_fail(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["optimizer", "replay", str(directory)]) == ExitCode.OK
     assert capsys.readouterr().out.startswith("No replay")
+
+
+def test_a_report_is_printed_in_words_and_as_json(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = HistoryFiles(directory, 10**6)
+    files.append(pack_trial(shadow_trial(2)))
+    files.close()
+    assert run(["optimizer", "report", str(directory)]) == ExitCode.OK
+    assert capsys.readouterr().out.startswith(
+        "wf/2, frys-python receivers at loopback with lz4, zstd: none\n  because "
+    )
+    assert run(["optimizer", "report", str(directory), "--json"]) == ExitCode.OK
+    (decision,) = json.loads(capsys.readouterr().out)["decisions"]
+    assert (decision["stream"], decision["chain"]) == ("wf/2", "none")

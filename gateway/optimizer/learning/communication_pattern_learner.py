@@ -12,6 +12,7 @@ from typing import Final
 
 from gateway.connections.link_tier import TIERS, LinkTier, tier_of
 from gateway.optimizer.decisions.decision import DecisionKey
+from gateway.optimizer.delivery_cost import EncodingFigures
 from gateway.optimizer.history.record import AS_PUBLISHED, PayloadFeatures, ShadowTrial, TrafficRecord
 from gateway.optimizer.learning.arrival_model import MAX_ARRIVALS, ArrivalModel, fitted_arrivals
 
@@ -45,6 +46,8 @@ class CommunicationPattern:
     """Messages of all records."""
     decode_s_per_byte: float | None
     """Time in which receivers decode, as they have reported last; ``None``: they have not."""
+    measured: EncodingFigures | None
+    """Figures of the chain that was in use last, as they were measured; ``None``: it was not measured."""
     features: PayloadFeatures
     """Features of the payloads, as they were known last."""
     arrivals: ArrivalModel | None
@@ -78,6 +81,7 @@ class _WatchedClass:
     newest: TrafficRecord
     goodput_bytes_per_s: float | None = None
     decode_s_per_byte: float | None = None
+    measured: EncodingFigures | None = None
     interval_s: float | None = None
     messages: int = 0
     times_s: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_ARRIVALS))
@@ -103,6 +107,7 @@ class CommunicationPatternLearner:
             known.goodput_bytes_per_s = record.goodput_bytes_per_s
         if record.decode_s_per_byte is not None:
             known.decode_s_per_byte = record.decode_s_per_byte
+        known.measured = _measured(record) or known.measured
         interval_s = _positive(record.arrival_interval_s)
         if interval_s is not None:
             before_s = interval_s if known.interval_s is None else known.interval_s
@@ -123,6 +128,7 @@ def pattern_of(record: TrafficRecord) -> CommunicationPattern:
             record,
             record.goodput_bytes_per_s,
             record.decode_s_per_byte,
+            _measured(record),
             _positive(record.arrival_interval_s),
             record.messages,
             is_sparse=False,
@@ -163,9 +169,18 @@ def _pattern(key: DecisionKey, watched: _WatchedClass) -> CommunicationPattern:
         receivers=newest.receivers,
         messages=watched.messages,
         decode_s_per_byte=watched.decode_s_per_byte,
+        measured=watched.measured,
         features=newest.features,
         arrivals=fitted_arrivals(watched.times_s) if watched.is_sparse else None,
     )
+
+
+def _measured(record: TrafficRecord) -> EncodingFigures | None:
+    """Return the figures of the chain of a record, as they were measured; ``None``: there is no outcome."""
+    ratio, encode_s, published_bytes = record.ratio, record.encode_s, record.published_bytes
+    if ratio is None or encode_s is None or not published_bytes:
+        return None
+    return EncodingFigures(record.chain, ratio, encode_s / published_bytes, record.decode_s_per_byte or 0.0)
 
 
 def _positive(value: float | None) -> float | None:

@@ -6,7 +6,8 @@ evaluator tells what its decisions would have brought, and the adaptive adjuster
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 from typing import Final
 
@@ -31,7 +32,7 @@ class StrategyGenerator:
 
     Args:
         trials: shadow trials of a history, to which its model is fitted.
-        seed: of the model.
+        seed: of the model, 0 or more.
 
     Attributes:
         model: the model; ``None``: there are too few trials, and decisions are taken by those of the own stream alone.
@@ -40,11 +41,13 @@ class StrategyGenerator:
     def __init__(self, trials: Iterable[ShadowTrial], seed: int = 0) -> None:
         kept = list(trials)
         self.model = CandidateModel.fitted(kept, seed)
-        self._newest: dict[tuple[str, str], ShadowTrial] = {}
-        for trial in kept:
-            place = trial.stream, trial.view
-            if place not in self._newest or trial.time_ns >= self._newest[place].time_ns:
-                self._newest[place] = trial
+        self._newest = _newest({}, kept)
+
+    def with_trials(self, trials: Iterable[ShadowTrial]) -> StrategyGenerator:
+        """Return a generator that decides streams by further trials, with the same model."""
+        other = copy(self)
+        other._newest = _newest(self._newest, trials)
+        return other
 
     def trial_of(self, pattern: CommunicationPattern) -> ShadowTrial | None:
         """Return the newest trial of the stream of a pattern, or without one its features alone; ``None``: no figures
@@ -71,6 +74,18 @@ class StrategyGenerator:
         """
         trial = self.trial_of(pattern)
         return None if trial is None else decision_by(trial, pattern, self.model, held)
+
+
+def _newest(
+    known: Mapping[tuple[str, str], ShadowTrial], trials: Iterable[ShadowTrial]
+) -> dict[tuple[str, str], ShadowTrial]:
+    """Return the newest trial of each stream."""
+    found = dict(known)
+    for trial in trials:
+        place = trial.stream, trial.view
+        if place not in found or trial.time_ns >= found[place].time_ns:
+            found[place] = trial
+    return found
 
 
 def decision_by(

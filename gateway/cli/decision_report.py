@@ -1,0 +1,118 @@
+"""Report on decisions: chain, reason, predicted and measured cost, and verdict of each, in words and as JSON."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from gateway.cli import text
+from gateway.optimizer.decisions.decision import Decision, DecisionKey
+from gateway.optimizer.decisions.decision_file import NAME
+from gateway.optimizer.decisions.decision_table import BadTable, DecisionTable
+from gateway.optimizer.decisions.guard import GuardVerdict
+from gateway.optimizer.history.reading import ReadingTally
+from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
+from gateway.optimizer.learning.efficiency_evaluator import ClassEfficiency, evaluate_efficiency
+from gateway.optimizer.learning.optimized_protocol import learn_from_history
+from gateway.protocol.codecs import CODEC_NAMES
+
+logger = logging.getLogger(__name__)
+
+
+class ReportedDecision(NamedTuple):
+    """Decision with all that is known of it."""
+
+    key: DecisionKey
+    decision: Decision
+    efficiency: ClassEfficiency | None
+    """Measured traffic of the class; ``None``: the history has none."""
+    verdict: GuardVerdict | None
+    """Verdict of the guard as of the last writing of the table; ``None``: the gateway has not followed it."""
+
+
+def decision_report(directory: Path, events: Sequence[TrafficRecord | ShadowTrial]) -> list[ReportedDecision]:
+    """Return the decisions of a gateway, or else those that follow from its history, sorted by stream.
+
+    Args:
+        directory: that of the traffic history. Decisions that cannot be read are left out, with a warning.
+        events: the history.
+    """
+    written = _written(directory / NAME)
+    protocol = learn_from_history(events)
+    table = protocol.strategy if written is None else written
+    patterns = protocol.adaptive.decided.values()
+    measured = {each.key: each for each in evaluate_efficiency(patterns, table).classes}
+    found = [ReportedDecision(key, each, measured.get(key), table.verdicts.get(key)) for key, each in table]
+    return sorted(found, key=lambda each: (*each.key._replace(codecs=frozenset()), sorted(each.key.codecs)))
+
+
+def _written(path: Path) -> DecisionTable | None:
+    """Return the decisions in a file; ``None``: there is no such file, or it holds no decisions."""
+    try:
+        return DecisionTable.from_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except BadTable as error:
+        logger.warning("%s is left out: %s", path, error)
+    except OSError as error:
+        logger.warning("%s is left out: %s", path, error.strerror)
+    return None
+
+
+def report_lines(found: Sequence[ReportedDecision]) -> Iterator[str]:
+    """Yield the report: for each decision a line, and below it the reason, the cost and the verdict."""
+    if not found:
+        yield (
+            "No decisions: they take a shadow trial of a stream with traffic. The gateway makes trials beside a "
+            "traffic history, unless trial_cpu_share is 0."
+        )
+    for key, decision, efficiency, verdict in found:
+        codecs = ", ".join([name for name in CODEC_NAMES if name in key.codecs]) or "no codec"
+        sdk = f"{key.sdk} " if key.sdk else ""
+        chain = str(decision.chain) if decision.delta is None else f"{decision.delta}, whole: {decision.chain}"
+        yield text.printable(
+            f"{key.stream} {key.view}".strip() + f", {sdk}receivers at {key.tier} with {codecs}: {chain}"
+        )
+        yield text.printable(f"  because {decision.reason}")
+        yield f"  predicted: {_compared(decision.predicted_s, decision.baseline_s)}"
+        if efficiency is not None and efficiency.measured_s is not None:
+            followed = "" if efficiency.is_followed else f" by {efficiency.used}, which was in use last"
+            yield text.printable(f"  measured: {text.duration(efficiency.measured_s)}{followed}")
+        if verdict is not None:
+            yield f"  checked: {verdict.words}"
+
+
+def _compared(cost_s: float, baseline_s: float) -> str:
+    """Return a cost beside that of the baseline."""
+    cost, baseline = text.duration(cost_s), text.duration(baseline_s)
+    if not cost_s < baseline_s:
+        return f"{cost}, as by samples alone"
+    return f"{cost}, {1 - cost_s / baseline_s:.0%} less than by samples alone ({baseline})"
+
+
+def report_json(found: Sequence[ReportedDecision], tally: ReadingTally) -> str:
+    """Return the report as one JSON object; a figure that is not known is null."""
+    return orjson.dumps(
+        {**asdict(tally), "decisions": [_fields(each) for each in found]}, option=orjson.OPT_INDENT_2
+    ).decode()
+
+
+def _fields(reported: ReportedDecision) -> dict[str, Any]:
+    key, decision, efficiency, verdict = reported
+    return {
+        **key._asdict(),
+        "codecs": sorted(key.codecs),
+        "chain": str(decision.chain),
+        "delta": None if decision.delta is None else str(decision.delta),
+        "reason": decision.reason,
+        "predicted_s": decision.predicted_s,
+        "baseline_s": decision.baseline_s,
+        "used": None if efficiency is None else efficiency.used,
+        "measured_s": None if efficiency is None else efficiency.measured_s,
+        "verdict": None if verdict is None else {**asdict(verdict), "words": verdict.words},
+    }

@@ -1,0 +1,53 @@
+"""The report on decisions: each with its reason and figures, of the table or of the history."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.decision_report import decision_report, report_json, report_lines
+from gateway.optimizer.decisions.decision_file import NAME
+from gateway.optimizer.decisions.decision_table import DecisionTable
+from gateway.optimizer.decisions.guard import GuardVerdict
+from gateway.optimizer.history.reading import ReadingTally
+from gateway.optimizer.learning.optimized_protocol import learn_from_history
+from tests.optimizer.learning.test_replay import SLOW, history, record
+
+
+def test_decisions_of_the_history_are_told_with_reason_and_figures(tmp_path: Path) -> None:
+    used = record(1, SLOW, chain="lz4", published_bytes=1000, sent_bytes=350, encode_s=1e-6)
+    head, reason, predicted, measured = report_lines(decision_report(tmp_path, [*history(SLOW), used]))
+    assert head.startswith("wf/1, receivers at 2 Mbit/s with")
+    assert head.endswith(": pco:8")
+    assert reason.startswith("  because pco:8 would take")
+    assert predicted.endswith("ms)")
+    assert "less than by samples alone" in predicted
+    assert measured.endswith("by lz4, which was in use last")
+
+
+def test_decisions_that_the_gateway_has_written_come_with_their_verdicts(tmp_path: Path) -> None:
+    ((key, decision),) = learn_from_history(history(SLOW)).strategy
+    table = DecisionTable()
+    table.put(key, decision)
+    verdict = GuardVerdict(True, 12, 0.75, 1.0)
+    (tmp_path / NAME).write_bytes(table.with_verdicts({key: verdict}).to_json())
+    found = decision_report(tmp_path, history(SLOW)[:1])
+    assert list(report_lines(found))[-1] == f"  checked: {verdict.words}"
+    (fields,) = json.loads(report_json(found, ReadingTally()))["decisions"]
+    assert fields["verdict"]["words"] == verdict.words
+    assert (fields["chain"], fields["used"], fields["measured_s"]) == ("pco:8", "none", None)
+
+
+def test_decisions_that_cannot_be_read_are_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / NAME).write_bytes(b"{")
+    assert len(decision_report(tmp_path, history(SLOW))) == 1
+    assert "is left out: it is not JSON" in caplog.text
+
+
+def test_without_decisions_the_report_says_what_they_take(tmp_path: Path) -> None:
+    (line,) = report_lines(decision_report(tmp_path, []))
+    assert line.startswith("No decisions")
