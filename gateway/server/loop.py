@@ -83,11 +83,34 @@ class LoopClock:
             callback()
 
 
+class _Alarm:
+    """Callback of a timer, without arguments.
+
+    ``asyncio.sleep`` passes some, in a tuple. Python gives the room of a tuple to the next one, so that work which
+    recurs has it for good: behind a flood each of them kept a megabyte from being given back.
+    """
+
+    __slots__ = ("rung",)
+
+    def __init__(self, rung: asyncio.Future[None]) -> None:
+        self.rung = rung
+
+    def __call__(self) -> None:
+        """Wake the task that waits, unless it has been cancelled."""
+        if not self.rung.done():
+            self.rung.set_result(None)
+
+
 async def sleep(delay_s: float) -> None:
     """Wait as long as :meth:`LoopClock.call_later` does."""
     loop = asyncio.get_running_loop()
     due_s = loop.time() + delay_s
-    await asyncio.sleep(delay_s)
+    alarm = _Alarm(loop.create_future())
+    timer = loop.call_later(delay_s, alarm)
+    try:
+        await alarm.rung
+    finally:
+        timer.cancel()
     held_up_s = loop.time() - due_s
     if held_up_s >= STALL_S:
         await asyncio.sleep(min(held_up_s, MAX_CATCH_UP_S))

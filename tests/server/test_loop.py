@@ -168,3 +168,16 @@ def test_after_a_stall_the_loop_reads_what_has_come_before_time_is_over(
 
     with ours, theirs, contextlib.closing(loop):
         assert loop.run_until_complete(judge()) == 16 * 1024
+
+
+async def test_a_sleep_that_is_cancelled_as_it_ends_wakes_nobody() -> None:
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    sleeping = asyncio.create_task(sleep(0.001))
+    await asyncio.sleep(0)
+    time.sleep(0.002)  # noqa: ASYNC251 - it is due when it is cancelled
+    sleeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sleeping
+    await sleep(0.001)
+    assert not problems
