@@ -17,7 +17,10 @@ LAGGING_P99_MS: Final = 20.0
 RATIO: Final = 3.0
 """Highest ratio of the bystander's p99 beside a hostile client to the one without."""
 MEMORY_RATIO: Final = 1.1
-"""Highest ratio of the gateway's memory behind hostile clients to the one before."""
+"""Highest ratio of the gateway's memory behind hostile clients to the one before, apart from :data:`HOLES_BYTES`."""
+HOLES_BYTES: Final = 16_000_000
+"""Freed memory that may stay as well, unless the attack names another size: Python gives memory back a megabyte at a
+time, and a small object of the gateway that was made meanwhile lies in some of them."""
 HEALTH_S: Final = 1.0
 """Longest time in which ``/healthz`` answers."""
 GIVES_BACK_S: Final = 15.0

@@ -107,6 +107,40 @@ def _compute() -> None:
         pass
 
 
+class MemoryWatch:
+    """Look at the memory of a server again and again, in a thread.
+
+    Attributes:
+        most_bytes: most that it was.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.most_bytes = server.rss_bytes()
+
+    def __enter__(self) -> MemoryWatch:
+        """Begin to look."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Look once more, and stop."""
+        self._stopped.set()
+        self._thread.join()
+        self._look()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(MEMORY_INTERVAL_S):
+            self._look()
+
+    def _look(self) -> None:
+        self.most_bytes = max(self.most_bytes, self._server.rss_bytes())
+
+
 class HealthWatch:
     """Look at ``/healthz`` again and again, in a thread, each time on a new connection.
 

@@ -75,12 +75,18 @@ def test_the_gateway_outlives_each_attack(attacked: tuple[str, Connection], name
         ({"beside": GOOD._replace(problems=("TimeoutError: late", "more"))}, ["TimeoutError: late"]),
         ({"health_s": 1.5}, ["/healthz took 1.50 s"]),
         ({"health_s": math.inf}, ["/healthz took inf s"]),
-        ({"after_bytes": 1200}, ["memory 1.20 x"]),
+        (
+            {"after_bytes": 127 * 10**6},
+            ["127.0 MB of memory behind 200.0 beside it and 100.0 before it, more than 126.0"],
+        ),
+        ({"holes_bytes": 10**6}, ["more than 111.0"]),
         ({"rounds": 0}, ["did nothing"]),
     ],
 )
 def test_each_bound_of_an_attack_is_checked(change: dict[str, object], words: list[str]) -> None:
-    good = hostile.Measured("a", 3, 0, GOOD, GOOD, before_bytes=1000, after_bytes=1100, health_s=0.1)
+    good = hostile.Measured(
+        "a", 3, 0, GOOD, GOOD, before_bytes=10**8, most_bytes=2 * 10**8, after_bytes=125 * 10**6, health_s=0.1
+    )
     broken = dataclasses.replace(good, **change).broken()  # type: ignore[arg-type]  # the fields are named in the table
     assert len(broken) == len(words)
     assert all(word in line for word, line in zip(words, broken, strict=True))
