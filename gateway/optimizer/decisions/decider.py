@@ -113,7 +113,7 @@ class Decider:
         tried: Sequence[EncodingFigures],
     ) -> bool:
         """Take the decision for receivers of a profile; return whether it has other chains than the one before."""
-        key, record = key_of(learned.stream, profile), guarded.record
+        key, record = key_of(learned.stream, profile), guarded.record or _newest_record(learned)
         if record is None or not tried:
             known = None if guarded.decision is not None else self.table.get(key)
             return known is not None and learned.put(profile, known, None)
@@ -137,6 +137,12 @@ class Decider:
 def _profile_of(record: TrafficRecord) -> ReceiverProfile:
     tier = next((tier for tier in TIERS if tier.name == record.tier), TIERS[-1])
     return ReceiverProfile(frozenset(record.codecs), tier, record.sdk)
+
+
+def _newest_record(learned: LearnedStream) -> TrafficRecord | None:
+    """Return the last record of any receivers of a stream, for some that are new or whose link tier has changed."""
+    records = [each.record for each in learned.decisions.values() if each.record is not None]
+    return max(records, key=lambda record: record.time_ns, default=None)
 
 
 def key_of(stream: Stream, profile: ReceiverProfile) -> DecisionKey:

@@ -22,7 +22,7 @@ STEPS_S: Final = 0.012
 """Time that may be missing in what the system counts as busy, in steps of 4 ms: a rate is a lower bound."""
 NEAR_RTT_S: Final = 2e-3
 """Round trip up to which it does not bound the rate."""
-PIPE_BYTES: Final = 64 * 1024
+PIPE_BYTES: Final = 8 * 1024
 """Bytes under way below which it does, over longer ways: small messages are waiting for it then."""
 
 

@@ -38,8 +38,10 @@ MAX_OUTCOMES: Final = 16
 """Outcomes of one stream that are kept, the last ones. A message has one for each of its chains, and these are few."""
 MAX_FEATURES: Final = 4096
 """Streams of which the features are kept; of more, those that were computed first are computed again."""
-FEATURES_S: Final = 5.0
-"""Age of the features of a stream at which they are computed anew: 1,024 streams take 1 % of a thread's time."""
+FEATURES_S: Final = 1.0
+"""Age of the features of a stream at which they are computed anew, if there are few streams."""
+MOST_FEATURES_PER_S: Final = 200.0
+"""Features that are computed in a second, 1 % of a thread's time: those of many streams become older."""
 MAX_COMPUTING: Final = 32
 """Payloads that wait for their features, or are in a thread for them; other streams keep those that they have."""
 
@@ -162,7 +164,7 @@ class TrafficRecorder:
             kept = self._features[stream.id] = KeptFeatures(specs)
             if len(self._features) > MAX_FEATURES:
                 self._features.popitem(last=False)
-        elif now_s - kept.computed_s < FEATURES_S:
+        elif now_s - kept.computed_s < max(FEATURES_S, len(self._features) / MOST_FEATURES_PER_S):
             return
         if self._computing < MAX_COMPUTING and sample.is_readable:
             kept.computed_s = now_s

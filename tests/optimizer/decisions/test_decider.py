@@ -136,6 +136,15 @@ def test_a_rate_that_falls_by_a_tier_is_news() -> None:
     assert deciding.chain == PCO
 
 
+def test_receivers_whose_tier_has_changed_are_decided_for_by_the_traffic_of_the_others() -> None:
+    deciding = Deciding(ReceiverProfile(frozenset(CODECS)))
+    deciding.decided(goodput_bytes_per_s=1e9)
+    deciding.profile = deciding.profile._replace(tier=SLOW)
+    assert deciding.chain == PLAIN
+    deciding.sweep()
+    assert deciding.chain == PCO
+
+
 def test_other_sizes_and_numbers_of_receivers_are_news() -> None:
     deciding = Deciding()
     deciding.decided()

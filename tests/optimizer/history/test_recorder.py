@@ -260,7 +260,7 @@ def test_features_are_computed_again_when_they_are_old_or_the_shape_is_another()
     publisher = world.publisher("wf/a", codecs=())
     world.subscriber("wf/a", codecs=EVERY_CODEC)
     works = []
-    for array, pause_s in ((NOISE, 1.0), (NOISE, FEATURES_S), (NOISE, 1.0), (TOKENS, 1.0)):
+    for array, pause_s in ((NOISE, FEATURES_S / 2), (NOISE, FEATURES_S), (NOISE, FEATURES_S / 2), (TOKENS, 1.0)):
         publisher.publish_array(0, array)
         works.append(len(world.workers))
         world.settle()
@@ -317,3 +317,18 @@ def test_features_that_cannot_be_computed_stay_unknown(
     assert "features of wf/a cannot be computed" in caplog.text
     (found,) = world.records()
     assert found.features == UNKNOWN_FEATURES
+
+
+def test_features_of_many_streams_are_computed_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.optimizer.history.recorder.MOST_FEATURES_PER_S", 1 / FEATURES_S)
+    world = RecordedWorld(FixedPolicy())
+    publisher = world.publisher("wf/a", "wf/b", "wf/c", codecs=())
+    works = []
+    for _ in range(4):
+        for alias in range(3):
+            publisher.publish_array(alias, NOISE)
+        works.append(len(world.workers))
+        world.settle()
+        world.clock.advance(FEATURES_S)
+        world.records()
+    assert works == [3, 0, 0, 3]

@@ -1,0 +1,1 @@
+"""Benchmark of the choice of encodings by cost, on real arrays."""
