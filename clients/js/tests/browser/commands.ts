@@ -26,6 +26,8 @@ declare module "vitest/browser" {
     publishStates(url: string, stream: string, versions: Versions): Promise<void>;
     /** Open a page, wait for a text in it, and return what its canvas then shows. */
     drawn(address: string, text: string): Promise<Drawing>;
+    /** Open two pages, move the slider of one, and return the place of the other's when both have the text. */
+    moved(address: string, place: string, text: string): Promise<string>;
   }
 }
 
@@ -60,5 +62,24 @@ export const drawn: BrowserCommand<[address: string, text: string]> = async ({ c
     });
   } finally {
     await page.close();
+  }
+};
+
+export const moved: BrowserCommand<[address: string, place: string, text: string]> = async (
+  { context },
+  address,
+  place,
+  text,
+) => {
+  const [page, other] = [await context.newPage(), await context.newPage()];
+  try {
+    await Promise.all([page.goto(address), other.goto(address)]);
+    await page.waitForLoadState("networkidle");
+    await page.getByRole("slider").fill(place);
+    await page.getByText(text).waitFor({ timeout: 20_000 });
+    await other.waitForFunction((wanted) => document.querySelector("input")?.value === wanted, place);
+    return await other.getByRole("slider").inputValue();
+  } finally {
+    await Promise.all([page.close(), other.close()]);
   }
 };
