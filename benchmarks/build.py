@@ -20,4 +20,4 @@ def build() -> None:
 
 
 def _compile(program: Path, sources: list[Path]) -> None:
-    subprocess.run(["cc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", program, *sources], check=True)
+    subprocess.run(["cc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", program, *sources, "-lm"], check=True)

@@ -16,7 +16,7 @@ _runs: Final = itertools.count()
 
 
 def hold_load(
-    mode: str, server: Server, protocol: str, workflow: str | None = None, **options: float
+    mode: str, server: Server, protocol: str, workflow: str | None = None, **options: float | str
 ) -> AbstractContextManager[dict[str, float]]:
     """Run the load generator, whose connections stay open until the block ends.
 
@@ -38,7 +38,9 @@ def hold_load(
     return loading(arguments, LOAD_CORE, TIMEOUT_S)
 
 
-def load(mode: str, server: Server, protocol: str, workflow: str | None = None, **options: float) -> dict[str, float]:
+def load(
+    mode: str, server: Server, protocol: str, workflow: str | None = None, **options: float | str
+) -> dict[str, float]:
     """Run the load generator to its end, and return its result."""
     with hold_load(mode, server, protocol, workflow, **options) as result:
         return result

@@ -22,6 +22,7 @@ struct options {
     double seconds; /* how long it publishes after the warm-up */
     double warmup;
     double rate;    /* latency: messages a second; 0: one in flight */
+    const char *arrivals; /* latency with a rate: even, poisson, bursty, periodic */
     long count;     /* latency: samples; tensors: how many; idle: connections; publish and recovery: messages */
     long bytes;     /* tensors: of one payload */
     double patience; /* seconds without progress before giving up */
@@ -35,6 +36,7 @@ struct connection {
     uint64_t skip;     /* bytes left of the frame under way that are not looked at */
     int opcode;        /* of that frame */
     uint64_t next;     /* number of the message that has to come next */
+    uint64_t messages; /* WebSocket messages of frames so far */
     uint64_t replay_end; /* messages below this one have to be announced by REPLAY; 0: none */
     uint32_t carried;  /* bytes of an incomplete header, kept for the next read */
     uint8_t carry[64];

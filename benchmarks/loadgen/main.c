@@ -21,6 +21,7 @@ static int read_option(struct options *options, const char *name, const char *va
     struct { const char *name; const char **text; int *number; long *large; double *real; } all[] = {
         {.name = "--protocol", .text = &options->protocol},
         {.name = "--workflow", .text = &options->workflow},
+        {.name = "--arrivals", .text = &options->arrivals},
         {.name = "--port", .number = &options->port},
         {.name = "--server-pid", .number = &options->server_pid},
         {.name = "--subscribers", .number = &options->subscribers},
@@ -53,7 +54,7 @@ static int read_option(struct options *options, const char *name, const char *va
 int main(int count, char **arguments)
 {
     struct options options = {
-        .mode = count > 1 ? arguments[1] : "", .protocol = "frys", .workflow = "bench", .subscribers = 1, .payload = 100,
+        .mode = count > 1 ? arguments[1] : "", .protocol = "frys", .workflow = "bench", .arrivals = "even", .subscribers = 1, .payload = 100,
         .pack = 64, .window = 1024, .seconds = 1, .warmup = 0.3, .count = 1000, .bytes = 1 << 20, .patience = 10,
     };
     for (int i = 2; i < count; i += 2)

@@ -66,6 +66,7 @@ __attribute__((always_inline)) static inline void walk_frames(struct connection 
                                                                  : __builtin_bswap64(load64(at + 2));
             if (!connection->left || connection->left % 8)
                 fail("WebSocket message of %llu bytes", (unsigned long long)connection->left);
+            connection->messages++;
             at += header;
             continue;
         }

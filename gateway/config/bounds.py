@@ -32,6 +32,9 @@ MAY_BE_ZERO: Final = frozenset(
 )
 """Times of which 0 is none: nobody is waited for, and no history is kept."""
 
+LEAST_OBJECTIVE_S: Final = 0.002
+"""Shortest latency objective: half of it is the shortest flush window."""
+
 MAX_INTEGER: Final = 2**53 - 1
 """Highest integer that every JSON parser reads exactly."""
 
@@ -87,7 +90,7 @@ def _check_numbers(settings: CoreSettings | StreamConfig, where: str = "") -> No
     """Check that all numbers are low enough, and times long enough."""
     for key, value in _numbers_of(settings, ""):
         _check_highest(key, value, where)
-        lowest = 0 if key in MAY_BE_ZERO else MIN_SECONDS
+        lowest = 0 if key in MAY_BE_ZERO else LEAST_OBJECTIVE_S if key == "latency_objective_s" else MIN_SECONDS
         # A rate may be 0, too: then it has no bound.
         if key.endswith("_s") and not key.endswith("_per_s") and value < lowest:
             raise InvalidArgument(f"{key}{where} is {value}: it takes {lowest} or more")

@@ -39,6 +39,9 @@ class StreamConfig:
     """Deliveries of a message that is not processed; then the message becomes a dead letter."""
     expires_after_s: float | None = None
     """Time after which the stream ends if it is empty, and nobody has it; ``None``: it does not expire."""
+    latency_objective_s: float | None = None
+    """Time within which a small message is to leave for its receivers, so that plans may collect messages for a part of
+    it; ``None``: messages leave as soon as they can."""
 
     def __post_init__(self) -> None:
         if self.keyframe_every < 1:
@@ -50,7 +53,14 @@ class StreamConfig:
             raise InvalidArgument(
                 f"{problem} never expires; leave one of the two out, and delete states that are not needed any more"
             )
-        for name in ("consumer_ttl_s", "ack_timeout_s", "max_work_s", "max_tries", "expires_after_s"):
+        for name in (
+            "consumer_ttl_s",
+            "ack_timeout_s",
+            "max_work_s",
+            "max_tries",
+            "expires_after_s",
+            "latency_objective_s",
+        ):
             value = getattr(self, name)
             if value is not None and not value > 0:  # "at most" would let "not a number" pass
                 raise InvalidArgument(f"{name} is {value}: it takes more than 0")

@@ -198,7 +198,9 @@ class _Work:
 
     def _judge(self, trial: Trial) -> None:
         before, after = trial.cost_before, trial.cost
-        effect = f"messages wait {after} instead of {before}"
+        objective_s = trial.measure.objective_s
+        beyond = "" if objective_s is None else f"beyond {objective_s * 1e3:g} ms, and with the price of the CPU time, "
+        effect = f"{beyond}messages wait {after} instead of {before}"
         ends = trial.measure.value == DEFAULTS[trial.measure.site.knob]
         precaution = ends or trial.measure.precaution
         if after.saves(before):

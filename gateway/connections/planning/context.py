@@ -37,6 +37,8 @@ class StreamFacts(NamedTuple):
     bytes_per_s: float
     receivers: int
     """Connections that are written to directly."""
+    latency_objective_s: float | None = None
+    """Time within which a message is to leave; ``None``: as soon as it can."""
 
 
 class ViewFacts(NamedTuple):

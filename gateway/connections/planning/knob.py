@@ -67,6 +67,8 @@ class Measure(NamedTuple):
     reason: str
     """Values that call for it, in words."""
     precaution: bool = False
-    """Whether it is for what is to come: then it is kept unless messages wait longer with it."""
+    """Whether it is kept unless messages wait longer with it: it is for what is to come, or saves more than waits."""
+    objective_s: float | None = None
+    """Time for which messages may wait at no cost, which has the price of the CPU time with it; ``None``: none."""
     known_cost_s: float | None = None
     """Cost that is known without measuring it for a while; ``None``: it is measured before the setting is tried."""

@@ -24,6 +24,7 @@ from gateway.connections.planning.facts.roles import awaited_in, gatherers_in
 from gateway.connections.planning.facts.turn_watch import TurnWatch
 from gateway.connections.planning.facts.watched_group import WatchedGroup
 from gateway.connections.planning.knob import Knob, Site
+from gateway.connections.planning.rules.flush_windows import window_cost_s, windows_of
 from gateway.connections.planning.rules.paces import first_paces
 from gateway.connections.ports import Clock
 from gateway.connections.requests.groups import Groups
@@ -135,9 +136,10 @@ class FactsReader:
         costs: dict[Site, float | None] = {}
         lag_s = sum(self._lags_s) / len(self._lags_s) if self._lags_s else None
         self._lags_s.clear()
-        for name in {stream.workflow for stream in context.streams}:
-            site = Site(Knob.FLUSH_WINDOW, name)
-            costs[site] = None if lag_s is None else lag_s + context.setting(site)
+        for site, objective_s in windows_of(context):
+            costs[site] = (
+                None if lag_s is None else window_cost_s(lag_s, context.setting(site), context.busy, objective_s)
+            )
         for receiver in context.receivers:
             for knob in (Knob.PACING, Knob.VIEW) if receiver.views is not None else (Knob.PACING,):
                 costs[Site(knob, receiver.client_id, receiver.peer)] = receiver.staleness_s
@@ -191,7 +193,15 @@ class FactsReader:
                 receivers = self._actuator.receivers_of(stream)
                 workflow = workflow_of(stream.name)
                 facts.append(
-                    StreamFacts(stream.name, workflow, stream.kind, rate.messages_per_s, rate.bytes_per_s, receivers)
+                    StreamFacts(
+                        stream.name,
+                        workflow,
+                        stream.kind,
+                        rate.messages_per_s,
+                        rate.bytes_per_s,
+                        receivers,
+                        stream.config.latency_objective_s,
+                    )
                 )
             if not number % STEP:
                 yield

@@ -1,9 +1,13 @@
-"""Rule of flush windows: small messages are collected where writing them one by one keeps the loop busy."""
+"""Rule of flush windows: small messages are collected where writing them one by one keeps the loop busy.
+
+If all streams of a workflow have a latency objective, that takes no busy loop: messages may wait for half of it at no
+cost.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.connections.planning.context import Context, StreamFacts
@@ -25,6 +29,13 @@ COLLECTED: Final = 4
 WINDOWS_S: Final = (0.001, 0.002, 0.005)
 """Windows that are tried: the longest one delays less than a frame of a screen takes."""
 
+OBJECTIVE_SHARE: Final = 0.5
+"""Part of a latency objective for which messages are collected at most: the rest is for turns of the loop that take
+long."""
+
+CPU_PRICE_S: Final = 0.01
+"""Price of all of the loop's time, as seconds that messages wait: a tenth of a core is worth a millisecond."""
+
 
 def flush_windows(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> list[Measure]:
     """Return the flush windows of the workflows whose writes keep the loop busy.
@@ -45,13 +56,16 @@ def flush_windows(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> li
     measures = []
     for name, streams in by_workflow.items():
         site, writing = sites[name], sum([_writing(stream, 0.0) for stream in streams])
-        in_force = context.setting(site)
-        if Knob.FLUSH_WINDOW not in knobs.get(name, (Knob.FLUSH_WINDOW,) if in_force else ()):
+        in_force, objective_s = context.setting(site), _objective_of(streams)
+        if writing < LEAST_SHARE * (CALM / BUSY if in_force else 1.0):
             continue
-        if unbatched < (CALM if in_force else BUSY) or writing < LEAST_SHARE * (CALM / BUSY if in_force else 1.0):
-            continue
+        if objective_s is None:
+            if Knob.FLUSH_WINDOW not in knobs.get(name, (Knob.FLUSH_WINDOW,) if in_force else ()):
+                continue
+            if unbatched < (CALM if in_force else BUSY):
+                continue
         busiest = max(streams, key=lambda stream: _writing(stream, 0.0))
-        window_s = in_force or _window_of(busiest.messages_per_s)
+        window_s = in_force or _window_of(busiest.messages_per_s, objective_s)
         if not window_s:
             continue
         measures.append(
@@ -62,9 +76,39 @@ def flush_windows(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> li
                 f"the loop would be busy for {min(unbatched, 1.0):.0%} of its time, {min(writing, 1.0):.0%} to write"
                 f" {sum([each.messages_per_s for each in streams]):.0f} messages/s of {name} to up to"
                 f" {busiest.receivers} receivers, one by one",
+                precaution=objective_s is not None,
+                objective_s=objective_s,
             )
         )
     return measures
+
+
+def windows_of(context: Context) -> list[tuple[Site, float | None]]:
+    """Return the sites of windows, each with the latency objective of its workflow."""
+    by_workflow = defaultdict[str, list[StreamFacts]](list)
+    for stream in context.streams:
+        by_workflow[stream.workflow].append(stream)
+    return [(Site(Knob.FLUSH_WINDOW, name), _objective_of(streams)) for name, streams in by_workflow.items()]
+
+
+def window_cost_s(lag_s: float, window_s: float, busy: float, objective_s: float | None) -> float:
+    """Return the cost of a window: the time that messages wait, with an objective that beyond it, and a price.
+
+    Args:
+        lag_s: mean lag of the loop.
+        window_s: the window.
+        busy: share of the loop's time that it works.
+        objective_s: latency objective of the workflow.
+    """
+    wait_s = lag_s + window_s
+    return wait_s if objective_s is None else max(0.0, wait_s - objective_s) + CPU_PRICE_S * busy
+
+
+def _objective_of(streams: Iterable[StreamFacts]) -> float | None:
+    """Return the shortest latency objective of the streams with receivers; ``None``: one of these has none."""
+    objectives = [each.latency_objective_s for each in streams if each.receivers and each.messages_per_s]
+    known = [objective for objective in objectives if objective is not None]
+    return min(known) if known and len(known) == len(objectives) else None
 
 
 def _writing(stream: StreamFacts, window_s: float) -> float:
@@ -73,8 +117,16 @@ def _writing(stream: StreamFacts, window_s: float) -> float:
     return writes_per_s * stream.receivers * WRITE_S
 
 
-def _window_of(messages_per_s: float) -> float:
-    """Return the shortest window that collects some messages; the longest, if it collects two; 0: none does."""
+def _window_of(messages_per_s: float, objective_s: float | None) -> float:
+    """Return the shortest window that collects some messages; the longest, if it collects two; 0: none does.
+
+    With an objective it is the longest that this leaves time for: what it saves grows with it, and costs nothing.
+    """
+    if objective_s is not None:
+        for window_s in reversed(WINDOWS_S):
+            if window_s <= OBJECTIVE_SHARE * objective_s and messages_per_s * window_s >= COLLECTED:
+                return window_s
+        return 0.0
     for window_s in WINDOWS_S:
         if messages_per_s * window_s >= COLLECTED:
             return window_s

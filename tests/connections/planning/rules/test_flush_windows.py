@@ -8,7 +8,7 @@ import pytest
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.planning.context import Context, StreamFacts, WorkflowFacts
 from gateway.connections.planning.knob import Knob, Measure, Site
-from gateway.connections.planning.rules.flush_windows import flush_windows
+from gateway.connections.planning.rules.flush_windows import CPU_PRICE_S, flush_windows, window_cost_s, windows_of
 from gateway.connections.planning.rules.strategies import strategies
 from gateway.protocol.messages import Kind
 
@@ -56,3 +56,46 @@ def test_a_window_stays_while_the_loop_would_be_busy_without_it() -> None:
     assert [measure.value for measure in windows({WINDOW: 0.005}, **calm)] == [0.005]
     less = calm | {"streams": (MANY._replace(messages_per_s=300.0),)}
     assert not windows({WINDOW: 0.005}, **less)
+
+
+SOON = MANY._replace(messages_per_s=20_000.0, receivers=1, latency_objective_s=0.005)
+
+
+def test_with_an_objective_messages_are_collected_for_up_to_half_of_it_though_the_loop_is_not_busy() -> None:
+    (measure,) = windows(busy=0.3, workflows=(LAB,), streams=(SOON,))
+    assert (measure.value, measure.objective_s, measure.precaution) == (0.002, 0.005, True)
+    (measure,) = windows(busy=0.3, streams=(SOON._replace(latency_objective_s=0.5),))
+    assert measure.value == 0.005
+
+
+def test_the_shortest_objective_of_a_workflow_counts_and_one_stream_without_any_ends_it() -> None:
+    hasty = SOON._replace(name="lab/y", latency_objective_s=0.002)
+    assert [measure.value for measure in windows(busy=0.3, streams=(SOON, hasty))] == [0.001]
+    without = SOON._replace(name="lab/z", latency_objective_s=None)
+    assert not windows(busy=0.3, streams=(SOON, without))
+    unheard = without._replace(receivers=0)
+    assert windows(busy=0.3, streams=(SOON, unheard))
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        SOON._replace(messages_per_s=1000.0),
+        SOON._replace(messages_per_s=1000.0, receivers=50, latency_objective_s=0.002),
+    ],
+    ids=["little to write", "nothing to collect within it"],
+)
+def test_an_objective_alone_lets_no_message_wait(stream: StreamFacts) -> None:
+    assert not windows(busy=0.3, streams=(stream,))
+
+
+def test_within_the_objective_only_the_time_of_the_loop_costs_something() -> None:
+    assert window_cost_s(0.001, 0.002, 0.5, None) == pytest.approx(0.003)
+    assert window_cost_s(0.001, 0.002, 0.5, 0.005) == pytest.approx(0.5 * CPU_PRICE_S)
+    assert window_cost_s(0.004, 0.002, 0.5, 0.005) == pytest.approx(0.001 + 0.5 * CPU_PRICE_S)
+
+
+def test_each_workflow_has_one_window_and_its_objective() -> None:
+    other = MANY._replace(name="shop/x", workflow="shop")
+    found = windows_of(Context(0.0, streams=(SOON, MANY._replace(messages_per_s=0.0), other)))
+    assert found == [(WINDOW, 0.005), (Site(Knob.FLUSH_WINDOW, "shop"), None)]
