@@ -132,7 +132,7 @@ async def _serve_until_stopped(settings: Settings, collection: GarbageCollection
     everywhere = "" if networks is None else f", on {networks} of this machine"
     _announce(f"listening on {gateway.url}{admin}{everywhere}")
     collection.spare()
-    caring = give_back_when_calm(collection.collect), collection.collect_regularly()
+    caring = give_back_when_calm(collection.drop_freed_objects), collection.collect_regularly()
     caring_for_memory = [asyncio.create_task(each) for each in caring]
     await stopping.wanted.wait()
     for task in caring_for_memory:

@@ -133,12 +133,12 @@ def forget_lookups() -> None:
         clear()
 
 
-async def give_back_when_calm(collect: Callable[[], object]) -> None:
+async def give_back_when_calm(drop_freed_objects: Callable[[], object]) -> None:
     """Give freed memory back whenever the process has been calm; returns at once where that is not possible.
 
     Args:
-        collect: a full collection of garbage, which comes before. Python keeps thousands of freed tuples for the next
-            ones, each of which may keep a megabyte from being given back; a collection drops them.
+        drop_freed_objects: drops the freed objects that Python keeps for the next ones, before memory is given back:
+            each of them may keep a megabyte.
     """
     try:
         freed = FreedMemory()
@@ -154,5 +154,5 @@ async def give_back_when_calm(collect: Callable[[], object]) -> None:
         kept_bytes = IDLE_KEPT_BYTES if share < IDLE_SHARE else CALM_KEPT_BYTES
         if share < CALM_SHARE and freed.has_changed(kept_bytes):
             forget_lookups()
-            collect()
+            drop_freed_objects()
             await asyncio.to_thread(freed.give_back)

@@ -78,6 +78,16 @@ class GarbageCollection:
                 self._rests = RESTS
         self.spare()
 
+    def drop_freed_objects(self) -> None:
+        """Collect, and drop the freed tuples, lists and floats that Python keeps for the next ones: thousands.
+
+        A full collection drops them, and nothing else does. So it comes also if very many objects are new, or the last
+        one took long: then all objects are spared before, and it visits none.
+        """
+        self.collect()
+        self.spare()
+        gc.collect()
+
     async def collect_regularly(self) -> None:
         """Collect now and then, as long as the task lives."""
         while True:

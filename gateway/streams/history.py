@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 from gateway.streams.by_size import BySize
 from gateway.streams.large import LargeMessage
@@ -38,6 +39,10 @@ LOOKED_AT_TOGETHER = 4096
 """Histories that are looked at before the loop gets its turn."""
 TRIMMED_TOGETHER = 512
 """Histories that are trimmed before the loop gets its turn."""
+
+
+_NONE: Final[list[Any]] = []
+"""List without entries, which all empty histories share: with two of its own each of 100,000 takes 112 bytes more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +115,8 @@ class History:
         self._max_bytes = limits.max_bytes if limits.keeps else 0
         # A page is dropped as one, so it has to be a small part of the limit.
         self._page_bytes = min(PAGE_BYTES, -(-self._max_bytes // 8))
-        self._entries: list[Entry | None] = []
-        self._firsts: list[int] = []
+        self._entries: list[Entry | None] = _NONE
+        self._firsts: list[int] = _NONE
         self._start = 0
         """Entries before this index are dropped; they are cut off now and then, so that appending stays cheap."""
         self._page: RunPage | None = None
@@ -224,7 +229,7 @@ class History:
         """Drop all entries, and return them: there may be millions, of which the caller lets go bit by bit."""
         dropped = self._entries
         self._budget.held_bytes -= self.held_bytes
-        self._entries, self._firsts, self._start, self._page = [], [], 0, None
+        self._entries, self._firsts, self._start, self._page = _NONE, _NONE, 0, None
         self.held_bytes = 0
         self._place()
         self._first = self.next_offset
@@ -246,6 +251,8 @@ class History:
 
     def _put(self, entry: Entry) -> None:
         first, last = offsets_of(entry)
+        if self._entries is _NONE:
+            self._entries, self._firsts = [], []
         self._entries.append(entry)
         self._firsts.append(first)
         self.next_offset = last + 1
@@ -285,6 +292,7 @@ class History:
                 if held <= most:
                     break
                 self._seal()
+                entries = self._entries
             entry = entries[at]
             assert entry is not None
             size = held_bytes_of(entry)

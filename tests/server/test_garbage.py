@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 
@@ -94,6 +95,29 @@ def test_after_one_that_took_long_the_next_ones_are_left_out(
     assert gc.get_freeze_count() == frozen
     collection.collect()
     assert ring() is None
+
+
+def kept_tuples() -> int:
+    """Return how many freed tuples Python has kept for 2,000 new ones, which it keeps then."""
+    before = sys.getallocatedblocks()
+    new = [(each,) for each in [None] * 2000]
+    return len(new) - (sys.getallocatedblocks() - before)
+
+
+@pytest.mark.parametrize("rests", [0, 2])
+def test_freed_objects_are_dropped_also_if_no_object_is_visited(
+    collection: GarbageCollection, monkeypatch: pytest.MonkeyPatch, rests: int
+) -> None:
+    monkeypatch.setattr(garbage, "RESTS", rests)
+    monkeypatch.setattr(garbage, "LONGEST_S", -1.0)
+    collection.collect()
+    monkeypatch.setattr(garbage, "MAX_NEW_BLOCKS", -1)
+    kept_tuples()
+    assert kept_tuples() > 1900
+    ring = lost_ring()
+    collection.drop_freed_objects()
+    assert ring() is not None
+    assert kept_tuples() < 100
 
 
 async def test_a_gateway_that_is_never_calm_collects_now_and_then(

@@ -22,6 +22,7 @@ from gateway.connections.fanout.start_position import StartPosition, start_of
 from gateway.connections.fanout.transcoder import RECODE_BYTES, Transcoder
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
+from gateway.connections.outbound.no_entries import NO_ENTRIES, with_entry
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.connections.slices import Slices
@@ -86,7 +87,7 @@ class PubSubFanout:
     ) -> None:
         self.source = source
         self.acks = acks
-        self.taps: dict[Callable[[Run | LargeMessage], object], None] = {}
+        self.taps: dict[Callable[[Run | LargeMessage], object], None] = NO_ENTRIES
         self.delivered = source.next_offset if isinstance(source, Stream) else 0
         self._slices = slices
         self._queue = EncodeQueue(workers)
@@ -97,7 +98,7 @@ class PubSubFanout:
         self._late_join = LateJoin(source, self._queue)
         self._table = ClassTable(source, flusher, history, acks)
         self._classes: dict[ClassKey, DeliveryClass] = self._table.by_key
-        self._broadcasts: dict[int, Broadcast] = {}
+        self._broadcasts: dict[int, Broadcast] = NO_ENTRIES
         self._text_classes = 0
         self._newest = source.newest if isinstance(source, Stream) else None
         """Newest version that has been delivered; that of the stream may wait in the encode queue."""
@@ -155,8 +156,7 @@ class PubSubFanout:
 
     def start(self, connection: Connection, since: Since | None) -> StartPosition:
         """Return the start position of a receiver that joins now: exact, as its class is flushed if it has one."""
-        delivery = self._table.of(connection)
-        if delivery is not None:
+        if (delivery := self._table.of(connection)) is not None:
             delivery.flush()
             delivery.book(connection)
         if not isinstance(self.source, Stream):
@@ -336,7 +336,7 @@ class PubSubFanout:
     def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], element: DTypeLike) -> Broadcast:
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.begin` by a broadcast."""
         broadcast = Broadcast(message, self, self._queue, element, publisher_codecs, self._table)
-        self._broadcasts[message.plan.transfer] = broadcast
+        self._broadcasts = with_entry(self._broadcasts, message.plan.transfer, broadcast)
         return broadcast
 
     def start_broadcast(self, broadcast: Broadcast, first: StoredChunk) -> None:

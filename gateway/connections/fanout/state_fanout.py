@@ -16,6 +16,7 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.fanout.version_tracker import resting_of
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.no_entries import with_entry
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.connections.slices import Slices
 from gateway.streams.large import LargeMessage
@@ -96,7 +97,7 @@ class StateFanout(PubSubFanout):
         if before is not None:
             del self.taps[before.came]
         if ahead is not None:
-            self.taps[ahead.came] = None
+            self.taps = with_entry(self.taps, ahead.came, None)
 
     def begin_with(self, newest: Run | LargeMessage, receivers: Container[Connection]) -> None:
         """Take the version that existed before all members came; called before any other is delivered.

@@ -15,6 +15,7 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.hub.cork import Cork
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
+from gateway.connections.outbound.no_entries import with_entry
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices
 from gateway.errors import Code
@@ -96,7 +97,7 @@ class Join:
         """Wait for the turn of the join; a message that history will not have by then has the stream joined before."""
         self._pending = pending
         if self.fanout is not None:
-            self.fanout.taps[self.take] = None
+            self.fanout.taps = with_entry(self.fanout.taps, self.take, None)
 
     def take(self, entry: Entry) -> None:
         """Take a message of the stream, which has been delivered to all present receivers."""

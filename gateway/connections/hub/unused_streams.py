@@ -29,9 +29,11 @@ class UnusedStreams:
         # The first of a dict is found behind all that were first before: that made one look up to 30 ms (2026-11).
         self._since_s: OrderedDict[Stream, float] = OrderedDict.fromkeys(streams, since_s)
         """Times from which streams are unused; the earliest first, but behind the others if it was looked at."""
-        self._bindings: dict[Stream, dict[AliasBinding, None]] = {}
-        """Aliases that are bound to streams."""
-        self._times, self._uses = Shrinking(self._since_s), Shrinking(self._bindings)
+        self._first: dict[Stream, AliasBinding] = {}
+        """Alias that is bound to each stream that is in use; most have no other one."""
+        self._further: dict[Stream, dict[AliasBinding, None]] = {}
+        """Other aliases of these streams."""
+        self._times, self._uses = Shrinking(self._since_s), Shrinking(self._first, self._further)
 
     def __len__(self) -> int:
         return len(self._since_s)
@@ -45,20 +47,27 @@ class UnusedStreams:
 
     def use(self, stream: Stream, binding: AliasBinding) -> None:
         """Note that an alias is bound to a stream."""
-        self._bindings.setdefault(stream, {})[binding] = None
+        if self._first.setdefault(stream, binding) is not binding:
+            self._further.setdefault(stream, {})[binding] = None
         stream.aliases += 1
         self._forget(stream)
 
     def release(self, stream: Stream, binding: AliasBinding) -> None:
         """Note that an alias is bound to a stream no more."""
-        bindings = self._bindings[stream]
-        del bindings[binding]
         stream.aliases -= 1
-        if not bindings:
-            del self._bindings[stream]
+        further = self._further.get(stream, {})
+        if self._first[stream] is not binding:
+            del further[binding]
+        elif further:
+            following = self._first[stream] = next(iter(further))
+            del further[following]
+        else:
+            del self._first[stream]
             self._uses.note()
             if stream.ended is None:
                 self._since_s[stream] = self._now_s()
+        if not further:
+            self._further.pop(stream, None)
 
     def end(self, stream: Stream) -> None:
         """Forget a stream that has ended, but for its aliases."""
@@ -66,8 +75,8 @@ class UnusedStreams:
 
     def aliases_of(self, stream: Stream) -> Iterator[AliasBinding]:
         """Yield the aliases of a stream, for the caller to release each before it asks for the next one."""
-        while stream in self._bindings:
-            yield next(iter(self._bindings[stream]))
+        while stream in self._first:
+            yield self._first[stream]
 
     def is_over(self, stream: Stream) -> bool:
         """Return whether a stream is unused, and its publishers need not be waited for any more."""

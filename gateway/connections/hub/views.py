@@ -15,6 +15,7 @@ from gateway.connections.hub.pending_joins import Join
 from gateway.connections.hub.stats import ViewCounts, ViewStats
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
+from gateway.connections.outbound.no_entries import with_entry
 from gateway.connections.sessions.session import Session, ViewSubscription
 from gateway.connections.slices import Slices
 from gateway.connections.viewing.context import ViewContext
@@ -295,8 +296,7 @@ class Views:
         # The schema is that of the stream: the view shows something else.
         info = replace(source.parent.info(), id=source.id, schema=None, subscription=subscription)
         lowered = None if wanted.lower is None else source.view != as_declared(wanted.view, source.parent)
-        info = replace(info, since=start.offset, recovered=start.recovered, lowered=lowered)
-        session.connection.send(info)
+        session.connection.send(replace(info, since=start.offset, recovered=start.recovered, lowered=lowered))
         if derivation.misfit is not None:
             session.refuse(derivation.misfit, subscription=subscription, stream=source.name)
 
@@ -317,7 +317,7 @@ class Views:
         self._of_streams.setdefault(stream, {})[view] = derivation
         self._count += 1
         self._resize(derivation, VIEW_BYTES + size_of(view, parent.newest))
-        parent.taps[derivation.take] = None
+        parent.taps = with_entry(parent.taps, derivation.take, None)
         if parent.newest is not None:
             derivation.take_newest(parent.newest)
         return derivation

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.no_entries import NO_ENTRIES, with_entry
 from gateway.connections.ports import Clock
 from gateway.protocol.signals import Ack
 from gateway.streams.run import Source
@@ -128,9 +129,9 @@ class EventAcks:
         self.holding = False
         self._clock = clock
         self._max_hold_s = max_hold_s
-        self._behind: dict[object, None] = {}
+        self._behind: dict[object, None] = NO_ENTRIES
         """Queues that are behind."""
-        self._waiting: dict[tuple[Held, Source], None] = {}
+        self._waiting: dict[tuple[Held, Source], None] = NO_ENTRIES
         """Outboxes in which messages of the stream, or of one of its views, wait."""
         self._flushing = False
         self._acks: DelayedAcks | None = None
@@ -147,7 +148,7 @@ class EventAcks:
     def hold(self, queue: object) -> None:
         """Hold acknowledgements back from now on, for a queue that is behind."""
         if self._max_hold_s:
-            self._behind[queue] = None
+            self._behind = with_entry(self._behind, queue, None)
             self.holding = True
 
     def let_go(self, queue: object) -> None:
@@ -164,7 +165,7 @@ class EventAcks:
             source: the stream, or a view of it.
         """
         if self._max_hold_s:
-            self._waiting[outbox, source] = None
+            self._waiting = with_entry(self._waiting, (outbox, source), None)
             self.holding = True
 
     def end_waiting(self, outbox: Held, source: Source) -> None:

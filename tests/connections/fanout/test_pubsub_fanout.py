@@ -317,7 +317,7 @@ def test_taps_get_each_message_once_it_is_delivered_whatever_its_form() -> None:
     world.subscriber("wf/a")
     tapped: list[tuple[int, int]] = []
     fanout = fanout_of(world)
-    fanout.taps[lambda message: tapped.append(offsets_of(message))] = None
+    fanout.taps = {lambda message: tapped.append(offsets_of(message)): None}
     publisher.publish(0, BIG, chain=ZSTD)
     publisher.send(publisher.batch(0, [b"a", b"b"]))
     publisher.large(0, CHUNKED).end()

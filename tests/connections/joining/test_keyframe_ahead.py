@@ -31,7 +31,7 @@ class Scene:
         self.fanout = self.world.core.hub.fanouts.pubsub_of(stream)
         core = self.world.core
         self.ahead = KeyframeAhead(stream, self.fanout, self.policy, core.hub.fanouts._views.workers, self.world.clock)
-        self.fanout.taps[self.ahead.came] = None
+        self.fanout.taps = {self.ahead.came: None}
         self.count = 0
 
     def publish(self, size: int = SMALL) -> None:

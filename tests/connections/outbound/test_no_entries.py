@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.outbound.no_entries import NO_ENTRIES, with_entry
-from gateway.protocol.messages import Subscribe
+from gateway.protocol.messages import Kind, Subscribe
 from tests.connections.memory import World
 
 
@@ -59,3 +60,12 @@ def test_an_idle_connection_has_no_empty_dict_of_its_own_and_neither_is_one_adde
     assert session.subscriptions
     world.peer()
     assert not NO_ENTRIES
+
+
+def test_a_stream_without_receivers_has_no_empty_dict_of_its_own_but_that_of_its_classes() -> None:
+    world = World()
+    world.publisher("wf/events", kind=Kind.EVENT)
+    (fanout,) = world.core.hub.fanouts
+    assert isinstance(fanout, PubSubFanout)
+    # The classes are passed on as they are at any time.
+    assert [empty_dicts(each) for each in (fanout, fanout.acks)] == [["_classes"], []]
