@@ -7,7 +7,7 @@ messages are encoded by tiers, so before those the table looks for what has chan
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import chain, islice
 from typing import Final, NamedTuple
 
@@ -27,8 +27,10 @@ from gateway.streams.stream import Stream
 FEW_CHANGES: Final = 64
 """Changed tiers up to which their connections are looked at one by one; past it all members are."""
 
+CHECKED_TOGETHER: Final = 128
+"""Members that are looked at in one step when all are: some hundred microseconds."""
 MOVED_TOGETHER: Final = 32
-"""Members that are moved in one step: some hundred microseconds."""
+"""Members that are moved in one step, likewise."""
 
 
 class ClassKey(NamedTuple):
@@ -69,6 +71,7 @@ class ClassTable:
         "_source",
         "_tells_apart",
         "_tier_count",
+        "_unchecked",
         "by_key",
         "moving",
         "past_deliveries",
@@ -86,6 +89,8 @@ class ClassTable:
         self._tells_apart = False
         self._tier_count = flusher.lag_changes.tiers.count
         """Number of changed tiers that are known here."""
+        self._unchecked: Sequence[Connection] = ()
+        """Members that may have to move; the last one is looked at next."""
         self.by_key: dict[ClassKey, DeliveryClass] = {}
         self.moving: dict[Connection, None] = NO_ENTRIES
         self.taking_text = self.past_deliveries = 0
@@ -136,7 +141,7 @@ class ClassTable:
     # Moves.
 
     def follow(self, *, tells_apart: bool) -> bool:
-        """Look for changes, before a large message; return whether there are any, and members that are to move.
+        """Look for changes, before a large message; return whether there are any for which members may have to move.
 
         Args:
             tells_apart: whether members are to be told apart by link tier and SDK.
@@ -146,25 +151,21 @@ class ClassTable:
             return False
         changed = tiers.since(self._tier_count, FEW_CHANGES)
         self._tier_count = tiers.count
-        flips = tells_apart != self._tells_apart
-        members = [*chain.from_iterable(self.by_key.values())] if flips or changed is None else changed
-        # Receivers that rest are looked at when they wake.
-        served = [
-            (member, delivery)
-            for member in members
-            if (delivery := self.of(member)) is not None and member not in resting_of(delivery.versions)
-        ]
-        for member, delivery in served:
-            delivery.note_profile(member)
-        if flips:
-            self._tells_apart = tells_apart
+        for member in changed or ():
+            self.check(member)
+        if tells_apart != self._tells_apart:
+            self._tells_apart, changed = tells_apart, None
             self._change_keys()
-        for member, delivery in served:
-            self.check(member, delivery)
-        return bool(self.moving)
+        if changed is None:
+            self._unchecked = [*chain.from_iterable(self.by_key.values())]
+        return bool(self.moving or self._unchecked)
 
-    def check(self, member: Connection, delivery: DeliveryClass) -> None:
-        """Note whether a member is to move to another class."""
+    def check(self, member: Connection) -> None:
+        """Take note of the profile of a member, and whether it is to move; one that rests is checked when it wakes."""
+        delivery = self.of(member)
+        if delivery is None or member in resting_of(delivery.versions):
+            return
+        delivery.note_profile(member)
         if self.by_key.get(self.key_of(member)) is delivery:
             self.moving.pop(member, None)
         else:
@@ -179,6 +180,9 @@ class ClassTable:
             delivered: offset behind the last message that has been delivered.
             under_way: large messages of which a part has been delivered.
         """
+        for member in self._unchecked[-CHECKED_TOGETHER:]:
+            self.check(member)
+        self._unchecked = self._unchecked[:-CHECKED_TOGETHER]
         members = list(islice(self.moving, MOVED_TOGETHER))
         for member in members:
             del self.moving[member]
@@ -189,7 +193,7 @@ class ClassTable:
                 self._move(member, delivery, self.found(member, delivered))
         for member in held:
             self.moving[member] = None
-        return len(self.moving) > len(held) and len(held) < len(members)
+        return bool(self._unchecked) or len(held) < min(len(members), len(self.moving))
 
     def _move(self, member: Connection, before: DeliveryClass, after: DeliveryClass) -> None:
         """Move a member to a class that has delivered the same messages; what waits in its outbox stays there."""

@@ -177,7 +177,7 @@ class StateFanout(PubSubFanout):
                         behind.append(member)
                     if waking:
                         _wake(member, delivery, holds_newest=resting[member] >= following)
-                        self._table.check(member, delivery)
+                        self._table.check(member)
                     else:
                         resting[member] = following
                 if behind and self._newest is not None:

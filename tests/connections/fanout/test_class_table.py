@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.connections.fanout import class_table
 from gateway.connections.fanout.class_table import MOVED_TOGETHER
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.link_tier import TIERS
@@ -152,7 +153,11 @@ def test_the_largest_part_stays_where_it_is_both_ways() -> None:
     assert all(offsets(peer) == [0, 1, 2] for peer in peers)
 
 
-def test_very_many_move_some_at_a_time() -> None:
+@pytest.mark.parametrize(("checked", "moved"), [(128, MOVED_TOGETHER), (20, 0)])
+def test_very_many_are_looked_at_and_move_some_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, checked: int, moved: int
+) -> None:
+    monkeypatch.setattr(class_table, "CHECKED_TOGETHER", checked)
     scene = Apart(apart=False)
     peers = scene.join(*[f"peer-{number}" for number in range(90)])
     for peer in peers[:40]:
@@ -160,7 +165,7 @@ def test_very_many_move_some_at_a_time() -> None:
     scene.publish()
     scene.policy.apart = True
     scene.publisher.publish(0, version(1))
-    assert scene.sizes == [90 - MOVED_TOGETHER, MOVED_TOGETHER]
+    assert scene.sizes == ([90 - moved, moved] if moved else [90])
     scene.world.settle()
     assert scene.sizes == [50, 40]
     assert all(offsets(peer) == [0, 1] for peer in peers)
