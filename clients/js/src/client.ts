@@ -12,12 +12,17 @@ import {
 } from "./errors.ts";
 import { type ClientOptions, type SubscribeOptions, viewFields } from "./options.ts";
 import { onReturn } from "./page_events.ts";
+import type { Presence } from "./presence/presence.ts";
+import type { PresenceOptions } from "./presence/presences.ts";
 import type { LinkQuality } from "./protocol/link_quality.ts";
 import { scoreOf } from "./protocol/link_quality.ts";
 import type { Authenticated, Counts, Deleted, Position, SessionMessage, Since } from "./protocol/messages.ts";
 import { checkPattern } from "./protocol/names.ts";
 import { checkView } from "./protocol/views.ts";
 import { Opcode } from "./protocol/wire.ts";
+import type { Reply } from "./requests/contents.ts";
+import type { Inbox } from "./requests/inbox.ts";
+import type { RequestOptions } from "./requests/requester.ts";
 import type { Value } from "./sending/content.ts";
 import type { MessageOptions, PublishOptions } from "./sending/publish_options.ts";
 import type { TransmissionResult } from "./sending/result.ts";
@@ -196,6 +201,57 @@ export class Client {
       aborted.catch(() => undefined);
       starting.catch(() => undefined);
     }
+  }
+
+  /**
+   * Ask another client, or a member of a group, and return its last reply.
+   *
+   * @param address `agent:<client_id>` or `group:<name>`.
+   * @throws RequestFailed the other client answered that the request has failed.
+   * @throws RequestRefused the gateway refused it: nobody listens, the replier has gone, its deadline has passed.
+   * @throws RequestTimeout there was no progress in time.
+   * @throws ConnectionFailed it is not known whether the request was done.
+   */
+  async request(address: string, value: Value, options: RequestOptions = {}): Promise<Reply> {
+    this.#checkOpen();
+    this.#checkMayPublish();
+    return this.#parts.requester.request(address, value, options);
+  }
+
+  /**
+   * Ask another client, or a member of a group, and yield each reply as it arrives, also the last one; errors as
+   * {@link Client.request}. A loop that is left cancels the request.
+   */
+  async *requestStream(
+    address: string,
+    value: Value,
+    options: RequestOptions = {},
+  ): AsyncGenerator<Reply, void, undefined> {
+    this.#checkOpen();
+    this.#checkMayPublish();
+    yield* this.#parts.requester.stream(address, value, options);
+  }
+
+  /**
+   * Receive requests: those to this client, or as a member of a group.
+   *
+   * @throws UsageError the same inbox is open already.
+   * @throws RequestRefused the gateway does not take it.
+   */
+  async inbox(options: { readonly group?: string } = {}): Promise<Inbox> {
+    this.#checkOpen();
+    return this.#parts.responder.start(options.group, this.#parts.nextSubscription());
+  }
+
+  /**
+   * Attend a workflow or a stream: join it with metadata, and learn who is there.
+   *
+   * @throws UsageError this client attends the scope already.
+   * @throws RequestRefused the gateway does not take it.
+   */
+  async presence(scope: string, options: PresenceOptions = {}): Promise<Presence> {
+    this.#checkOpen();
+    return this.#parts.presences.start(scope, options);
   }
 
   /** Return the account that the gateway keeps of a subscription, by stream (spec section 7.7). */

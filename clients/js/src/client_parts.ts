@@ -2,12 +2,15 @@
 
 import { type ConnectionFailed, FrysError, InvalidArgument, RequestRefused } from "./errors.ts";
 import type { ClientOptions } from "./options.ts";
+import { Presences } from "./presence/presences.ts";
 import { CODEC_NAMES, FILTER_NAMES } from "./protocol/codecs/registry.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 import { CLIENT_TYPES, type Refusal } from "./protocol/messages.ts";
 import { checkClientId } from "./protocol/names.ts";
 import { Opcode, VERSION } from "./protocol/wire.ts";
 import { Reports } from "./report.ts";
+import { Requester } from "./requests/requester.ts";
+import { Responder } from "./requests/responder.ts";
 import { Aliases } from "./sending/aliases.ts";
 import { Publisher } from "./sending/publisher.ts";
 import { Sender } from "./sending/sender.ts";
@@ -16,7 +19,7 @@ import { type Clock, drawnNumber, SYSTEM_CLOCK } from "./session/clock.ts";
 import { Connection } from "./session/connection.ts";
 import { GatewayAddress } from "./session/gateway_address.ts";
 import type { Session } from "./session/session.ts";
-import type { Failure, Inbound, Resumable, Wires } from "./session/wire.ts";
+import type { Failure, Head, Inbound, Resumable, Wires } from "./session/wire.ts";
 import { Subscriptions } from "./subscribing/subscriptions.ts";
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
@@ -34,6 +37,9 @@ export class ClientParts {
   readonly sender: Sender;
   readonly publisher: Publisher;
   readonly subscriptions: Subscriptions;
+  readonly requester: Requester;
+  readonly responder: Responder;
+  readonly presences: Presences;
   readonly timeoutMs: number;
   readonly isExtension: boolean;
   /** Whether subscriptions observe unless they say otherwise: nobody would come back for the client's messages. */
@@ -103,6 +109,9 @@ export class ClientParts {
       maxPendingBytes: options.maxPendingBytes ?? DEFAULT_MAX_PENDING_BYTES,
     });
     this.subscriptions = new Subscriptions(this.connection, wires);
+    this.requester = new Requester(this.connection, clock, this.sender, aliases, this.timeoutMs);
+    this.responder = new Responder(this.connection, clock, this.sender, this.reports);
+    this.presences = new Presences(this.connection, clock, this.timeoutMs);
   }
 
   /** Return the number of a new subscription or inbox. */
@@ -123,6 +132,7 @@ export class ClientParts {
     this.publisher.flush();
     this.subscriptions.flush();
     await this.#sent();
+    this.presences.signOff();
     const { unsent } = this.sender;
     if (unsent) {
       this.reports.report(new FrysError(`${unsent} messages could not be sent before the client was closed`));
@@ -143,18 +153,28 @@ export class ClientParts {
   #attached(session: Session): void {
     this.subscriptions.attached(session);
     this.publisher.attached(session);
+    this.responder.attached(session);
+    this.requester.attached();
+    this.presences.attached(session);
     this.sender.pump();
   }
 
   #detached(resumable: Resumable): void {
     this.subscriptions.detached(resumable);
     this.publisher.detached();
+    this.responder.detached();
+    this.requester.detached();
+    this.presences.detached();
   }
 
   #closed(error: ConnectionFailed): void {
     const byProgram = this.#closing !== undefined;
     this.publisher.close(error);
-    this.subscriptions.close(byProgram ? undefined : error);
+    this.requester.close(error);
+    const reason = byProgram ? undefined : error;
+    this.subscriptions.close(reason);
+    this.responder.close(reason);
+    this.presences.close(reason);
     this.sender.release();
     this.#wires.end?.();
   }
@@ -174,16 +194,32 @@ export class ClientParts {
     }
   }
 
+  #head(head: Head): void {
+    if (head.of === Opcode.REPLY) {
+      this.requester.progressed(head.correlation);
+    } else if (head.of !== Opcode.REQUEST) {
+      this.subscriptions.sinks.headReceived(head);
+    }
+  }
+
   #failed(failure: Failure): void {
     if (failure.of === Opcode.MESSAGE || failure.of === Opcode.BATCH) {
       this.subscriptions.sinks.failed(failure);
+    } else if (failure.of === Opcode.REQUEST) {
+      this.responder.failed(failure);
+    } else if (failure.of === Opcode.REPLY) {
+      this.requester.failed(failure);
     } else {
       this.reports.report(new RequestRefused(failure.code, `a frame was left out: ${failure.problem}`));
     }
   }
 
   #refused(error: Refusal): void {
-    const handled = this.publisher.refused(error) || this.subscriptions.refused(error);
+    const handled =
+      this.requester.refused(error) ||
+      this.responder.refused(error) ||
+      this.publisher.refused(error) ||
+      this.subscriptions.refused(error);
     if (!handled) {
       this.reports.report(new RequestRefused(error.code, error.message));
     }
@@ -195,8 +231,23 @@ export class ClientParts {
       case Opcode.BATCH:
         this.subscriptions.sinks.arrived(item);
         break;
+      case Opcode.REQUEST:
+        this.responder.requested(item);
+        break;
+      case Opcode.REPLY:
+        this.requester.replied(item);
+        break;
+      case Opcode.CANCEL:
+        this.responder.cancelled(item);
+        break;
+      case Opcode.MEMBERS:
+        this.presences.received(item);
+        break;
+      case "progress":
+        this.requester.progressed(item.correlation);
+        break;
       case "head":
-        this.subscriptions.sinks.headReceived(item);
+        this.#head(item);
         break;
       case "failure":
         this.#failed(item);

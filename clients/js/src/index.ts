@@ -5,6 +5,10 @@ export { Decoder, type DecoderOptions } from "./decoding/decoder.ts";
 export * from "./errors.ts";
 export { Message, RecordBatch } from "./messages/message.ts";
 export type { ClientOptions, Start, SubscribeOptions, View } from "./options.ts";
+export type { PresenceChange } from "./presence/change_queue.ts";
+export type { Presence } from "./presence/presence.ts";
+export type { PresenceOptions } from "./presence/presences.ts";
+export type { Member } from "./presence/roster_copy.ts";
 export { bytesOf, joined } from "./protocol/buffers.ts";
 export { checksumOf } from "./protocol/checksum.ts";
 export { CODEC_NAMES, FILTER_NAMES } from "./protocol/codecs/registry.ts";
@@ -65,6 +69,9 @@ export {
   SUBPROTOCOL_JSON,
 } from "./protocol/wire.ts";
 export type { OnError } from "./report.ts";
+export type { Contents, Reply } from "./requests/contents.ts";
+export type { Inbox, ReplyOptions, Request } from "./requests/inbox.ts";
+export type { RequestOptions } from "./requests/requester.ts";
 export type { ArrayOptions, ArrayValue, Value } from "./sending/content.ts";
 export type { CodecName } from "./sending/outbound_message.ts";
 export type { MessageOptions, PublishOptions } from "./sending/publish_options.ts";

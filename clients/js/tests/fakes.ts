@@ -88,6 +88,8 @@ export class FakeWire implements Wire {
   /** WebSocket messages that were sent. */
   readonly messages: Uint8Array[] = [];
   unsentBytes = 0;
+  /** Bytes that it takes before it is congested. */
+  roomBytes = Number.POSITIVE_INFINITY;
   closedBy: number | undefined;
 
   constructor(url: string, events: WireEvents) {
@@ -98,6 +100,8 @@ export class FakeWire implements Wire {
   send(frames: readonly Uint8Array[]): void {
     if (bytesOf(frames)) {
       this.messages.push(joined(frames));
+      this.roomBytes -= bytesOf(frames);
+      this.unsentBytes = this.roomBytes < 0 ? 2_000_000 : this.unsentBytes;
     }
   }
 
@@ -117,6 +121,13 @@ export class FakeWire implements Wire {
   /** Frames of an opcode that were sent since the last call. */
   takenOf<O extends Sent["opcode"]>(opcode: O): SentOf<O>[] {
     return this.taken().filter((sent) => sent.opcode === opcode) as SentOf<O>[];
+  }
+
+  /** Take all that is sent from now on. */
+  drain(): void {
+    this.roomBytes = Number.POSITIVE_INFINITY;
+    this.unsentBytes = 0;
+    this.events.drained();
   }
 
   receive(...items: Inbound[]): void {

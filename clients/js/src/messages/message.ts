@@ -4,6 +4,7 @@ import { Code, InvalidArgument, UsageError } from "../errors.ts";
 import type { JsonObject } from "../protocol/exact_json.ts";
 import type { Extent, Quantization } from "../protocol/extensions.ts";
 import type { Kind } from "../protocol/messages.ts";
+import { dequantize } from "../protocol/quantization.ts";
 import { Tensor } from "../protocol/tensors.ts";
 import type { Received } from "./received.ts";
 
@@ -135,6 +136,16 @@ export class Message extends Delivered {
     return this.tensors.find((tensor) => tensor.name === name);
   }
 
+  /**
+   * Return the numbers of a quantized tensor in the dtype of the stream; of another message the tensor itself.
+   *
+   * @throws UsageError there is not one tensor.
+   * @throws RequestRefused `INVALID_TENSOR`, dtypes between which there is no such relation.
+   */
+  dequantized(): Tensor {
+    return this.quantization ? dequantize(this.tensor, this.quantization) : this.tensor;
+  }
+
   /** Indices that this version has changed, an extent for each dimension; undefined of one that came complete. */
   get region(): readonly Extent[] | undefined {
     return this.#changed ? this.#received.arrival.patch?.extents : undefined;
@@ -172,5 +183,10 @@ export class RecordBatch extends Delivered {
     const shape = [this.count, ...spec.shape];
     const start = (arrival.payload.byteLength / count) * first;
     this.tensor = new Tensor({ ...spec, shape }, arrival.payload.subarray(start));
+  }
+
+  /** Return the numbers of a quantized batch in the dtype of the stream; errors as {@link Message.dequantized}. */
+  dequantized(): Tensor {
+    return this.quantization ? dequantize(this.tensor, this.quantization) : this.tensor;
   }
 }

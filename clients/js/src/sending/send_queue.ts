@@ -39,6 +39,8 @@ export abstract class SendQueue {
   protected readonly sender: Sender;
   protected waiting: OutboundMessage[] = [];
   #large: Large | undefined;
+  /** Large messages that the gateway has not said yet to take, by transfer. */
+  readonly #unconfirmed = new Map<number, OutboundMessage>();
   readonly #pauses: RefusalPauses;
   #pause: Timer | undefined;
   /** Message that is sent once more after a refusal, until it is answered. */
@@ -175,6 +177,9 @@ export abstract class SendQueue {
     session.send([...before, ...frame]);
     message.frameBytes += bytesOf(frame);
     message.begun = true;
+    if (this.confirms) {
+      this.#unconfirmed.set(transfer, message);
+    }
     this.#large = { message, session, transfer, index: 0, checksum: 0, asking };
   }
 
@@ -221,6 +226,14 @@ export abstract class SendQueue {
   /** Handle RESUME: the gateway lacks the chunks of a large message from this one on. */
   resumed(transfer: number, index: number): void {
     const large = this.#large;
+    const unconfirmed = this.#unconfirmed.get(transfer);
+    if (unconfirmed) {
+      this.#unconfirmed.delete(transfer);
+      unconfirmed.fields.sending?.taken(undefined);
+    }
+    if (large?.transfer !== transfer) {
+      this.sender.endTransfer(transfer);
+    }
     if (large?.transfer !== transfer || !large.asking) {
       return;
     }
@@ -240,6 +253,7 @@ export abstract class SendQueue {
     if (this.#large?.message === message) {
       this.#abort(code);
     }
+    this.#forgetUnconfirmed(message);
     this.waiting = this.waiting.filter((other) => other !== message);
     this.taken(message);
     this.sender.wake(this);
@@ -271,9 +285,24 @@ export abstract class SendQueue {
 
   #leaveLarge(): void {
     if (this.#large) {
-      this.sender.endTransfer(this.#large.transfer);
+      if (!this.#unconfirmed.has(this.#large.transfer)) {
+        this.sender.endTransfer(this.#large.transfer);
+      }
       this.sender.leaveRoom(this.#large.message);
       this.#large = undefined;
+    }
+  }
+
+  /** Large messages that the gateway has not said yet to take. */
+  protected get unconfirmed(): Iterable<OutboundMessage> {
+    return this.#unconfirmed.values();
+  }
+
+  #forgetUnconfirmed(message: OutboundMessage): void {
+    for (const [transfer, unconfirmed] of this.#unconfirmed) {
+      if (unconfirmed === message) {
+        this.#unconfirmed.delete(transfer);
+      }
     }
   }
 
@@ -287,6 +316,7 @@ export abstract class SendQueue {
 
   /** Send a message again after a pause, before all that were called later: the gateway has no room for it. */
   protected postpone(message: OutboundMessage, refusal: RequestRefused): void {
+    this.#forgetUnconfirmed(message);
     this.forgetLarge(message);
     const [first] = this.waiting;
     if (this.#large && first && first.turn > message.turn) {
@@ -335,8 +365,10 @@ export abstract class SendQueue {
   /** Fail everything that waits: the client is closed. */
   fail(error: Error): void {
     this.#pause?.cancel();
-    for (const message of this.waiting.splice(0)) {
-      this.sender.leaveRoom(message);
+    const messages = new Set([...this.waiting.splice(0), ...this.#unconfirmed.values()]);
+    this.#unconfirmed.clear();
+    this.#leaveLarge();
+    for (const message of messages) {
       message.fields.sending?.failed(error);
     }
   }

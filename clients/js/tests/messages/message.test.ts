@@ -44,6 +44,16 @@ test("answers go to the handle, and an observer has none to give", () => {
   expect(() => new Message(received({}, true), 0, undefined, true).ack()).toThrow(/observe: false/);
 });
 
+test("the numbers of a quantized view are restored, those of others are the tensor", () => {
+  const quantized = { dtype_code: 12, scale: 0.5, zero_point: 2 };
+  const fields = { extensions: { quantized } };
+  const message = new Message(received(fields), 0, undefined, true);
+  expect([message.dequantized().dtype, [...message.dequantized().data]]).toEqual(["float32", [-0.5, 0]]);
+  expect([...new RecordBatch(received(fields), 0, undefined).dequantized().data]).toEqual([-0.5, 0]);
+  const plain = new Message(received(), 0, undefined, true);
+  expect(plain.dequantized()).toBe(plain.tensor);
+});
+
 test("a batch leaves out the records that the subscription has had", () => {
   const batch = new RecordBatch(received({ payload: Uint8Array.of(1, 2, 3, 4), count: 4, offset: 6n }), 1, undefined);
   expect([batch.offset, batch.count, batch.tensor.shape, [...batch.tensor.bytes]]).toEqual([7n, 3, [3, 1], [2, 3, 4]]);
