@@ -20,7 +20,7 @@ HAS_NODE := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help batching run test js js-tests js-client js-fuzz coverage chaos lint format bench slow-readers plans slow slow-link storm scale churn overload diagrams lock image clean
+.PHONY: help batching run test js js-tests js-client js-fuzz coverage chaos lint format bench slow-readers plans optimizer slow slow-link storm scale churn overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -76,6 +76,9 @@ slow-readers: $(VENV)/test.stamp  ## readers that do not keep up, of every kind 
 
 plans: $(VENV)/test.stamp  ## plans against fixed settings, six workloads over links with a rate: age of states, p99 of events; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.plans $(ARGS)
+
+optimizer: $(VENV)/test.stamp  ## encodings by cost against samples alone and fixed ones, on real arrays and links of five rates; ARGS="--help"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.optimizer $(ARGS)
 
 slow: $(VENV)/test.stamp  ## hostile clients, 100,000 streams, lagging readers of 10,000: what others notice, and memory; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.slow $(ARGS)
