@@ -34,8 +34,6 @@ from gateway.protocol.encoding import Chain
 
 FAST_BITS_PER_S: Final = 1_000_000_000
 SLOW_BITS_PER_S: Final = 10_000_000
-MIDDLE_BITS_PER_S: Final = 200_000_000
-"""Rate at which both contents are sent by encodings of their own."""
 QUEUE_S: Final = 0.4
 RATE: Final = 20.0
 """Messages a second, of 128 KiB: 21 Mbit/s, plain."""
@@ -199,8 +197,8 @@ async def measure() -> list[Adaptation]:
     results = []
     for change, bits_per_s, kinds in (
         ("link", FAST_BITS_PER_S, ["picture"]),
-        ("contents", MIDDLE_BITS_PER_S, ["picture", "embedding"]),
-        ("contents", MIDDLE_BITS_PER_S, ["embedding", "picture"]),
+        ("contents", SLOW_BITS_PER_S, ["picture", "pattern"]),
+        ("contents", SLOW_BITS_PER_S, ["pattern", "picture"]),
     ):
         with tempfile.TemporaryDirectory() as directory, shaped_namespace(bits_per_s, QUEUE_S) as namespace:
             settings = Settings(

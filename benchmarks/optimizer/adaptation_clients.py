@@ -19,6 +19,8 @@ from gateway.client import sync
 STREAM: Final = "optimizer/arrays"
 ELEMENTS: Final = 32 * 1024
 """Elements of a payload, float32: 128 KiB."""
+REPEATED: Final = 1000
+"""Elements after which a pattern repeats."""
 PREPARED: Final = 16
 """Payloads of each kind, sent in turn."""
 
@@ -33,12 +35,13 @@ def picture(number: int) -> Array:
     return np.asarray(np.clip(values, 0, 255), np.float32)
 
 
-def embedding(number: int) -> Array:
-    """Return random numbers, of which no codec makes much less."""
-    return np.random.default_rng(number).standard_normal(ELEMENTS).astype(np.float32)
+def pattern(number: int) -> Array:
+    """Return random numbers that repeat: ``zstd`` packs them best."""
+    repeated = np.random.default_rng(number).standard_normal(REPEATED).astype(np.float32)
+    return np.resize(repeated, ELEMENTS)
 
 
-KINDS: Final[dict[str, Callable[[int], Array]]] = {"picture": picture, "embedding": embedding}
+KINDS: Final[dict[str, Callable[[int], Array]]] = {"picture": picture, "pattern": pattern}
 
 
 def publish(url: str, rate: float, kinds: list[str]) -> None:

@@ -9,7 +9,7 @@ from benchmarks.optimizer import serving
 from benchmarks.optimizer.adaptation import MOST_MESSAGES, MOST_S, Adaptation, Received
 from benchmarks.optimizer.adaptation_clients import ELEMENTS, KINDS
 
-LINK, CONTENTS = "link from 1 Gbit/s to 10 Mbit/s", "contents from picture to embedding"
+LINK, CONTENTS = "link from 1 Gbit/s to 10 Mbit/s", "contents from picture to pattern"
 
 
 @pytest.mark.parametrize(

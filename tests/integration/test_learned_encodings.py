@@ -62,12 +62,13 @@ async def test_a_decision_is_taken_shown_and_kept_for_the_next_start(tmp_path: P
             metrics = (await http.get("/metrics")).text
     assert shown["decisions"]["following"]
     (stream,) = shown["trials"]["busiest"]
-    (decision,) = stream["decisions"]
-    assert decision["reason"]
-    assert decision["verdict"]["words"]
+    assert stream["decisions"]  # one for each link tier that its receiver has had
+    for decision in stream["decisions"]:
+        assert decision["reason"]
+        assert decision["verdict"]["words"]
     assert "frys_traffic_decisions_followed 1.0" in metrics
     kept = DecisionTable.from_json((tmp_path / NAME).read_bytes())
-    assert [key.stream for key, _ in kept] == ["wf/a"]
+    assert {key.stream for key, _ in kept} == {"wf/a"}
     async with running_gateway(settings(tmp_path)) as gateway:
         stats = gateway._history.decision_stats() if gateway._history else None
         end_s = time.monotonic() + TIMEOUT_S

@@ -175,6 +175,10 @@ class Link:
             self.positions = self.positions or ProgramPositions()
             self.positions.take(report.positions, next_offset)
 
+    def take_rate(self, bytes_per_s: float, now_s: float) -> None:
+        """Take a rate into account that was measured while nothing waited; see :meth:`sample`."""
+        self._tiers.take(bytes_per_s, now_s)
+
     def sample(self, counts: LinkCounts, now_s: float) -> None:
         """Take the counters of the connection into account.
 

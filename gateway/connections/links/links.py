@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.connections.lagging.lag_changes import LagChanges
-from gateway.connections.link_tier import TIERS
+from gateway.connections.link_tier import TIERS, tier_of
 from gateway.connections.links.link import Link, LinkCounts
 from gateway.connections.ports import Clock
 from gateway.connections.receiver_profile import ReceiverProfile, shared
@@ -76,6 +76,17 @@ class Links(Generic[C]):
             connection.link = Link(now_s)
         connection.link.report(report, now_s, partial(self._next_offset, connection))
 
+    def take_rate(self, connection: C, bytes_per_s: float) -> None:
+        """Take a rate into account at which a receiver took bytes while nothing waited for it."""
+        if connection.closed or (connection.link is None and tier_of(bytes_per_s) == TIERS[-1]):
+            return
+        now_s = self._clock.monotonic_s()
+        if connection.link is None:
+            connection.link = Link(now_s)
+        self._sampled.setdefault(connection)
+        connection.link.take_rate(bytes_per_s, now_s)
+        self._follow(connection, connection.link)
+
     def sweep(self) -> Generator[None, None, None]:
         """Sample the connections that lag or have lagged; to be called every :data:`SAMPLE_S`. Yields now and then."""
         for connection in self._lag_changes.lagging:
@@ -86,6 +97,12 @@ class Links(Generic[C]):
                 self._sampled[connection] = None
             if not number % STEP:
                 yield
+
+    def _follow(self, connection: C, link: Link) -> None:
+        """Give a connection the tier of its link."""
+        if link.tier != connection.profile.tier:
+            connection.profile = shared(connection.profile._replace(tier=link.tier))
+            self._lag_changes.tiers.add(connection)
 
     def _sample(self, connection: C) -> bool:
         """Sample one connection; return whether to go on with it."""
@@ -99,9 +116,7 @@ class Links(Generic[C]):
         if slow and not connection.lagging and link.settled(now_s) and now_s - link.sampled_s < SETTLED_SAMPLE_S:
             return True
         link.sample(self._read(connection), now_s)
-        if link.tier != connection.profile.tier:
-            connection.profile = shared(connection.profile._replace(tier=link.tier))
-            self._lag_changes.tiers.add(connection)
+        self._follow(connection, link)
         if link.tier != TIERS[-1] or not link.settled(now_s):
             return True
         if link.reported_s is None:

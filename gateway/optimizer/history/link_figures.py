@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final, NamedTuple
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.link_reading import link_quality
 from gateway.optimizer.history.quiet_links import QuietLinks
 
 LOOKED_AT: Final = 16
 """Receivers of which the links are read, at some 2 us each."""
 QUIET_LOOKED_AT: Final = 4
-"""Receivers of which the sockets are read, at some 4 us each, if nothing waits for any."""
+"""Receivers without a known rate of which the sockets are read, in turns, at some 4 us each."""
 MAX_STEP: Final = 64
 """Receivers from one of these to the next: of very many, some 1,000 are passed over."""
+
+
+TakeRate = Callable[[Connection, float], object]
+"""Function that is told of the rate at which a receiver takes bytes, though none wait for it."""
 
 
 class LinkFigures(NamedTuple):
@@ -29,21 +34,28 @@ class LinkFigures(NamedTuple):
     decode_s_per_byte: float | None
 
 
-def link_figures(delivery: DeliveryClass, quiet_links: QuietLinks, now_s: float) -> LinkFigures:
+def link_figures(delivery: DeliveryClass, quiet_links: QuietLinks, now_s: float, take_rate: TakeRate) -> LinkFigures:
     """Return the figures of a delivery class.
 
     Args:
         delivery: the class.
         quiet_links: know the rates of receivers for which nothing waits.
         now_s: a monotonic time.
+        take_rate: told of those that are exact.
     """
     step = min(1 + len(delivery) // LOOKED_AT, MAX_STEP)
-    members = list(islice(delivery, 0, LOOKED_AT * step, step))
+    turn = int(now_s)
+    members = list(islice(delivery, turn % step, LOOKED_AT * step, step))
     links = [link_quality(member) for member in members]
     rates = [link.goodput_bytes_per_s for link in links]
-    if not any(rates):
-        quiet = members[:QUIET_LOOKED_AT]
-        rates = [quiet_links.rate_of(each.peer.id, each.transport.socket_counts().tcp, now_s) for each in quiet]
+    quiet = [member for member, rate in zip(members, rates, strict=True) if rate is None]
+    for number in range(min(QUIET_LOOKED_AT, len(quiet))):
+        member = quiet[(turn * QUIET_LOOKED_AT + number) % len(quiet)]
+        found = quiet_links.rate_of(member.peer.id, member.transport.socket_counts().tcp, now_s)
+        if found is not None:
+            rates.append(found.bytes_per_s)
+            if found.is_exact:
+                take_rate(member, found.bytes_per_s)
     clients = Counter([f"{member.peer.client_type.value} {member.peer.agent}".strip() for member in members])
     return LinkFigures(
         clients.most_common(1)[0][0] if clients else "",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.connections.socket_counts import TcpInfo
 
@@ -20,10 +20,23 @@ LEAST_BUSY_S: Final = 0.05
 """Bytes, or time in which the socket was busy, from which a rate says something."""
 STEPS_S: Final = 0.012
 """Time that may be missing in what the system counts as busy, in steps of 4 ms: a rate is a lower bound."""
-NEAR_RTT_S: Final = 2e-3
-"""Round trip up to which it does not bound the rate."""
-PIPE_BYTES: Final = 8 * 1024
-"""Bytes under way below which it does, over longer ways: small messages are waiting for it then."""
+EXACT_STEPS: Final = 8
+"""Number of these times from which on the rate is exact."""
+FAST_BYTES_PER_S: Final = 400e6
+"""Rate from which on a receiver is on this machine, whatever bounds it."""
+QUEUED_S: Final = 2e-3
+QUEUED_BYTES: Final = 8 * 1024
+"""Time that packets wait on a line, and bytes that do so, below which it does not bound the rate: acknowledgements take
+a while over long ways, and where a system puts them off."""
+
+
+class QuietRate(NamedTuple):
+    """Rate at which a receiver takes bytes."""
+
+    bytes_per_s: float
+    """The rate; a lower bound unless it is exact."""
+    is_exact: bool
+    """Whether the socket was busy for so long that the steps of the system's clock do not matter."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,8 +50,8 @@ class QuietLink:
     later_s: float = 0.0
     """Time at which that began."""
 
-    def rate(self, tcp: TcpInfo, now_s: float) -> float | None:
-        """Take counts of the socket, and return the rate at which the receiver takes bytes; ``None``: not known.
+    def rate(self, tcp: TcpInfo, now_s: float) -> QuietRate | None:
+        """Take counts of the socket, and return the rate; ``None``: it is not known.
 
         Args:
             tcp: the counts.
@@ -51,7 +64,10 @@ class QuietLink:
         if acknowledged_bytes <= 0 or (acknowledged_bytes < LEAST_BYTES and busy_s < LEAST_BUSY_S):
             return None
         rate = acknowledged_bytes / (busy_s + STEPS_S)
-        return None if tcp.rtt_s > NEAR_RTT_S and rate * tcp.rtt_s < PIPE_BYTES else rate
+        queued_s = tcp.rtt_s - tcp.smallest_rtt_s
+        if rate < FAST_BYTES_PER_S and (queued_s < QUEUED_S or rate * queued_s < QUEUED_BYTES):
+            return None
+        return QuietRate(rate, busy_s >= EXACT_STEPS * STEPS_S)
 
 
 class QuietLinks:
@@ -63,8 +79,8 @@ class QuietLinks:
     def __len__(self) -> int:
         return len(self._links)
 
-    def rate_of(self, number: int, tcp: TcpInfo | None, now_s: float) -> float | None:
-        """Return the rate at which the receiver at the end of a connection takes bytes; ``None``: not known.
+    def rate_of(self, number: int, tcp: TcpInfo | None, now_s: float) -> QuietRate | None:
+        """Return the rate at which the receiver at the end of a connection takes bytes; ``None``: it is not known.
 
         Args:
             number: number of the connection.

@@ -20,7 +20,7 @@ from gateway.connections.ports import Clock, DeliveryPolicy, EncodingOutcome, Sa
 from gateway.errors import RequestRefused
 from gateway.optimizer.history.features import features_of
 from gateway.optimizer.history.layout import pack_record
-from gateway.optimizer.history.link_figures import link_figures
+from gateway.optimizer.history.link_figures import TakeRate, link_figures
 from gateway.optimizer.history.quiet_links import QuietLinks
 from gateway.optimizer.history.record import AS_PUBLISHED, UNKNOWN_FEATURES, PayloadFeatures, TrafficRecord
 from gateway.protocol.dtypes import dtype_name
@@ -116,6 +116,7 @@ class TrafficRecorder:
         interval_s: the same.
         unsampled_messages: messages of streams for which no record could be opened.
         listener: is told of records and payloads; ``None``: nobody is.
+        take_rate: is told of rates of receivers for which nothing waits.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class TrafficRecorder:
         self.interval_s = interval_s
         self.unsampled_messages = 0
         self.listener: TrafficListener | None = None
+        self.take_rate: TakeRate = lambda member, bytes_per_s: None
         self._policy = policy
         self._clock = clock
         self._threads = threads
@@ -223,7 +225,7 @@ class TrafficRecorder:
 
     def _record(self, opened: OpenRecord, delivery: DeliveryClass, chain: Chain | None, age_s: float) -> TrafficRecord:
         stream, specs = opened.stream, opened.specs
-        figures = link_figures(delivery, self._quiet_links, self._clock.monotonic_s())
+        figures = link_figures(delivery, self._quiet_links, self._clock.monotonic_s(), self.take_rate)
         payload_bytes = sum([spec.nbytes for spec in specs])
         outcome = None if chain is None else opened.outcome_of.get(chain)
         sent_bytes = None if outcome is None else outcome.sent_bytes

@@ -65,6 +65,7 @@ class TrafficHistory:
     def begin(self, core: Core) -> None:
         """Record the traffic of a core that has :attr:`policy`, whose sweeps have not begun."""
         self._core = core
+        self._recorder.take_rate = core.links.take_rate
         # Before there is traffic, which a start would hold up.
         self._process.pump(self._clock.monotonic_s())
         # Apart: the pipe to the process takes less at once than a sweep may put, and an interval may last an hour.

@@ -173,3 +173,23 @@ def test_a_slow_link_is_sampled_now_and_then_as_long_as_nothing_shows_that_it_is
         scene.sweep()
     assert line.profile.tier == TIERS[-1]
     assert (line.link, len(scene.links)) == (None, 0)
+
+
+def test_a_rate_at_which_nothing_waits_shows_a_slow_link_and_a_fast_one_needs_no_link() -> None:
+    scene = Scene([Line(), Line()])
+    far, near = scene.lines
+    for _ in range(3):
+        scene.links.take_rate(far, TIERS[1].goodput_bytes_per_s)
+        scene.links.take_rate(near, TIERS[-1].goodput_bytes_per_s)
+        scene.clock.advance(1.0)
+    assert (far.profile.tier, near.profile.tier) == (TIERS[1], TIERS[-1])
+    assert near.link is None
+    assert scene.lag_changes.tiers.since(0, 2) == [far]
+    scene.sweep()
+    assert len(scene.links) == 1
+
+
+def test_the_rate_of_a_closed_connection_is_left_out() -> None:
+    scene = Scene([Line(closed=True)])
+    scene.links.take_rate(scene.lines[0], 1.0)
+    assert scene.lines[0].link is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.connections.socket_counts import SocketCounts, TcpInfo
 from gateway.optimizer.history.link_figures import LOOKED_AT, MAX_STEP, link_figures, median_of
 from gateway.optimizer.history.quiet_links import QuietLinks
 from gateway.protocol.signals import ReceiverReport
@@ -25,7 +26,7 @@ def test_reports_of_receivers_count() -> None:
         world.core.links.report(peer.session.connection, ReceiverReport(100, decode_ns, 0, 0, ()))
     (fanout,) = world.core.hub.fanouts
     (delivery,) = world.core.hub.fanouts.pubsub_of(fanout.source).classes  # type: ignore[arg-type]
-    found = link_figures(delivery, QuietLinks(), 0.0)
+    found = link_figures(delivery, QuietLinks(), 0.0, lambda member, rate: None)
     assert (found.client, found.queue_delay_s) == ("agent", 0.0)
     assert found.decode_s_per_byte == pytest.approx(2e-9)
     assert (found.goodput_bytes_per_s, found.rtt_s) == (None, None)
@@ -40,6 +41,23 @@ def test_of_very_many_receivers_some_are_looked_at() -> None:
         world.core.links.report(peer.session.connection, ReceiverReport(100, 1 + number, 0, 0, ()))
     (fanout,) = world.core.hub.fanouts
     (delivery,) = world.core.hub.fanouts.pubsub_of(fanout.source).classes  # type: ignore[arg-type]
-    found = link_figures(delivery, QuietLinks(), 0.0)
+    found = link_figures(delivery, QuietLinks(), 0.0, lambda member, rate: None)
     assert found.decode_s_per_byte is not None
     assert 0.2 < found.decode_s_per_byte * 1e9 * 100 / (LOOKED_AT * 3) < 0.8
+
+
+def test_rates_of_receivers_for_which_nothing_waits_are_told_once_they_are_exact() -> None:
+    world = World()
+    world.publisher("wf/a")
+    far = world.subscriber("wf/a", "far")
+    world.subscriber("wf/a", "near")
+    tcp = TcpInfo(0.02, 0.0, 1e-4, 0.0, True, 0, 0, 0, 2_500_000, 1.0, 0.0, 0.0)
+    far.transport.counts = SocketCounts(tcp=tcp)
+    (fanout,) = world.core.hub.fanouts
+    (delivery,) = world.core.hub.fanouts.pubsub_of(fanout.source).classes  # type: ignore[arg-type]
+    told: list[tuple[str, float]] = []
+    found = link_figures(delivery, QuietLinks(), 1.0, lambda member, rate: told.append((member.peer.client_id, rate)))
+    assert found.goodput_bytes_per_s == pytest.approx(2.5e6, rel=0.02)
+    ((client_id, rate),) = told
+    assert client_id == "far"
+    assert rate == pytest.approx(2.5e6, rel=0.02)
