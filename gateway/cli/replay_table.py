@@ -79,6 +79,10 @@ def replay_lines(found: Replayed) -> Iterator[str]:
         saving = found.saving(LEARNED, other)
         what = "the baseline (samples alone)" if other == BASELINE else f"the best fixed encoding ({other})"
         yield f"Decisions by cost take {abs(saving):.1%} {'less' if saving >= 0 else 'more'} than {what}."
+    decided_s = found.policies[LEARNED].cost_s
+    if decided_s > 0:
+        share = found.trials_s / decided_s
+        yield f"{share:.1%} of their cost is the CPU time of trials, which is a smaller part of more traffic."
 
 
 def replay_json(found: Replayed, tally: ReadingTally) -> str:
@@ -96,6 +100,7 @@ def replay_json(found: Replayed, tally: ReadingTally) -> str:
         **asdict(tally),
         "messages": found.messages,
         "unknown_messages": found.unknown_messages,
+        "trials_s": found.trials_s,
         "best_fixed": found.best_fixed,
         "policies": policies,
     }

@@ -27,6 +27,7 @@ def test_the_result_is_told_in_words() -> None:
     assert lines[0] == "30 messages were replayed; 10 before the first trial of their stream."
     assert lines[1].endswith("less than the baseline (samples alone).")
     assert "the best fixed encoding (pco:8)" in lines[2]
+    assert lines[3].startswith("0.0% of their cost is the CPU time of trials")
 
 
 def test_without_trials_there_is_nothing_to_replay() -> None:

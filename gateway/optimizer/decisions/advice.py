@@ -126,10 +126,16 @@ def delivery_to(record: TrafficRecord, tier: LinkTier, decode_factor: float) -> 
 
 def may_decode(codecs: Collection[str], chain: str) -> bool:
     """Return whether receivers that know these codecs can decode a chain; a later gateway may have tried others."""
+    parsed = parsed_chain(chain)
+    return parsed is not None and parsed.names <= set(codecs)
+
+
+def parsed_chain(name: str) -> Chain | None:
+    """Return the chain of a name; ``None``: another version of the gateway has tried it."""
     try:
-        return Chain.parse(chain).names <= set(codecs)
+        return Chain.parse(name)
     except InvalidArgument:
-        return False
+        return None
 
 
 def _time(seconds: float) -> str:

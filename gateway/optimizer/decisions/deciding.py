@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from gateway.connections.link_tier import LinkTier
-from gateway.errors import InvalidArgument
-from gateway.optimizer.decisions.advice import Advice
+from gateway.optimizer.decisions.advice import Advice, parsed_chain
 from gateway.optimizer.decisions.decision import Decision
 from gateway.optimizer.delivery_cost import Delivery, DeliveryCost, EncodingFigures, best_of, delivery_cost
 from gateway.protocol.encoding import PLAIN, Chain
@@ -51,7 +50,7 @@ def decide(
         held: decision that is in force, which stays unless another one saves enough.
     """
     by_chain = {each.chain: each for each in tried}
-    parsed = {name: chain for name in by_chain if (chain := _parsed(name)) is not None}
+    parsed = {name: chain for name in by_chain if (chain := parsed_chain(name)) is not None}
     whole = best_of([by_chain[name] for name, chain in parsed.items() if not chain.delta], delivery)
     if whole is None:
         return None
@@ -122,10 +121,3 @@ def _words(
         best_load=cost.transfer_s / interval_s,
         instead_of_load=usual_cost.transfer_s / interval_s,
     ).words
-
-
-def _parsed(name: str) -> Chain | None:
-    try:
-        return Chain.parse(name)
-    except InvalidArgument:  # another version of the gateway has tried it
-        return None

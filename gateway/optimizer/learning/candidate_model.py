@@ -11,16 +11,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesRegressor
 
+from gateway.optimizer.decisions.advice import parsed_chain
 from gateway.optimizer.delivery_cost import EncodingFigures
 from gateway.optimizer.history.record import ShadowTrial
-from gateway.optimizer.learning.trial_rows import chain_row, estimate, log_ratio, parsed, payload_row, probed_ratios
+from gateway.optimizer.learning.trial_rows import chain_row, estimate, log_ratio, payload_row, probed_ratios
 from gateway.protocol.encoding import PLAIN, Chain
 
 MIN_TRIALS: Final = 8
@@ -115,7 +115,7 @@ def _examples(trial: ShadowTrial) -> Iterable[_Example]:
     for ratios in (known, {}):
         payload = payload_row(trial, ratios)
         for each in trial.tried:
-            chain = parsed(each.chain)
+            chain = parsed_chain(each.chain)
             if chain is None or chain == PLAIN:
                 continue
             estimated = estimate(chain, ratios, trial.features)
@@ -139,4 +139,4 @@ def _newest(trials: Iterable[ShadowTrial]) -> Sequence[ShadowTrial]:
         if counts[place] < MAX_STREAM_TRIALS:
             counts[place] += 1
             kept.append(trial)
-    return list(islice(kept, MAX_ROWS))
+    return kept

@@ -80,6 +80,8 @@ class Replayed:
     """Each policy, by name."""
     tiers: dict[tuple[str, str], PolicyTally] = field(default_factory=dict)
     """Each policy on each link tier, by both names."""
+    trials_s: float = 0.0
+    """Part of the cost of decisions, and of the oracle, that is the CPU time of trials."""
     messages: int = 0
     """Messages of all moments that were charged."""
     unknown_messages: int = 0
@@ -144,6 +146,7 @@ def _charge(result: Replayed, moment: Moment, chains: Mapping[str, str]) -> bool
     weight = record.messages * max(1, record.receivers)
     sampling_s = CPU_PRICE * moment.truth.cpu_s / moment.classes
     oracle_s = weight * best[1].total_s + sampling_s
+    result.trials_s += sampling_s
     for name, chain in {**chains, ORACLE: best[0].chain}.items():
         # Single bytes are not shuffled. A chain that was not tried, such as a delta without a base, leaves them plain.
         used = figures.get(chain) or figures.get(chain.removeprefix(SHUFFLED)) or figures[str(PLAIN)]

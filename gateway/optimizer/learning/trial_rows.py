@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from gateway.errors import InvalidArgument
 from gateway.optimizer.candidates import probes
+from gateway.optimizer.decisions.advice import parsed_chain
 from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial
 from gateway.protocol.encoding import Chain
 
@@ -54,7 +54,7 @@ def kind_of(chain: Chain) -> ChainKind:
 
 def probed_ratios(trial: ShadowTrial) -> Ratios:
     """Return the ratios of the probes of a trial."""
-    found = {chain: each.encoded_bytes for each in trial.tried if (chain := parsed(each.chain)) is not None}
+    found = {chain: each.encoded_bytes for each in trial.tried if (chain := parsed_chain(each.chain)) is not None}
     return {kind_of(chain): log_ratio(found[chain] / max(1, trial.sample_bytes)) for chain in probes(found)}
 
 
@@ -109,14 +109,6 @@ def chain_row(chain: Chain, estimated: float) -> list[float]:
     codecs = [float(chain.codec == codec) for codec in ("lz4", "snappy", "zstd", "pco")]
     parts = float(chain.level or 0), float(chain.shuffle), float(bool(chain.delta)), float(chain.delta[:4] == "diff")
     return [*codecs, *parts, estimated]
-
-
-def parsed(name: str) -> Chain | None:
-    """Return a chain by its name; ``None``: another version of the gateway has tried it."""
-    try:
-        return Chain.parse(name)
-    except InvalidArgument:
-        return None
 
 
 def _share(value: float | None, unknown: float = -1.0) -> float:

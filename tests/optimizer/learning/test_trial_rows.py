@@ -16,7 +16,6 @@ from gateway.optimizer.learning.trial_rows import (
     estimate,
     kind_of,
     log_ratio,
-    parsed,
     payload_row,
     probed_ratios,
 )
@@ -45,11 +44,6 @@ def test_a_chain_is_estimated_by_the_probe_that_is_most_like_it() -> None:
     delta = Chain(True, "zstd", 1, "xor", 1)
     assert estimate(delta, ratios, features) == pytest.approx(math.log(0.125))
     assert estimate(delta, {kind_of(delta): -3.0}, features) == -3.0
-
-
-def test_names_of_other_versions_are_no_chains() -> None:
-    assert parsed("zfp:3") is None
-    assert parsed("zstd:3") == Chain(False, "zstd", 3)
 
 
 def test_no_ratio_is_above_one() -> None:
