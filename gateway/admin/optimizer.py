@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from gateway.optimizer.decisions.advice import Advice, advise
+from gateway.optimizer.decisions.decision_table import decision_fields
 from gateway.optimizer.decisions.stats import JudgedDecision
 from gateway.optimizer.recording import RecordingReport
 from gateway.optimizer.shadow.stats import TriedTraffic
@@ -64,18 +65,8 @@ def _stream(traffic: TriedTraffic) -> dict[str, Any]:
 
 
 def _decision(judged: JudgedDecision) -> dict[str, Any]:
-    key, decision, verdict = judged.key, judged.decision, judged.verdict
-    return {
-        "codecs": sorted(key.codecs),
-        "tier": key.tier,
-        "sdk": key.sdk,
-        "chain": str(decision.chain),
-        "delta": None if decision.delta is None else str(decision.delta),
-        "predicted_s": decision.predicted_s,
-        "baseline_s": decision.baseline_s,
-        "reason": decision.reason,
-        "verdict": {**asdict(verdict), "words": verdict.words},
-    }
+    verdict = {**asdict(judged.verdict), "words": judged.verdict.words}
+    return {**decision_fields(judged.key, judged.decision), "verdict": verdict}
 
 
 def _advice(advice: Advice) -> dict[str, Any]:

@@ -65,6 +65,8 @@ OPTIMIZER_SCHEMAS: Final[Node] = {
         decisions={"type": "array", "items": ref_to("Decision")},
     ),
     "Decision": object_of(
+        stream=TEXT,
+        view=TEXT,
         codecs={"type": "array", "items": TEXT, "description": "Codecs and filters that its receivers know."},
         tier=TEXT | {"description": "Link tier of the receivers."},
         sdk=TEXT | {"description": "SDK of the receivers; empty: another one."},

@@ -13,7 +13,7 @@ import orjson
 from gateway.cli import text
 from gateway.optimizer.decisions.decision import Decision, DecisionKey
 from gateway.optimizer.decisions.decision_file import NAME
-from gateway.optimizer.decisions.decision_table import BadTable, DecisionTable
+from gateway.optimizer.decisions.decision_table import BadTable, DecisionTable, decision_fields
 from gateway.optimizer.decisions.guard import GuardVerdict
 from gateway.optimizer.history.reading import ReadingTally
 from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
@@ -105,13 +105,7 @@ def report_json(found: Sequence[ReportedDecision], tally: ReadingTally) -> str:
 def _fields(reported: ReportedDecision) -> dict[str, Any]:
     key, decision, efficiency, verdict = reported
     return {
-        **key._asdict(),
-        "codecs": sorted(key.codecs),
-        "chain": str(decision.chain),
-        "delta": None if decision.delta is None else str(decision.delta),
-        "reason": decision.reason,
-        "predicted_s": decision.predicted_s,
-        "baseline_s": decision.baseline_s,
+        **decision_fields(key, decision),
         "used": None if efficiency is None else efficiency.used,
         "measured_s": None if efficiency is None else efficiency.measured_s,
         "verdict": None if verdict is None else {**asdict(verdict), "words": verdict.words},

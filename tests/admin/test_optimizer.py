@@ -108,6 +108,8 @@ async def test_shadow_trials_are_shown_with_what_they_advise() -> None:
     assert delivery["advice"][1]["words"].startswith("zstd:1 would take 77.9 ms to a 20 Mbit/s receiver")
     (shown_decision,) = stream["decisions"]
     assert shown_decision == {
+        "stream": "wf/1",
+        "view": "",
         "codecs": ["lz4", "zstd"],
         "tier": "20 Mbit/s",
         "sdk": "frys-python",

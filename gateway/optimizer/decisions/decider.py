@@ -6,7 +6,7 @@ gateway begins.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Final
 
 from gateway.connections.link_tier import TIERS, LinkTier, tier_of
@@ -26,7 +26,8 @@ from gateway.streams.stream import Stream
 REDECIDE_S: Final = 30.0
 """Time after which decisions are taken anew without news."""
 IDLE_S: Final = 600.0
-"""Time without a traffic record after which a stream is forgotten; its decisions stay in the table."""
+"""Time without a traffic record after which a stream, or receivers of a profile, are forgotten; decisions stay in the
+table."""
 NEWS_FACTOR: Final = 1.5
 """Factor by which the size of payloads or the number of receivers changes before decisions are taken anew for it."""
 STEP_STREAMS: Final = 256
@@ -77,7 +78,7 @@ class Decider:
         guarded = learned.decisions.get(_profile_of(record))
         if guarded is None:
             return
-        before, guarded.record = _tier_by(guarded), record
+        before, guarded.record, guarded.recorded_s = _tier_by(guarded), record, learned.recorded_s
         if record.goodput_bytes_per_s is not None:
             guarded.goodput_bytes_per_s = record.goodput_bytes_per_s
         if guarded.delivery is None or _tier_by(guarded) != before or _is_news(record, guarded.delivery):
@@ -98,10 +99,15 @@ class Decider:
     def _decide(self, learned: LearnedStream) -> Generator[None, None, None]:
         """Take the decisions for a stream, and put them in force."""
         tried = () if learned.trial is None else figures_of(learned.trial)
-        changed = False
+        changed = learned.drop_idle(self._clock.monotonic_s() - IDLE_S)
         for profile, guarded in list(learned.decisions.items()):
             changed |= self._decide_for(learned, profile, guarded, tried)
             yield
+        learned.apart = any(
+            pays_apart(_decodable(tried, profile), guarded.delivery, TIERS, apart=learned.apart)
+            for profile, guarded in learned.decisions.items()
+            if guarded.delivery is not None
+        )
         self._policy.apply(learned, changed=changed)
         self.changes += changed
 
@@ -120,7 +126,7 @@ class Decider:
         tier = _tier_for(profile, guarded)
         if tier is None or record.published_encoding:
             return learned.put(profile, None, None)
-        tried = [each for each in tried if may_decode(profile.codecs, each.chain)]
+        tried = _decodable(tried, profile)
         _note_decoding(guarded, record, tried)
         delivery = delivery_to(record, tier, guarded.decode_factor)
         if guarded.goodput_bytes_per_s is not None and tier_of(guarded.goodput_bytes_per_s) == tier:
@@ -129,7 +135,6 @@ class Decider:
         decision = decide(tried, delivery, tier, self._policy.baseline_of(learned.stream, profile), held)
         if decision is None:
             return False
-        learned.apart = pays_apart(tried, delivery, TIERS, apart=learned.apart)
         self.table.put(key, decision)
         return learned.put(profile, decision, delivery)
 
@@ -137,6 +142,11 @@ class Decider:
 def _profile_of(record: TrafficRecord) -> ReceiverProfile:
     tier = next((tier for tier in TIERS if tier.name == record.tier), TIERS[-1])
     return ReceiverProfile(frozenset(record.codecs), tier, record.sdk)
+
+
+def _decodable(tried: Iterable[EncodingFigures], profile: ReceiverProfile) -> list[EncodingFigures]:
+    """Return the figures of chains that receivers of a profile can decode."""
+    return [each for each in tried if may_decode(profile.codecs, each.chain)]
 
 
 def _newest_record(learned: LearnedStream) -> TrafficRecord | None:

@@ -71,8 +71,12 @@ class DecisionTable:
 
     def to_json(self) -> bytes:
         """Return the table as JSON; a time that is no number becomes null, which no reader takes."""
-        decisions = [_fields(key, decision, self.verdicts.get(key)) for key, decision in self]
+        decisions = [{**decision_fields(key, decision), "verdict": self._verdict(key)} for key, decision in self]
         return orjson.dumps({"version": VERSION, "decisions": decisions}, option=orjson.OPT_INDENT_2)
+
+    def _verdict(self, key: DecisionKey) -> dict[str, Any] | None:
+        verdict = self.verdicts.get(key)
+        return None if verdict is None else asdict(verdict)
 
     @classmethod
     def from_json(cls, text: bytes) -> DecisionTable:
@@ -106,7 +110,8 @@ class DecisionTable:
         return table
 
 
-def _fields(key: DecisionKey, decision: Decision, verdict: GuardVerdict | None) -> dict[str, Any]:
+def decision_fields(key: DecisionKey, decision: Decision) -> dict[str, Any]:
+    """Return a decision as a JSON object."""
     return {
         "stream": key.stream,
         "view": key.view,
@@ -118,7 +123,6 @@ def _fields(key: DecisionKey, decision: Decision, verdict: GuardVerdict | None) 
         "predicted_s": decision.predicted_s,
         "baseline_s": decision.baseline_s,
         "reason": decision.reason,
-        "verdict": None if verdict is None else asdict(verdict),
     }
 
 

@@ -150,7 +150,7 @@ class LearnedPolicy:
                 return
             learned = self._streams[stream.id] = LearnedStream(stream, self._clock.monotonic_s())
         if len(learned.decisions) < MAX_PROFILES:
-            learned.decisions[profile] = GuardedDecision()
+            learned.decisions[profile] = GuardedDecision(recorded_s=self._clock.monotonic_s())
             learned.due = True
 
     def _begin_block(self, learned: LearnedStream) -> None:

@@ -28,6 +28,8 @@ MAX_PROFILES: Final = 16
 class GuardedDecision:
     """Decision for the receivers of one profile, with the guard on it."""
 
+    recorded_s: float = 0.0
+    """Monotonic time of their last traffic record, or of the beginning."""
     guard: Guard = field(default_factory=Guard)
     """The guard."""
     decision: Decision | None = None
@@ -84,6 +86,12 @@ class LearnedStream:
             return False
         guarded.guard.begin()
         return True
+
+    def drop_idle(self, before_s: float) -> bool:
+        """Forget receivers without a traffic record since a time; return whether any had a decision of their own."""
+        idle = [profile for profile, guarded in self.decisions.items() if guarded.recorded_s < before_s]
+        dropped = [self.decisions.pop(profile) for profile in idle]
+        return any(guarded.chains is not None for guarded in dropped)
 
     def apply(self, now_s: float, *, trusted: bool) -> None:
         """Put the decisions in force that are to be followed in this block.

@@ -215,6 +215,19 @@ def test_decisions_of_an_earlier_start_are_followed_unless_they_were_taken_back(
     assert deciding.chain == PCO
 
 
+def test_receivers_that_are_gone_are_forgotten() -> None:
+    deciding = Deciding()
+    deciding.decided()
+    gone, deciding.profile = deciding.profile, ReceiverProfile(frozenset(CODECS), FAST)
+    deciding.policy.chain_for(deciding.stream, deciding.profile)
+    deciding.clock.advance(IDLE_S - 1)
+    deciding.recorded(goodput_bytes_per_s=1e9)
+    deciding.clock.advance(2)
+    deciding.sweep()
+    assert gone not in deciding.learned.decisions
+    assert deciding.guarded.decision is not None
+
+
 def test_what_was_decided_meanwhile_counts_rather_than_an_earlier_start() -> None:
     deciding, table = Deciding(), DecisionTable()
     decision = deciding.decided().decision
