@@ -265,8 +265,9 @@ export class Decoder {
     }
     const last = BigInt((data.count ?? 1) - 1);
     const record = data.count === undefined ? payload : payload.subarray(payload.byteLength - meta.payload_bytes);
-    this.#versions.keep(key, { epoch, offset: data.offset + last, specs, headers: meta.headers, payload: record });
-    return { specs, payload: this.#handsOver ? payload.slice() : payload, patch };
+    const kept = this.#handsOver ? record.slice() : record;
+    this.#versions.keep(key, { epoch, offset: data.offset + last, specs, headers: meta.headers, payload: kept });
+    return { specs, payload, patch };
   }
 
   #sourceOf({ opcode, stream }: DataFrame): Source | undefined {

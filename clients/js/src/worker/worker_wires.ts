@@ -22,6 +22,7 @@ export class WorkerWires implements Wires {
     const number = this.#nextWire++;
     const wire = new WorkerWire(number, events, (order, transfer) => this.#post(order, transfer));
     this.#wires.set(number, wire);
+    this.#worker ??= this.#started();
     this.#post({ order: "connect", wire: number, url });
     return wire;
   }
@@ -37,8 +38,7 @@ export class WorkerWires implements Wires {
   }
 
   #post(order: Order, transfer: Transferable[] = []): void {
-    this.#worker ??= this.#started();
-    this.#worker.postMessage(order, transfer);
+    this.#worker?.postMessage(order, transfer);
   }
 
   #started(): WorkerLike {

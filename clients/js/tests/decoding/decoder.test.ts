@@ -47,13 +47,16 @@ function payloadOf(items: readonly Inbound[]): number[] {
   return "payload" in item ? [...item.payload.subarray(0, 8)] : [];
 }
 
-test("a plain payload is the received memory, and a state in a worker is not", () => {
-  const bytes = new Uint8Array(32_768).fill(3);
-  const frames = joined(message(bytes));
-  const [item] = [...receiving().decode(frames)] as { payload: Uint8Array }[];
-  expect(item.payload.buffer).toBe(frames.buffer);
-  const [other] = [...receiving({}, true).decode(frames)] as { payload: Uint8Array }[];
-  expect(other.payload.buffer).not.toBe(frames.buffer);
+test("a plain payload is the received memory, which a worker may hand over, also that of its neighbours", () => {
+  const [first, second] = [new Uint8Array(32_768).fill(3), new Uint8Array(32_768).fill(4)];
+  const frames = joined([...message(first), ...message(Uint8Array.of(1), { stream: 8 })]);
+  const decoder = receiving({}, true);
+  const items = [...decoder.decode(frames)] as { payload: Uint8Array }[];
+  expect(items.map(({ payload }) => payload.buffer)).toEqual([frames.buffer, frames.buffer]);
+  structuredClone(frames.buffer, { transfer: [frames.buffer] });
+  const encoding = { decoded_bytes: 32_768, steps: [{ id: XOR, param: 1 }] };
+  const delta = first.map((byte, index) => byte ^ second[index]);
+  expect(payloadOf(decoded(decoder, message(delta, { offset: 1n, encoding })))[0]).toBe(4);
 });
 
 test("deltas refer to the version before, also over END of a large one, and fail without it", () => {

@@ -87,11 +87,14 @@ test.each([
   expect(counts).toEqual({ started: 1, ended: 1 });
 });
 
-test("the worker ends with its client", () => {
+test("the worker begins with the first connection, and ends with its client", () => {
   const { wires, counts } = joinedByChannel();
+  wires.forget(["a/b"]);
   wires.end();
   expect(counts).toEqual({ started: 0, ended: 0 });
-  wires.connect("ws://gateway/", recordedEvents().events);
+  const wire = wires.connect("ws://gateway/", recordedEvents().events);
   wires.end();
+  wire.send([Uint8Array.of(1)]);
+  wires.forget(["a/b"]);
   expect(counts).toEqual({ started: 1, ended: 1 });
 });
