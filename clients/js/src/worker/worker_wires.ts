@@ -6,6 +6,8 @@ import { HIGH_WATER_BYTES, LOW_WATER_BYTES, type Wire, type WireEvents, type Wir
 import type { Order, Report } from "./posts.ts";
 import { startWorker, type WorkerLike } from "./start.ts";
 
+const ADVICE = "let the page's policy allow it (worker-src), or connect with worker: false";
+
 export class WorkerWires implements Wires {
   readonly #start: () => WorkerLike;
   readonly #maxMessageBytes: number | undefined;
@@ -22,8 +24,12 @@ export class WorkerWires implements Wires {
     const number = this.#nextWire++;
     const wire = new WorkerWire(number, events, (order, transfer) => this.#post(order, transfer));
     this.#wires.set(number, wire);
-    this.#worker ??= this.#started();
-    this.#post({ order: "connect", wire: number, url });
+    try {
+      this.#worker ??= this.#started();
+      this.#post({ order: "connect", wire: number, url });
+    } catch (error) {
+      queueMicrotask(() => this.#failed(`the worker cannot be started: ${error}; ${ADVICE}`));
+    }
     return wire;
   }
 
@@ -45,7 +51,7 @@ export class WorkerWires implements Wires {
     const worker = this.#start();
     worker.onmessage = ({ data }: MessageEvent<Report>) => this.#received(data);
     worker.onerror = ({ message }) =>
-      this.#failed(message ? `the worker has failed: ${message}` : "the worker cannot be started");
+      this.#failed(message ? `the worker has failed: ${message}` : `the worker cannot be started; ${ADVICE}`);
     worker.onmessageerror = () => this.#failed("a message of the worker cannot be read");
     worker.postMessage({ order: "begin", maxMessageBytes: this.#maxMessageBytes } satisfies Order, []);
     return worker;
@@ -60,9 +66,8 @@ export class WorkerWires implements Wires {
   }
 
   /** Close what the worker has held: no other attempt would do better. */
-  #failed(problem: string): void {
+  #failed(reason: string): void {
     this.end();
-    const reason = `${problem}; let the page's policy allow it (worker-src), or connect with worker: false`;
     const wires = [...this.#wires.values()];
     this.#wires.clear();
     for (const wire of wires) {

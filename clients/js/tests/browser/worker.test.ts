@@ -22,6 +22,11 @@ function first(message: Message): number {
   return Number(message.tensor.data[0]);
 }
 
+/** Wait until a condition holds, for as long as a slow machine takes. */
+function until(condition: () => boolean): Promise<boolean> {
+  return vi.waitUntil(condition, { timeout: 30_000 });
+}
+
 /** Return the next animation frame. */
 function nextFrame(): Promise<void> {
   return new Promise((resolve) => requestAnimationFrame(() => resolve()));
@@ -58,7 +63,7 @@ test("the memory of a message goes to the page, and its tensor is in place", asy
   // Floats at random do not get smaller: they come as they are.
   const numbers = Float32Array.from({ length: 100_000 }, () => Math.random());
   await publisher.publish("memory/field", numbers, { kind: "event" });
-  await vi.waitUntil(() => messages.length > 0 && notes.some(({ buffers }) => buffers > 0));
+  await until(() => messages.length > 0 && notes.some(({ buffers }) => buffers > 0));
   const [{ tensor }] = messages;
   const [note] = notes.filter(({ buffers }) => buffers > 0);
   expect(tensor.data).toEqual(numbers);
@@ -107,18 +112,18 @@ test("a page that blocks its thread for 10 s has bounded memory, and then sees t
   });
   const versionsOf = { hz: 60, seconds: 12, shape };
   const published = commands.publishStates(URL_OF_GATEWAY, "blocked/field", versionsOf);
-  await vi.waitUntil(() => versions.length > 5, { timeout: 10_000 });
+  await until(() => versions.length > 5);
   const before = versions.length;
   arrivedBytes = 0;
   for (const end = performance.now() + 10_000; performance.now() < end; ) {
     // The thread is blocked.
   }
   const seenBefore = versions.at(-1) ?? 0;
-  await vi.waitUntil(() => versions.length > before);
+  await until(() => versions.length > before);
   // As much has come meanwhile as the credits of the subscription allow.
   expect(arrivedBytes).toBeLessThanOrEqual(17 * 1024 * 1024);
   await published;
-  await vi.waitUntil(() => versions.at(-1) === 720);
+  await until(() => versions.at(-1) === 720);
   expect(versions.at(before)).toBeGreaterThan(seenBefore);
   const counts = (await client.account(subscription)).get("blocked/field");
   const conflated = { byGateway: Number(counts?.conflated), here: Number(counts?.client_conflated ?? 0n) };
@@ -138,7 +143,7 @@ test("a hidden page, which has no frames, keeps one version, and goes on with th
     onMessage: (message) => versions.push(first(message)),
   });
   await commands.publishStates(URL_OF_GATEWAY, "hidden/field", { hz: 100, seconds: 1, shape: [1000] });
-  await vi.waitUntil(() => subscription.counts.received + subscription.counts.conflated >= 100n);
+  await until(() => subscription.counts.received + subscription.counts.conflated >= 100n);
   expect([versions, held.length, subscription.counts.bufferedBytes]).toEqual([[], 1, 4000]);
   held[0](performance.now());
   expect(versions).toEqual([100]);

@@ -1,6 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { Code } from "../../src/errors.ts";
 import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from "../../src/session/wire.ts";
+import { WorkerWires } from "../../src/worker/worker_wires.ts";
 import { joinedByChannel, recordedEvents } from "./channel.ts";
 
 test("a connection is that of the worker", async () => {
@@ -58,9 +59,10 @@ test("a writer waits while more than a megabyte is unsent, and is told when ther
   await settle();
   expect(seen).toEqual([]);
   made.unsentBytes = LOW_WATER_BYTES;
-  await vi.waitUntil(() => seen.length > 0);
+  const wait = { timeout: 30_000 };
+  await vi.waitUntil(() => seen.length > 0, wait);
   expect(seen).toEqual(["drained"]);
-  await vi.waitUntil(() => wire.unsentBytes === 0);
+  await vi.waitUntil(() => wire.unsentBytes === 0, wait);
 });
 
 test("small messages do not add up to a full socket", async () => {
@@ -76,15 +78,26 @@ test("small messages do not add up to a full socket", async () => {
 });
 
 test.each([
-  ["", "the worker cannot be started"],
+  ["", "the worker cannot be started; let the page's policy allow it (worker-src), or connect with worker: false"],
   ["ReferenceError: x", "the worker has failed: ReferenceError: x"],
-])("a worker that fails ends its connections for good: %j", async (message, problem) => {
+])("a worker that fails ends its connections for good: %j", (message, problem) => {
   const { wires, fail, counts } = joinedByChannel();
   const { events, seen } = recordedEvents();
   wires.connect("ws://gateway/", events);
   fail(message);
-  expect(seen).toEqual([expect.stringContaining(`closed ${Code.PROTOCOL_ERROR} ${problem}; let the page's policy`)]);
+  expect(seen).toEqual([`closed ${Code.PROTOCOL_ERROR} ${problem}`]);
   expect(counts).toEqual({ started: 1, ended: 1 });
+});
+
+test("a worker that the platform refuses is an end as well, which comes after the call", async () => {
+  const { events, seen } = recordedEvents();
+  const wires = new WorkerWires(undefined, () => {
+    throw new Error("no workers here");
+  });
+  wires.connect("ws://gateway/", events);
+  expect(seen).toEqual([]);
+  await Promise.resolve();
+  expect(seen).toEqual([expect.stringContaining("cannot be started: Error: no workers here; let the page's policy")]);
 });
 
 test("the worker begins with the first connection, and ends with its client", () => {
