@@ -20,6 +20,8 @@ declare module "vitest/browser" {
     publishLoad(url: string, stream: string, load: Load): Promise<void>;
     /** Start a server that sends the arrays to the first page; returns its URL. */
     plainLoad(load: Load): Promise<string>;
+    /** The same by a server of Socket.IO. */
+    socketIoLoad(load: Load): Promise<string>;
     /** Return the seconds that the page's main thread has worked so far. */
     workedS(): Promise<number>;
     /** Print a line of the result. */
@@ -39,11 +41,18 @@ export const publishLoad: BrowserCommand<[url: string, stream: string, load: Loa
     sender("gateway", load, [url, stream]).once("exit", () => resolve(undefined));
   });
 
-export const plainLoad: BrowserCommand<[load: Load]> = async (_context, load) => {
-  const { stdout } = sender("plain", load, []);
+export const plainLoad: BrowserCommand<[load: Load]> = (_context, load) => firstLine(sender("plain", load, []));
+
+export const socketIoLoad: BrowserCommand<[load: Load]> = (_context, { bytes, hz, seconds }) => {
+  const program = `${ROOT}clients/js/benchmarks/socketio_server.mjs`;
+  const options = [program, `${bytes}`, `${hz}`, `${seconds}`];
+  return firstLine(spawn(process.execPath, options, { stdio: ["ignore", "pipe", "inherit"] }));
+};
+
+async function firstLine({ stdout }: ChildProcess): Promise<string> {
   const lines = stdout && createInterface(stdout)[Symbol.asyncIterator]();
   return (await lines?.next())?.value;
-};
+}
 
 // Kept: the figures of a session begin when it does.
 let session: CDPSession | undefined;
