@@ -20,7 +20,7 @@ HAS_NODE := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help batching run test js js-tests js-client js-fuzz coverage chaos lint format bench slow-readers plans optimizer slow slow-link storm scale churn overload diagrams lock image clean
+.PHONY: help batching joins run test js js-tests js-client js-fuzz coverage chaos lint format bench slow-readers plans optimizer slow slow-link storm scale churn overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -88,6 +88,9 @@ storm: $(VENV)/test.stamp  ## 5,000 clients are cut off at once: the time until 
 
 batching: $(VENV)/test.stamp  ## frames and latency of 20,000 small messages a second with a latency objective and without; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.batching $(ARGS)
+
+joins: $(VENV)/test.stamp  ## receivers that join a state in waves over lines with a rate: time to the first version, with plans and without; ARGS="--help"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.joins $(ARGS)
 
 slow-link: $(VENV)/test.stamp  ## one dashboard behind a slow line among 99: what the others notice, how old its states are; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.slow_link $(ARGS)

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from gateway.connections.fanout.state_fanout import Newcomers, StateFanout
 from gateway.connections.joining.join_waves import TOGETHER_S, Forecast, JoinWaves
 from gateway.connections.joining.keyframe_ahead import MAX_PROFILES, Expectation, KeyframeAhead
+from gateway.connections.link_tier import TIERS
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock, DeliveryPolicy, Workers
 from gateway.connections.receiver_profile import ReceiverProfile
@@ -45,7 +46,7 @@ class _JoinedStream:
         self.profiles: dict[frozenset[str], ReceiverProfile] = {}
         """Profiles of those that have joined, by their codecs; the newest stands at the end."""
         self.newcomers: list[Connection] = []
-        """Some that have joined lately, whose links are not known yet."""
+        """Some of the last wave, whose links become known bit by bit."""
         self.ahead: KeyframeAhead | None = None
 
 
@@ -88,7 +89,10 @@ class StateJoins:
         if len(self._joined) >= MAX_STREAMS:
             self._forget(next(iter(self._joined)))
         self._joined[stream] = each
-        each.waves.add(self._clock.monotonic_s())
+        now_s = self._clock.monotonic_s()
+        if now_s - each.waves.last_s > TOGETHER_S:
+            each.newcomers.clear()
+        each.waves.add(now_s)
         codecs = connection.profile.codecs
         each.profiles[codecs] = each.profiles.pop(codecs, connection.profile)
         if len(each.profiles) > MAX_PROFILES:
@@ -136,8 +140,7 @@ class StateJoins:
         """Tell the forms that are encoded ahead when the next wave is expected."""
         now_s = self._clock.monotonic_s()
         for each in self._joined.values():
-            if each.newcomers and now_s - each.waves.last_s > TOGETHER_S:
-                _take_links(each)
+            _take_links(each)
             if each.ahead is not None:
                 each.ahead.expect(_expectation(each, now_s))
 
@@ -149,14 +152,15 @@ class StateJoins:
 
 def _take_links(each: _JoinedStream) -> None:
     """Take the links of those that have come, of each set of codecs the slowest: those that come next are like them."""
-    newcomers, each.newcomers = each.newcomers, []
     found: dict[frozenset[str], ReceiverProfile] = {}
-    for connection in newcomers:
+    for connection in each.newcomers:
         profile = connection.profile
         known = found.setdefault(profile.codecs, profile)
         if profile.tier.goodput_bytes_per_s < known.tier.goodput_bytes_per_s:
             found[profile.codecs] = profile
-    each.profiles.update({codecs: profile for codecs, profile in found.items() if codecs in each.profiles})
+    # Before they have taken much, nothing is known of their links, and those of the wave before say more.
+    measured = {codecs: profile for codecs, profile in found.items() if profile.tier != TIERS[-1]}
+    each.profiles.update({codecs: profile for codecs, profile in measured.items() if codecs in each.profiles})
 
 
 def _expectation(each: _JoinedStream, now_s: float) -> Expectation | None:

@@ -6,8 +6,10 @@ import pytest
 
 from gateway.connections.joining import state_joins
 from gateway.connections.joining.state_joins import FORGOTTEN_S
+from gateway.connections.link_tier import TIERS
 from gateway.protocol.messages import Delete, Kind
 from tests.connections.joining.waves import PERIOD_S, SMALL, STREAM, Waves
+from tests.connections.memory import EVERY_CODEC
 
 LATELY = [True] * 3
 PUBLISHED = [False] * 3
@@ -109,7 +111,7 @@ def test_of_very_many_streams_those_that_were_joined_last_are_counted(monkeypatc
     assert [stream.name for stream in scene.joins._joined] == ["wf/3", "wf/4", "wf/5"]
 
 
-def test_few_of_a_wave_are_kept_until_their_links_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_of_a_wave_are_kept_until_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state_joins, "MAX_NEWCOMERS", 2)
     scene = Waves()
     scene.publish()
@@ -118,5 +120,23 @@ def test_few_of_a_wave_are_kept_until_their_links_are_known(monkeypatch: pytest.
     (each,) = scene.joins._joined.values()
     assert len(each.newcomers) == 2
     scene.world.clock.advance(2.0)
-    scene.joins.look_ahead()
-    assert not each.newcomers
+    scene.joined()
+    assert len(each.newcomers) == 1
+
+
+def test_the_slowest_link_of_a_wave_is_that_for_which_the_next_version_is_encoded() -> None:
+    scene = Waves()
+    scene.publish()
+    codecs = frozenset(EVERY_CODEC)
+    tiers = []
+    for tier in (TIERS[-1], TIERS[1], TIERS[-1]):
+        for each in (scene.join(), scene.join()):
+            connection = each.session.connection
+            connection.profile = connection.profile._replace(tier=tier)
+            scene.world.lose(each)
+            tier = TIERS[-1]
+        scene.joins.look_ahead()
+        (joined,) = scene.joins._joined.values()
+        tiers.append(joined.profiles[codecs].tier)
+        scene.world.clock.advance(2.0)
+    assert tiers == [TIERS[-1], TIERS[1], TIERS[1]]
