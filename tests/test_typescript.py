@@ -24,7 +24,6 @@ WITHOUT_TESTS: Final = {
     "requests/reply_queue.ts": "queues of the responder, exercised by its tests",
     "sending/send_queue.ts": "the common part of queues, exercised by the tests of the publisher",
     "sending/sender.ts": "turns of the queues, exercised by the tests of the publisher",
-    "sending/stream_send_queue.ts": "the publisher's queues, exercised by its tests",
     "subscribing/stream_sinks.ts": "frames to subscriptions, exercised by the tests of the subscriptions",
     "worker/frys_worker.ts": "program of the worker: tests/browser runs it",
     "worker/posts.ts": "types, nothing runs",

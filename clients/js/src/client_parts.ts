@@ -49,6 +49,7 @@ export class ClientParts {
   readonly #wires: Wires;
   #closing: Promise<void> | undefined;
   #subscriptions = 0;
+  #hadUnread = false;
 
   constructor(url: string, options: ClientOptions, wires: Wires) {
     const { clientType = "agent", clientId, clock = SYSTEM_CLOCK, backoff } = options;
@@ -182,13 +183,15 @@ export class ClientParts {
   #beating(): void {
     this.subscriptions.reportConflated();
     const { bytes, ms } = this.subscriptions.unread(this.clock.nowMs());
-    if (bytes) {
+    // An empty report follows once, when what waited is taken.
+    if (bytes || this.#hadUnread) {
+      this.#hadUnread = bytes > 0;
       this.connection.session?.signal({
         opcode: Opcode.REPORT,
         decoded_bytes: 0n,
         decode_ns: 0n,
         unread_bytes: BigInt(bytes),
-        unread_ns: BigInt(Math.round(ms * 1e6)),
+        unread_ns: bytes ? BigInt(Math.round(ms * 1e6)) : 0n,
         positions: [],
       });
     }

@@ -3,6 +3,7 @@
 import type { TakenCredit } from "../subscribing/credit_account.ts";
 import type { PendingAck } from "../subscribing/duplicate_filter.ts";
 import type { Received } from "./received.ts";
+import { Takers } from "./takers.ts";
 
 /** Message of one subscription that waits for its program. */
 export interface Waiting {
@@ -22,12 +23,9 @@ interface Place {
 }
 
 export class ReceiveBuffer {
-  #places: Place[] = [];
-  #head = 0;
+  readonly #places: Place[] = [];
   readonly #newest = new Map<string, Place>();
-  readonly #asking: { resolve(waiting: Waiting | undefined): void; reject(error: Error): void }[] = [];
-  #over = false;
-  #error: Error | undefined;
+  readonly #takers = new Takers<Waiting>();
   /** Called when something waits that did not before, or the buffer has ended. */
   whenFilled: (() => void) | undefined;
 
@@ -35,17 +33,17 @@ export class ReceiveBuffer {
   bytes = 0;
 
   get over(): boolean {
-    return this.#over;
+    return this.#takers.over;
   }
 
   /** Number of messages that wait. */
   get size(): number {
-    return this.#places.length - this.#head;
+    return this.#places.length;
   }
 
   /** Time of arrival of the oldest one. */
   get oldestMs(): number | undefined {
-    return this.#places[this.#head]?.waiting.arrivedMs;
+    return this.#places[0]?.waiting.arrivedMs;
   }
 
   /**
@@ -55,18 +53,15 @@ export class ReceiveBuffer {
    * @returns the message whose place it took.
    */
   add(waiting: Waiting, conflates: boolean): Waiting | undefined {
-    this.bytes += waiting.received.arrival.payload.byteLength;
-    const asking = this.#asking.shift();
-    if (asking) {
-      this.bytes -= waiting.received.arrival.payload.byteLength;
-      asking.resolve(waiting);
+    if (this.#takers.hand(waiting)) {
       return undefined;
     }
+    this.bytes += bytesOf(waiting);
     const { name } = waiting.received.source;
     const place = conflates ? this.#newest.get(name) : undefined;
     if (place) {
       const replaced = place.waiting;
-      this.bytes -= replaced.received.arrival.payload.byteLength;
+      this.bytes -= bytesOf(replaced);
       // Its place in the order stays that of the oldest version which was not taken.
       place.waiting = { ...waiting, arrivedMs: replaced.arrivedMs, afterConflated: true };
       return replaced;
@@ -82,70 +77,34 @@ export class ReceiveBuffer {
 
   /** Take the next message; undefined: none waits. */
   take(): Waiting | undefined {
-    const place = this.#places[this.#head];
+    const place = this.#places.shift();
     if (!place) {
       return undefined;
-    }
-    this.#head++;
-    if (this.#head > 64 && 2 * this.#head > this.#places.length) {
-      this.#places = this.#places.slice(this.#head);
-      this.#head = 0;
     }
     const { waiting } = place;
     const { name } = waiting.received.source;
     if (this.#newest.get(name) === place) {
       this.#newest.delete(name);
     }
-    this.bytes -= waiting.received.arrival.payload.byteLength;
+    this.bytes -= bytesOf(waiting);
     return waiting;
-  }
-
-  /** Return whether a message is among those that wait. */
-  has(pending: PendingAck): boolean {
-    return this.#places.some(({ waiting }, index) => index >= this.#head && waiting.pending === pending);
-  }
-
-  /** Return the messages that wait, the oldest first. */
-  waiting(): Waiting[] {
-    return this.#places.slice(this.#head).map(({ waiting }) => waiting);
   }
 
   /** Wait for the next message and take it; undefined: the buffer has ended. Throws the error with which it ended. */
   async next(): Promise<Waiting | undefined> {
-    const found = this.take();
-    if (found || (this.#over && !this.#error)) {
-      return found;
-    }
-    if (this.#error) {
-      throw this.#error;
-    }
-    return new Promise((resolve, reject) => this.#asking.push({ resolve, reject }));
+    return this.take() ?? this.#takers.next();
   }
 
   /** End the buffer: all that waits can still be taken, and then comes the error, if there is one. */
   end(error?: Error): void {
-    if (this.#over) {
-      return;
+    const before = this.over;
+    this.#takers.end(error);
+    if (!before) {
+      this.whenFilled?.();
     }
-    this.#over = true;
-    this.#error = error;
-    for (const { resolve, reject } of this.#asking.splice(0)) {
-      if (error) {
-        reject(error);
-      } else {
-        resolve(undefined);
-      }
-    }
-    this.whenFilled?.();
   }
+}
 
-  /** Drop all that waits, and return it. */
-  clear(): Waiting[] {
-    const dropped = this.waiting();
-    this.#places = [];
-    this.#head = 0;
-    this.bytes = 0;
-    this.#newest.clear();
-    return dropped;
-  }
+function bytesOf({ received }: Waiting): number {
+  return received.arrival.payload.byteLength;
 }

@@ -30,8 +30,9 @@ export class Alias {
   info: StreamInfo | undefined;
   /** Whether OPEN was answered, by STREAM or by ERROR. */
   answered = false;
-  /** Messages that await an answer, by sequence, in order. */
-  readonly awaiting = new Map<bigint, OutboundMessage>();
+  /** Payload bytes whose acknowledgement is awaited. */
+  awaitingBytes = 0;
+  readonly #awaiting = new Map<bigint, OutboundMessage>();
 
   constructor(number: number, session: Session, owner: AliasOwner, declared: Declaration) {
     this.number = number;
@@ -40,13 +41,40 @@ export class Alias {
     this.declared = declared;
   }
 
-  /** Payload bytes whose acknowledgement is awaited. */
-  get awaitingBytes(): number {
-    let bytes = 0;
-    for (const { payloadBytes } of this.awaiting.values()) {
-      bytes += payloadBytes;
+  /** Messages that await an answer, in the order of their sequences. */
+  get awaiting(): OutboundMessage[] {
+    return [...this.#awaiting.values()];
+  }
+
+  /** Whether messages await an answer. */
+  get isAwaiting(): boolean {
+    return this.#awaiting.size > 0;
+  }
+
+  /** Await the answer to a message. */
+  expect(sequence: bigint, message: OutboundMessage): void {
+    this.#awaiting.set(sequence, message);
+    this.awaitingBytes += message.payloadBytes;
+  }
+
+  /** Take the messages of a run of sequences out of those that await an answer. */
+  take(last: bigint, count: number): [sequence: bigint, message: OutboundMessage][] {
+    const first = last - BigInt(count) + 1n;
+    const found: [bigint, OutboundMessage][] = [];
+    // A run may be longer than what is awaited: publishes that nobody awaits have sequences as well.
+    const sequences =
+      count <= this.#awaiting.size
+        ? Array.from({ length: count }, (_, index) => first + BigInt(index))
+        : [...this.#awaiting.keys()].filter((sequence) => sequence >= first && sequence <= last);
+    for (const sequence of sequences) {
+      const message = this.#awaiting.get(sequence);
+      if (message) {
+        this.#awaiting.delete(sequence);
+        this.awaitingBytes -= message.payloadBytes;
+        found.push([sequence, message]);
+      }
     }
-    return bytes;
+    return found;
   }
 }
 
@@ -92,7 +120,7 @@ export class Aliases {
 
   #released(): number | undefined {
     for (const [number, alias] of this.#aliases) {
-      if (alias.answered && !alias.awaiting.size && alias.owner.idle) {
+      if (alias.answered && !alias.isAwaiting && alias.owner.idle) {
         this.#aliases.delete(number);
         alias.owner.released(alias);
         return number;

@@ -133,7 +133,7 @@ export class Publisher {
     queue.check(declaration);
     const content = contentOf(value, options.headers ?? null, options);
     this.#checkSize(content);
-    const waiting = this.#pendingBytes;
+    const waiting = this.#batcher.bytes + this.#sender.unsentBytes;
     if (waiting && waiting + content.payload.byteLength > this.#maxPendingBytes) {
       throw new CapacityError(
         `${waiting} bytes wait to be sent, maxPendingBytes is ${this.#maxPendingBytes}: await drain(), or publish less`,
@@ -147,14 +147,6 @@ export class Publisher {
   /** Hand everything that is collected to the queues. */
   flush(): void {
     this.#batcher.flushAll();
-  }
-
-  get #pendingBytes(): number {
-    let bytes = this.#batcher.bytes;
-    for (const queue of this.#queues.values()) {
-      bytes += queue.idle ? 0 : queue.unsentBytes;
-    }
-    return bytes;
   }
 
   #submitReady({ stream, kind, codec, content, count, calledNs }: Ready): void {

@@ -3,7 +3,7 @@
 import { Code, type RequestRefused } from "../errors.ts";
 import { bytesOf } from "../protocol/buffers.ts";
 import { checksumOf } from "../protocol/checksum.ts";
-import { writeData } from "../protocol/data.ts";
+import { type DataFields, writeData } from "../protocol/data.ts";
 import { encode } from "../protocol/encoding.ts";
 import { writeSignal } from "../protocol/signals.ts";
 import { writeChunk } from "../protocol/transfers.ts";
@@ -133,54 +133,47 @@ export abstract class SendQueue {
     return true;
   }
 
-  #sendWhole(session: Session, message: OutboundMessage, { stream, offset, before }: Placed): void {
-    const { opcode, content, flags, count, codec } = message.fields;
+  #sendWhole(session: Session, message: OutboundMessage, placed: Placed): void {
+    const { content, count, codec } = message.fields;
     const encoded =
       codec === "lz4" && content.payload.byteLength >= MIN_ENCODED_BYTES
         ? encode(content.payload, content.itemBytes)
         : undefined;
     const payload = encoded?.data ?? content.payload;
-    const frame = writeData({
-      opcode,
-      stream,
-      offset,
-      timestamp_ns: message.timestampNs(session.clock),
-      flags,
-      meta: content.meta,
-      count,
-      encoding: encoded?.encoding,
-      payload: [payload],
-      extensions: message.extensions(session.clock, false),
-    });
-    session.send([...before, ...frame]);
-    message.frameBytes = bytesOf(frame);
+    const body = { count, encoding: encoded?.encoding, payload: [payload] };
+    message.frameBytes = this.#sendFrame(session, message, placed, false, body);
     message.sentBytes = payload.byteLength;
     this.#finished(message);
   }
 
-  #sendHead(session: Session, message: OutboundMessage, { stream, offset, before }: Placed): void {
-    const { opcode, content, flags } = message.fields;
+  #sendHead(session: Session, message: OutboundMessage, placed: Placed): void {
     // The gateway may have a part of the message, or may refuse it once more: then no chunk is sent in vain.
     const asking = message.begun || message.lostMs !== undefined || message.postponed !== undefined;
     message.chunkBytes ||= session.chunkBytes;
     const transfer = this.sender.nextTransfer(this);
-    const frame = writeData({
-      opcode,
-      stream,
-      offset,
-      timestamp_ns: message.timestampNs(session.clock),
-      flags,
-      meta: content.meta,
-      plan: { transfer, chunk_bytes: message.chunkBytes, payload_bytes: message.payloadBytes },
-      extensions: message.extensions(session.clock, asking || this.confirms),
-    });
-    session.send([...before, ...frame]);
-    message.frameBytes += bytesOf(frame);
+    const plan = { transfer, chunk_bytes: message.chunkBytes, payload_bytes: message.payloadBytes };
+    message.frameBytes += this.#sendFrame(session, message, placed, asking || this.confirms, { plan });
     message.begun = true;
     if (this.confirms) {
       this.#unconfirmed.set(transfer, message);
     }
     this.#large = { message, session, transfer, index: 0, checksum: 0, asking };
+  }
+
+  /** Send the data frame of a message, behind what has to go before it; returns the bytes of the frame. */
+  #sendFrame(
+    session: Session,
+    message: OutboundMessage,
+    { stream, offset, before }: Placed,
+    resuming: boolean,
+    body: Pick<DataFields, "count" | "encoding" | "payload" | "plan">,
+  ): number {
+    const { opcode, content, flags } = message.fields;
+    const timestamp_ns = message.timestampNs(session.clock);
+    const extensions = message.extensions(session.clock, resuming);
+    const frame = writeData({ opcode, stream, offset, timestamp_ns, flags, meta: content.meta, extensions, ...body });
+    session.send([...before, ...frame]);
+    return bytesOf(frame);
   }
 
   #stepLarge(large: Large): boolean {
@@ -330,7 +323,7 @@ export abstract class SendQueue {
     message.restart();
     this.unplaced(message);
     this.#probe = this.#probe === message ? undefined : this.#probe;
-    this.waiting = [...this.waiting.filter((other) => other !== message), message].sort((a, b) => a.turn - b.turn);
+    this.waiting = inOrder([...this.waiting.filter((other) => other !== message), message]);
     this.#pause?.cancel();
     this.#pause = this.sender.clock.after(this.#pauses.refused(refusal.action), () => {
       this.#pause = undefined;
@@ -359,7 +352,7 @@ export abstract class SendQueue {
       message.lostMs ??= this.sender.clock.nowMs();
       message.restart();
     }
-    this.waiting = [...again, ...this.waiting].sort((a, b) => a.turn - b.turn);
+    this.waiting = inOrder([...again, ...this.waiting]);
   }
 
   /** Fail everything that waits: the client is closed. */
@@ -372,4 +365,16 @@ export abstract class SendQueue {
       message.fields.sending?.failed(error);
     }
   }
+}
+
+/**
+ * Return messages in the order in which they are to be sent: first those that an earlier connection may have carried, by their
+ * sequences, which only grow on an alias; then all others in the order of the calls.
+ */
+function inOrder(messages: readonly OutboundMessage[]): OutboundMessage[] {
+  const isPlaced = ({ sequence, lostMs, begun }: OutboundMessage): boolean =>
+    sequence !== undefined && (lostMs !== undefined || begun);
+  const placed = messages.filter(isPlaced).sort((a, b) => Number((a.sequence ?? 0n) - (b.sequence ?? 0n)));
+  const others = messages.filter((message) => !isPlaced(message)).sort((a, b) => a.turn - b.turn);
+  return [...placed, ...others];
 }

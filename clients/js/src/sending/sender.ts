@@ -101,6 +101,11 @@ export class Sender {
     return [...this.#active].reduce((sum, queue) => sum + queue.unsent, 0);
   }
 
+  /** Payload bytes that wait to be sent. */
+  get unsentBytes(): number {
+    return [...this.#active].reduce((sum, queue) => sum + queue.unsentBytes, 0);
+  }
+
   /** Release those that wait for the queues to become idle: the client is closed. */
   release(): void {
     this.#turn?.cancel();

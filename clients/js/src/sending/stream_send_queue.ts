@@ -44,7 +44,7 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
 
   /** Whether nothing is under way and no alias is open, so that the queue may be forgotten. */
   get forgettable(): boolean {
-    return this.idle && !this.#aliases.has(this.#alias) && !this.#endedAlias?.awaiting.size;
+    return this.idle && !this.#aliases.has(this.#alias) && !this.#endedAlias?.isAwaiting;
   }
 
   override submit(message: OutboundMessage): void {
@@ -77,7 +77,7 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
     if (session.draining && message.sequence === undefined) {
       return undefined;
     }
-    if (this.#endedAlias && (this.#endedAlias.session !== session || !this.#endedAlias.awaiting.size)) {
+    if (this.#endedAlias && (this.#endedAlias.session !== session || !this.#endedAlias.isAwaiting)) {
       this.#endedAlias = undefined;
     }
     const alias = this.#endedAlias || this.#isPastKept(message) ? undefined : this.#open(session, message);
@@ -90,7 +90,7 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
       message.sequence = sequence;
     }
     if (message.fields.sending) {
-      alias.alias.awaiting.set(sequence, message);
+      alias.alias.expect(sequence, message);
     }
     this.#aliases.used(alias.alias);
     return { stream: alias.alias.number, offset: sequence, before: alias.before };
@@ -108,7 +108,7 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
   /** Return whether a publish is to wait for the acknowledgements of those before it. */
   #outruns(bytes: number): boolean {
     const alias = this.#alias;
-    if (!this.#aliases.has(alias) || !alias.awaiting.size || alias.awaitingBytes + bytes <= WINDOW_BYTES) {
+    if (!this.#aliases.has(alias) || !alias.isAwaiting || alias.awaitingBytes + bytes <= WINDOW_BYTES) {
       return false;
     }
     const kind = alias.info?.kind ?? alias.declared.kind;
@@ -153,7 +153,7 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
 
   protected override unplaced(message: OutboundMessage): void {
     if (message.sequence !== undefined && this.#alias) {
-      this.#alias.awaiting.delete(message.sequence);
+      this.#alias.take(message.sequence, 1);
     }
     super.unplaced(message);
   }
@@ -167,7 +167,7 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
       this.#alias = undefined;
       this.#declared = {};
     }
-    if (!alias.awaiting.size && !(error.code === Code.DRAINING)) {
+    if (!alias.isAwaiting && !(error.code === Code.DRAINING)) {
       this.sender.report(error);
     }
     this.sender.wake(this);
@@ -189,9 +189,11 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
 
   /** Handle ACK for messages of an alias. */
   acknowledged(alias: Alias, ack: Ack): void {
-    for (const [sequence, message] of takenUpTo(alias, ack.sequence, ack.count)) {
+    for (const [sequence, message] of alias.take(ack.sequence, ack.count)) {
       this.forgetLarge(message);
-      this.waiting = this.waiting.filter((other) => other !== message);
+      if (!message.ended) {
+        this.waiting = this.waiting.filter((other) => other !== message); // the gateway has had all of it
+      }
       this.taken(message);
       message.fields.sending?.taken({ ...ack, sequence, offset: ack.offset - (ack.sequence - sequence) });
     }
@@ -203,7 +205,7 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
     if (error.code === Code.STREAM_ENDED) {
       this.ended(alias);
     }
-    const refused = takenUpTo(alias, sequence, count).map(([, message]) => message);
+    const refused = alias.take(sequence, count).map(([, message]) => message);
     const large = this.unawaitedLarge;
     if (large?.sequence === sequence && this.#alias === alias) {
       refused.push(large);
@@ -234,29 +236,19 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
 
   /** End a connection: publishes that it may have carried are sent again as the same messages. */
   lost(): void {
-    const unanswered = this.#alias ? [...this.#alias.awaiting.values()] : [];
-    const ended = this.#endedAlias ? [...this.#endedAlias.awaiting.values()] : [];
+    const unanswered = this.#alias?.awaiting ?? [];
+    const ended = this.#endedAlias?.awaiting ?? [];
     this.#alias = this.#endedAlias = undefined;
     this.detached([...ended, ...unanswered]);
   }
 
   override fail(error: Error): void {
-    const unanswered = [this.#alias, this.#endedAlias].flatMap((alias) => [...(alias?.awaiting.values() ?? [])]);
+    const unanswered = [this.#alias, this.#endedAlias].flatMap((alias) => alias?.awaiting ?? []);
     super.fail(error);
     for (const message of unanswered) {
       message.fields.sending?.failed(error);
     }
   }
-}
-
-/** Take the messages of a run of sequences out of those that await an answer. */
-function takenUpTo(alias: Alias, last: bigint, count: number): [bigint, OutboundMessage][] {
-  const first = last - BigInt(count) + 1n;
-  const found = [...alias.awaiting].filter(([sequence]) => sequence >= first && sequence <= last);
-  for (const [sequence] of found) {
-    alias.awaiting.delete(sequence);
-  }
-  return found;
 }
 
 function shapeIn(schema: Declaration["schema"], tensor: string): Sizes | undefined {

@@ -170,6 +170,9 @@ export class Connection {
 
   async #try(): Promise<Session> {
     const token = await this.#token();
+    if (this.#error) {
+      throw this.#error; // closed meanwhile
+    }
     const { address, hello, connectTimeoutMs } = this.#options;
     const own = { client_id: this.#clientId, token, generation: this.#generation };
     const { versions, client_type, ...rest } = hello;

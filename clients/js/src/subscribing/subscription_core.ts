@@ -3,7 +3,7 @@
 import { Code, InvalidArgument } from "../errors.ts";
 import { Message, RecordBatch } from "../messages/message.ts";
 import { ReceiveBuffer, type Waiting } from "../messages/receive_buffer.ts";
-import type { Received } from "../messages/received.ts";
+import type { Received, Source } from "../messages/received.ts";
 import { isAcknowledged } from "../protocol/account.ts";
 import type { JsonObject } from "../protocol/exact_json.ts";
 import type { Credits, Since } from "../protocol/messages.ts";
@@ -97,7 +97,7 @@ export class SubscriptionCore implements AckScope {
     const conflates = this.settings.latest || (isState && this.settings.conflate);
     // The last record of a batch of a state is the only version that waits.
     const start = conflates && isState ? count - 1 : first;
-    this.#countConflated(source.name, start - first);
+    this.#countConflated(source, start - first);
     const frees = pending === undefined;
     if (this.buffer.over) {
       this.credit.free(credit);
@@ -112,7 +112,7 @@ export class SubscriptionCore implements AckScope {
     const waiting: Waiting = { received, first: start, pending, credit, arrivedMs, afterConflated: start > first };
     const replaced = this.buffer.add(waiting, conflates);
     if (replaced) {
-      this.#countConflated(source.name, replaced.received.count - replaced.first);
+      this.#countConflated(source, replaced.received.count - replaced.first);
       if (frees) {
         this.credit.free(replaced.credit);
       }
@@ -121,10 +121,11 @@ export class SubscriptionCore implements AckScope {
     }
   }
 
-  #countConflated(stream: string, count: number): void {
-    if (count) {
-      this.#conflated.set(stream, (this.#conflated.get(stream) ?? 0n) + BigInt(count));
-      this.conflatedCount += BigInt(count);
+  #countConflated({ name, kind }: Source, count: number): void {
+    this.conflatedCount += BigInt(count);
+    // Events that `latest` leaves out are no versions of a state: the gateway is not told.
+    if (count && kind === "state") {
+      this.#conflated.set(name, (this.#conflated.get(name) ?? 0n) + BigInt(count));
     }
   }
 

@@ -36,8 +36,14 @@ test("when all are taken, one that was not used for long and has nothing outstan
   }
   aliases.used(first);
   owners[1].idle = false;
-  third.awaiting.set(1n, { payloadBytes: 5 } as never);
-  expect(third.awaitingBytes).toBe(5);
+  third.expect(1n, { payloadBytes: 5 } as never);
+  third.expect(4n, { payloadBytes: 6 } as never);
+  expect([third.awaitingBytes, third.take(3n, 3).length, third.awaitingBytes, third.take(9n, 2)]).toEqual([
+    11,
+    1,
+    6,
+    [],
+  ]);
   expect(aliases.take(session, owners[3], {})?.number).toBe(0);
   expect([owners[0].gone, aliases.has(first), aliases.has(second)]).toEqual([[first], false, true]);
   aliases.begin(session);

@@ -189,6 +189,23 @@ test("GO_AWAY starts nothing new, and names the time and place of the next conne
   expect(stage.wire.url).toBe("ws://other:1/?client_type=agent");
 });
 
+test("a client that is closed while the function for tokens is asked connects no more", async () => {
+  let give: (token: string) => void = () => undefined;
+  const tokens: (string | Promise<string>)[] = [
+    "first",
+    new Promise<string>((resolve) => {
+      give = resolve;
+    }),
+  ];
+  const stage = await staged({ token: () => tokens.shift() ?? null });
+  stage.wire.lose();
+  await stage.clock.pass(1000);
+  await stage.parts.close();
+  give("late");
+  await settled();
+  expect([stage.wires.wires.length, stage.parts.connection.state]).toEqual([1, "closed"]);
+});
+
 test("closing closes with 1000, and cuts a connection off that does not answer", async () => {
   const stage = await staged({ closeTimeoutMs: 100 });
   const closing = stage.parts.close();
