@@ -12,7 +12,7 @@ import {
 import type { Open } from "../../src/protocol/messages.ts";
 import { Opcode } from "../../src/protocol/wire.ts";
 import { settled, streamInfo } from "../fakes.ts";
-import { ack, LARGE, namesOf, publishing, refusal, SMALL } from "./publishing.ts";
+import { ack, LARGE, namesOf, publishing, SMALL } from "./publishing.ts";
 
 test("the first message opens its stream, as a producer, and need not wait for the answer", async () => {
   const { stage, client } = await publishing();
