@@ -122,7 +122,8 @@ test("durable streams go on over a restart of the gateway, others begin anew", a
   const gateway = await startGateway(...store);
   const proxy = await CuttingProxy.start(gateway.url);
   const publisher = await connected(proxy.url);
-  const reader = await connected(proxy.url, { clientId: "reader" });
+  const states: string[] = [];
+  const reader = await connected(proxy.url, { clientId: "reader", onState: (state) => states.push(state) });
   const subscription = await reader.subscribe("wf/*");
   const seen: [string, bigint][] = [];
   const read = (async () => {
@@ -140,6 +141,9 @@ test("durable streams go on over a restart of the gateway, others begin anew", a
   await gateway.stop("SIGKILL");
   const again = await startGateway(...store);
   await proxy.leadTo(again.url);
+  // The new stream in memory has no past: its receiver has to be there first.
+  await until(() => states.at(-1) === "connected" && states.includes("reconnecting"));
+  await reader.account(subscription);
   await publish(2);
   await until(() => seen.filter(([stream]) => stream === "wf/trace").length >= 3);
   expect(seen.filter(([stream]) => stream === "wf/ledger").map(([, offset]) => offset)).toEqual([0n, 1n, 2n]);
