@@ -65,7 +65,8 @@ def flush_windows(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> li
             if unbatched < (CALM if in_force else BUSY):
                 continue
         busiest = max(streams, key=lambda stream: _writing(stream, 0.0))
-        window_s = in_force or _window_of(busiest.messages_per_s, objective_s)
+        fits = 0 < in_force <= _longest_of(objective_s)
+        window_s = in_force if fits else _window_of(busiest.messages_per_s, objective_s)
         if not window_s:
             continue
         measures.append(
@@ -117,6 +118,11 @@ def _writing(stream: StreamFacts, window_s: float) -> float:
     return writes_per_s * stream.receivers * WRITE_S
 
 
+def _longest_of(objective_s: float | None) -> float:
+    """Return the longest window that an objective leaves time for."""
+    return WINDOWS_S[-1] if objective_s is None else OBJECTIVE_SHARE * objective_s
+
+
 def _window_of(messages_per_s: float, objective_s: float | None) -> float:
     """Return the shortest window that collects some messages; the longest, if it collects two; 0: none does.
 
@@ -124,7 +130,7 @@ def _window_of(messages_per_s: float, objective_s: float | None) -> float:
     """
     if objective_s is not None:
         for window_s in reversed(WINDOWS_S):
-            if window_s <= OBJECTIVE_SHARE * objective_s and messages_per_s * window_s >= COLLECTED:
+            if window_s <= _longest_of(objective_s) and messages_per_s * window_s >= COLLECTED:
                 return window_s
         return 0.0
     for window_s in WINDOWS_S:

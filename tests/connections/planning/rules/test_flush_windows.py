@@ -77,6 +77,20 @@ def test_the_shortest_objective_of_a_workflow_counts_and_one_stream_without_any_
     assert windows(busy=0.3, streams=(SOON, unheard))
 
 
+def test_a_window_that_is_in_force_gets_shorter_or_ends_as_the_objective_does() -> None:
+    in_force = {WINDOW: 0.005}
+    values = [
+        [measure.value for measure in windows(streams=(SOON, *others), settings=in_force)]
+        for others in ((), (SOON._replace(name="lab/y", latency_objective_s=0.002),))
+    ]
+    assert values == [[0.002], [0.001]]
+    generous = SOON._replace(latency_objective_s=0.5)
+    (measure,) = windows(streams=(generous,), settings={WINDOW: 0.001})
+    assert measure.value == 0.001  # it is not tried again whether a longer one saves more
+    slow = SOON._replace(messages_per_s=2000.0, receivers=50, latency_objective_s=0.002)
+    assert not windows(streams=(slow,), settings=in_force)
+
+
 @pytest.mark.parametrize(
     "stream",
     [
