@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 from typing import Final, NamedTuple, Protocol
+from weakref import ref
 
 from gateway.connections.fanout.recode import frame_of, recode_chunk, recode_run
 from gateway.connections.outbound.backfill import LargeForm
@@ -51,7 +52,7 @@ class Expectation(NamedTuple):
 
 
 class DeliveredVersions(Protocol):
-    """DeliveredVersions of one state stream, as they are delivered."""
+    """Versions of one state stream, as they are delivered."""
 
     @property
     def newest(self) -> Run | LargeMessage | None:
@@ -76,6 +77,7 @@ class KeyframeAhead:
     """
 
     __slots__ = (
+        "__weakref__",
         "_begins_s",
         "_clock",
         "_encoding",
@@ -117,10 +119,11 @@ class KeyframeAhead:
 
     def expect(self, expected: Expectation | None) -> None:
         """Keep the newest version encoded while receivers are expected; ``None``: none are."""
-        self._expected = expected
-        if expected is None:
+        if expected is None or self._source.ended is not None:
+            self._expected = None
             self._forget()
             return
+        self._expected = expected
         for profile in expected.profiles:
             self._policy.chain_for(self._source, profile)  # it looks for chains of those that it is asked for
         now_s = self._clock.monotonic_s()
@@ -130,7 +133,14 @@ class KeyframeAhead:
         self._forget()  # receivers of the wave before have come
         if self._begins_s != expected.begin_s:
             self._begins_s = expected.begin_s
-            self._clock.call_later(expected.begin_s - now_s, self._renew)
+            begin = partial(_begin, ref(self), expected.begin_s)
+            self._clock.call_later(expected.begin_s - now_s, begin)
+
+    def begin(self, begin_s: float) -> None:
+        """Begin to encode, at a time that a look was scheduled for."""
+        if self._begins_s == begin_s:
+            self._begins_s = None
+        self._renew()
 
     def came(self, message: Run | LargeMessage) -> None:
         """Take note of a version that has been delivered."""
@@ -148,7 +158,6 @@ class KeyframeAhead:
 
     def _renew(self) -> None:
         """Begin to encode the newest version, if receivers are expected now and it is not encoded yet."""
-        self._begins_s = None
         expected, version, now_s = self._expected, self._versions.newest, self._clock.monotonic_s()
         if expected is None or version is None or self._encoding or self._source.ended is not None:
             return
@@ -180,6 +189,13 @@ class KeyframeAhead:
 
     def _forget(self) -> None:
         self._offset, self._forms, self._tried = -1, {}, set()
+
+
+def _begin(ahead: ref[KeyframeAhead], begin_s: float) -> None:
+    """Begin to encode, unless nobody wants it any more: till then a timer must not keep versions in memory."""
+    wanted = ahead()
+    if wanted is not None:
+        wanted.begin(begin_s)
 
 
 def _is_worth_it(version: Run | LargeMessage) -> bool:

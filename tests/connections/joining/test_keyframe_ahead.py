@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from gateway.connections.joining import keyframe_ahead
 from gateway.connections.joining.keyframe_ahead import Expectation, KeyframeAhead
 from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.protocol.encoding import PLAIN, Chain
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import Delete, Kind
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 from tests.connections.joining.waves import SMALL, STREAM
@@ -70,6 +72,44 @@ def test_it_is_encoded_when_receivers_are_expected_and_forgotten_behind_them() -
     scene.publish()
     scene.world.settle()
     assert scene.form() is None
+    assert not scene.ahead._forms
+
+
+def test_one_timer_waits_for_receivers_however_many_versions_come_before() -> None:
+    scene = Scene()
+    scene.expect(begin_in_s=300.0)
+    timers = scene.world.clock.timers
+    begin_s = scene.world.clock.monotonic_s() + 200.0
+    expected = Expectation(begin_s, begin_s + 10.0, (ReceiverProfile(CODECS),))
+    for _ in range(5):
+        scene.ahead.expect(expected)
+        scene.publish()
+    assert scene.world.clock.timers == timers + 1
+    scene.world.clock.advance(200.1)
+    scene.world.settle()
+    assert scene.form() is not None
+
+
+def test_a_timer_keeps_no_version_in_memory() -> None:
+    scene = Scene()
+    scene.expect(begin_in_s=300.0)
+    ahead = weakref.ref(scene.ahead)
+    scene.fanout.taps = {}
+    del scene.ahead
+    assert ahead() is None
+    scene.world.clock.advance(300.1)
+
+
+def test_nothing_is_asked_for_a_stream_that_has_ended() -> None:
+    scene = Scene()
+    scene.publish()
+    scene.expect()
+    scene.world.settle()
+    assert scene.form() is not None
+    scene.publisher.say(Delete(1, STREAM))
+    scene.world.settle()
+    scene.policy.chain_for = None  # type: ignore[assignment, method-assign]
+    scene.expect()
     assert not scene.ahead._forms
 
 
