@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.cli import text
+from gateway.connections.link_tier import TIERS
 from gateway.optimizer.decisions.decision import Decision, DecisionKey
-from gateway.optimizer.decisions.decision_file import NAME
+from gateway.optimizer.decisions.decision_file import DecisionFile
 from gateway.optimizer.decisions.decision_table import BadTable, DecisionTable, decision_fields
 from gateway.optimizer.decisions.guard import GuardVerdict
 from gateway.optimizer.history.reading import ReadingTally
@@ -42,7 +43,7 @@ def decision_report(directory: Path, events: Sequence[TrafficRecord | ShadowTria
         directory: that of the traffic history. Decisions that cannot be read are left out, with a warning.
         events: the history.
     """
-    written = _written(directory / NAME)
+    written = _written(DecisionFile(directory))
     protocol = learn_from_history(events)
     table = protocol.strategy if written is None else written
     patterns = protocol.adaptive.decided.values()
@@ -51,40 +52,47 @@ def decision_report(directory: Path, events: Sequence[TrafficRecord | ShadowTria
     return sorted(found, key=lambda each: (*each.key._replace(codecs=frozenset()), sorted(each.key.codecs)))
 
 
-def _written(path: Path) -> DecisionTable | None:
+def _written(file: DecisionFile) -> DecisionTable | None:
     """Return the decisions in a file; ``None``: there is no such file, or it holds no decisions."""
     try:
-        return DecisionTable.from_json(path.read_bytes())
+        return file.kept()
     except FileNotFoundError:
         return None
     except BadTable as error:
-        logger.warning("%s is left out: %s", path, error)
+        logger.warning("%s is left out: %s", file.path, error)
     except OSError as error:
-        logger.warning("%s is left out: %s", path, error.strerror)
+        logger.warning("%s is left out: %s", file.path, error.strerror)
     return None
 
 
 def report_lines(found: Sequence[ReportedDecision]) -> Iterator[str]:
-    """Yield the report: for each decision a line, and below it the reason, the cost and the verdict."""
+    """Yield the report: for each decision a line, and below it its receivers, the reason, the cost and the verdict."""
     if not found:
         yield (
             "No decisions: they take a shadow trial of a stream with traffic. The gateway makes trials beside a "
             "traffic history, unless trial_cpu_share is 0."
         )
     for key, decision, efficiency, verdict in found:
-        codecs = ", ".join([name for name in CODEC_NAMES if name in key.codecs]) or "no codec"
-        sdk = f"{key.sdk} " if key.sdk else ""
         chain = str(decision.chain) if decision.delta is None else f"{decision.delta}, whole: {decision.chain}"
-        yield text.printable(
-            f"{key.stream} {key.view}".strip() + f", {sdk}receivers at {key.tier} with {codecs}: {chain}"
-        )
-        yield text.printable(f"  because {decision.reason}")
-        yield f"  predicted: {_compared(decision.predicted_s, decision.baseline_s)}"
+        yield text.printable(f"{key.stream} {key.view}".strip() + f": {chain}")
+        yield text.printable(f"  for {_receivers(key)}")
+        because = "" if decision.saved_share <= 0 else "because "
+        yield text.printable(f"  {because}{decision.reason}")
+        yield f"  predicted cost: {_compared(decision.predicted_s, decision.baseline_s)}"
         if efficiency is not None and efficiency.measured_s is not None:
             followed = "" if efficiency.is_followed else f" by {efficiency.used}, which was in use last"
-            yield text.printable(f"  measured: {text.duration(efficiency.measured_s)}{followed}")
-        if verdict is not None:
+            yield text.printable(f"  measured cost: {text.duration(efficiency.measured_s)}{followed}")
+        # The choice of the baseline is not compared with itself.
+        if verdict is not None and (verdict.pairs or decision.saved_share > 0):
             yield f"  checked: {verdict.words}"
+
+
+def _receivers(key: DecisionKey) -> str:
+    """Return the receivers of a decision in words."""
+    codecs = ", ".join([name for name in CODEC_NAMES if name in key.codecs]) or "no codec"
+    # So are those called for which nothing has waited yet, whatever their links.
+    place = "that keep up" if key.tier == TIERS[-1].name else f"at {key.tier}"
+    return f"{key.sdk} receivers {place} with {codecs}".strip()
 
 
 def _compared(cost_s: float, baseline_s: float) -> str:

@@ -55,11 +55,10 @@ class Decider:
     def adopt(self, table: DecisionTable) -> None:
         """Begin with the decisions of an earlier start, but for those that were taken back."""
         for key, decision in table:
-            verdict = table.verdicts.get(key)
-            if self.table.get(key) is None and (verdict is None or verdict.in_force):
+            if self.table.get(key) is None and table.promising(key) is not None:
                 self.table.put(key, decision)
-                if verdict is not None:
-                    self.table.verdicts[key] = verdict
+                if key in table.verdicts:
+                    self.table.judge(key, table.verdicts[key])
         for learned in self._policy:
             learned.due = True
 
@@ -121,7 +120,7 @@ class Decider:
         """Take the decision for receivers of a profile; return whether it has other chains than the one before."""
         key, record = key_of(learned.stream, profile), guarded.record or _newest_record(learned)
         if record is None or not tried:
-            known = None if guarded.decision is not None else self.table.get(key)
+            known = None if guarded.decision is not None else self.table.promising(key)
             return known is not None and learned.put(profile, known, None)
         tier = _tier_for(profile, guarded)
         if tier is None or record.published_encoding:

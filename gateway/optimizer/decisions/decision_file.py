@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -33,11 +33,20 @@ class DecisionFile:
         """Path of the file."""
         return self._directory / NAME
 
+    def kept(self) -> DecisionTable:
+        """Return the table.
+
+        Raises:
+            BadTable: the file holds something else.
+            OSError: it is missing, or cannot be read.
+        """
+        with self.path.open("rb") as file:
+            return DecisionTable.from_json(file.read(MAX_TEXT_BYTES + 1))
+
     def read(self) -> DecisionTable:
         """Return the table; an empty one if there is none. A file that holds no table is set aside, with a warning."""
         try:
-            with self.path.open("rb") as file:
-                return DecisionTable.from_json(file.read(MAX_TEXT_BYTES + 1))
+            return self.kept()
         except FileNotFoundError:
             return DecisionTable()
         except BadTable as error:
@@ -55,7 +64,8 @@ class DecisionFile:
         Raises:
             OSError: it cannot be written.
         """
-        part = self._directory / f"{NAME}.{os.getpid()}.part"
+        # Gateways of two containers may have one process id, and so may a stop beside a thread that still writes.
+        part = self._directory / f"{NAME}.{secrets.token_hex(8)}.part"
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             part.write_bytes(table.to_json())

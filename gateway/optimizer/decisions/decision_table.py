@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
@@ -34,7 +34,7 @@ class DecisionTable:
     """Decisions by stream and kind of receivers, the one that was taken last at the end.
 
     Attributes:
-        verdicts: verdicts of the guard on some of them, as of the time at which the table was written.
+        verdicts: verdicts of the guard on some of them, as of the last writing of the table; only to be read.
     """
 
     def __init__(self) -> None:
@@ -51,22 +51,35 @@ class DecisionTable:
         """Return the decision for some receivers of a stream; ``None``: there is none."""
         return self._decisions.get(key)
 
+    def promising(self, key: DecisionKey) -> Decision | None:
+        """Return the decision for some receivers, unless it was taken back when it was followed last."""
+        verdict = self.verdicts.get(key)
+        return self.get(key) if verdict is None or verdict.in_force else None
+
     def put(self, key: DecisionKey, decision: Decision) -> None:
-        """Take a decision, in place of the one before."""
+        """Take a decision, in place of the one before; a verdict on other chains says nothing of it."""
+        before = self._decisions.get(key)
+        if before is not None and (before.chain, before.delta) != (decision.chain, decision.delta):
+            self.verdicts.pop(key, None)
         self._decisions[key] = decision
         self._decisions.move_to_end(key)
         if len(self._decisions) > MAX_DECISIONS:
-            self._decisions.popitem(last=False)
+            self.discard(next(iter(self._decisions)))
 
     def discard(self, key: DecisionKey) -> None:
         """Forget a decision, if there is one."""
         self._decisions.pop(key, None)
+        self.verdicts.pop(key, None)
 
-    def with_verdicts(self, verdicts: Mapping[DecisionKey, GuardVerdict]) -> DecisionTable:
-        """Return a table of the same decisions that does not change, with the verdicts on some of them."""
+    def judge(self, key: DecisionKey, verdict: GuardVerdict) -> None:
+        """Take the verdict on a decision of the table, in place of the one before."""
+        if key in self._decisions:
+            self.verdicts[key] = verdict
+
+    def copy(self) -> DecisionTable:
+        """Return a table with the same decisions and verdicts."""
         table = DecisionTable()
-        table._decisions = self._decisions.copy()
-        table.verdicts = {**self.verdicts, **verdicts}
+        table._decisions, table.verdicts = self._decisions.copy(), self.verdicts.copy()
         return table
 
     def to_json(self) -> bytes:
@@ -104,7 +117,7 @@ class DecisionTable:
                 key, decision = _parsed(fields)
                 table.put(key, decision)
                 if fields.get("verdict") is not None:
-                    table.verdicts[key] = _parsed_verdict(fields["verdict"])
+                    table.judge(key, _parsed_verdict(fields["verdict"]))
             except (BadTable, InvalidArgument) as error:
                 raise BadTable(f"decision {number}: {error}") from error
         return table
@@ -164,9 +177,9 @@ def _parsed_verdict(fields: object) -> GuardVerdict:
     in_force, pairs, recess_s = fields.get("in_force"), fields.get("pairs"), _seconds(fields.get("recess_s"))
     if not isinstance(in_force, bool) or not isinstance(pairs, int) or recess_s is None:
         raise BadTable(f"its verdict is {str(fields)[:200]}")
-    return GuardVerdict(
-        in_force, pairs, _seconds(fields.get("measured_s")), _seconds(fields.get("baseline_s")), recess_s
-    )
+    # A guard compares no cost of 0, so there is none to divide by.
+    measured_s, baseline_s = _seconds(fields.get("measured_s")) or None, _seconds(fields.get("baseline_s")) or None
+    return GuardVerdict(in_force, pairs, measured_s, baseline_s, recess_s)
 
 
 def _check(condition: bool, problem: str) -> None:

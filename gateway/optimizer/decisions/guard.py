@@ -36,7 +36,7 @@ _MEAN_TO_DEVIATION: Final = math.sqrt(math.pi) / 2
 
 @dataclass(frozen=True, slots=True)
 class GuardVerdict:
-    """GuardVerdict of the guard on a decision."""
+    """Verdict of the guard on a decision."""
 
     in_force: bool
     """Whether the decision is followed."""

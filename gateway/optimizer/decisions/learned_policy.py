@@ -122,7 +122,9 @@ class LearnedPolicy:
             changed: whether its chains are others than before, which plans are to know.
         """
         learned.apply(self._clock.monotonic_s(), trusted=self.trusted)
-        if changed and len(self._changed) < MAX_CHANGED:
+        # A sweep may be at a stream that has ended meanwhile.
+        is_known = learned.stream.id in self._streams
+        if changed and is_known and len(self._changed) < MAX_CHANGED:
             self._changed[learned.stream] = None
 
     def trust(self) -> None:

@@ -48,6 +48,8 @@ class Learner:
         self._threads = threads
         self._written_s = clock.monotonic_s()
         self._written_changes = 0
+        self._is_read = False
+        """Whether the decisions of an earlier start are known: until then nothing is written over them."""
         self._failure = ""
         self._write_failed = False
 
@@ -59,6 +61,7 @@ class Learner:
                 logger.error("the decisions in %s cannot be read", self._file.path, exc_info=table)
             else:
                 self._decider.adopt(table)
+            self._is_read = True
 
         self._threads.submit(self._file.read, read)
 
@@ -89,15 +92,18 @@ class Learner:
         """Take the decisions that are due, and have them written from time to time. Yields for the loop."""
         yield from self._decider.sweep()
         now_s = self._clock.monotonic_s()
-        if now_s - self._written_s >= WRITE_S:
+        if self._is_read and now_s - self._written_s >= WRITE_S:
             self._written_s = now_s
-            if self._decider.changes != self._written_changes:
-                self._written_changes = self._decider.changes
+            changes = self._decider.changes + self.policy.taken_back
+            if changes != self._written_changes:
+                self._written_changes = changes
                 table = self._table()
                 self._threads.submit(lambda: self._file.write(table), self._wrote)
 
     def close(self) -> None:
         """Write the decisions; for any thread, once the core is not used any more."""
+        if not self._is_read:
+            return
         try:
             self._file.write(self._table())
         except OSError as error:
@@ -127,9 +133,12 @@ class Learner:
                 yield JudgedDecision(key_of(learned.stream, profile), guarded.decision, guarded.guard.verdict(now_s))
 
     def _table(self) -> DecisionTable:
-        """Return the table with verdicts as they stand."""
-        judged = [each for learned in self.policy for each in self._judged(learned)]
-        return self._decider.table.with_verdicts({each.key: each.verdict for each in judged})
+        """Return the table with verdicts as they stand, which outlive their streams."""
+        table = self._decider.table
+        for learned in self.policy:
+            for each in self._judged(learned):
+                table.judge(each.key, each.verdict)
+        return table.copy()
 
     def _wrote(self, result: object) -> None:
         """Log a failure to write, once until it works again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,16 @@ def test_what_cannot_be_written_leaves_the_table_before_and_no_part(tmp_path: Pa
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         DecisionFile(tmp_path / "file").write(table())
+
+
+def test_two_that_write_at_once_leave_a_whole_table(tmp_path: Path) -> None:
+    """A stop beside a thread that still writes, and gateways in containers, which have one process id."""
+
+    def write(_: int) -> None:
+        for _ in range(50):
+            DecisionFile(tmp_path).write(table())
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(write, range(2)))
+    assert list(DecisionFile(tmp_path).kept()) == [(KEY, DECISION)]
+    assert [each.name for each in tmp_path.iterdir()] == [NAME]

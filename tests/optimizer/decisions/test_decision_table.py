@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.optimizer.decisions import decision_table
 from gateway.optimizer.decisions.decision import Decision, DecisionKey
 from gateway.optimizer.decisions.decision_table import BadTable, DecisionTable
+from gateway.optimizer.decisions.guard import GuardVerdict
 from gateway.protocol.encoding import PLAIN, Chain
 
 CODECS = frozenset({"lz4", "zstd", "shuffle", "xor"})
@@ -109,3 +111,29 @@ def test_a_text_that_is_too_long_is_not_parsed(monkeypatch: pytest.MonkeyPatch) 
 def test_bytes_of_any_kind_are_a_table_or_are_refused(text: bytes) -> None:
     with contextlib.suppress(BadTable):
         DecisionTable.from_json(text)
+
+
+def test_a_verdict_is_on_the_chains_of_its_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, bad = DecisionTable(), GuardVerdict(False, 4, 2.0, 1.0, 60.0)
+    table.judge(KEY, bad)
+    assert table.verdicts == {}
+    table.put(KEY, DECISION)
+    assert table.promising(KEY) == DECISION
+    table.judge(KEY, bad)
+    table.put(KEY, replace(DECISION, predicted_s=0.3))
+    assert table.promising(KEY) is None
+    assert DecisionTable.from_json(table.to_json()).verdicts == table.copy().verdicts == {KEY: bad}
+    table.put(KEY, replace(DECISION, delta=None))
+    assert table.verdicts == {}
+    assert table.promising(KEY) is not None
+    table.judge(KEY, bad)
+    monkeypatch.setattr(decision_table, "MAX_DECISIONS", 1)
+    table.put(KEY._replace(stream="wf/b"), DECISION)
+    assert table.verdicts == {}
+
+
+@pytest.mark.parametrize("costs", [{"baseline_s": 0}, {"measured_s": 0, "baseline_s": 0}, {"baseline_s": -1}])
+def test_a_verdict_without_costs_can_be_told(costs: dict[str, float]) -> None:
+    verdict = {"in_force": True, "pairs": 4, "measured_s": 1.0, "baseline_s": 1.0, "recess_s": 0.0} | costs
+    (read,) = DecisionTable.from_json(one_decision(verdict=verdict)).verdicts.values()
+    assert read.words == "not compared with the baseline yet"

@@ -172,3 +172,12 @@ def test_changes_that_nobody_takes_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     for found in learned.policy:
         learned.policy.apply(found, changed=True)
     assert len(learned.policy.take_changed()) == 2
+
+
+def test_a_stream_that_ends_during_a_sweep_is_not_told_to_plans() -> None:
+    learned = Learned(BETTER)
+    found = learned.policy.get(learned.stream.id)
+    assert found is not None
+    learned.policy.forget(learned.stream)
+    learned.policy.apply(found, changed=True)
+    assert learned.policy.take_changed() == set()

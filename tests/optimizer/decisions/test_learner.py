@@ -21,6 +21,8 @@ CODECS = ("lz4", "pco", "zstd")
 SLOW = ReceiverProfile(frozenset(CODECS), TIERS[1])
 STREAM = Stream(StreamId(1), StreamName("wf/1"), Kind.EVENT, Epoch(1))
 PCO = Chain(False, "pco", 8)
+THRESHOLD_PAIRS = 2
+"""Pairs of twice the cost that take a decision back."""
 
 
 class Learning:
@@ -117,3 +119,43 @@ def test_decisions_are_told_with_their_verdicts(tmp_path: Path) -> None:
     (judged,) = learning.learner.judged(STREAM.id)
     assert (judged.key.stream, judged.key.tier, judged.decision.chain) == ("wf/1", "20 Mbit/s", PCO)
     assert judged.verdict.words == "not compared with the baseline yet"
+
+
+def test_a_stop_before_the_decisions_are_read_leaves_them(tmp_path: Path) -> None:
+    learning = Learning(tmp_path)
+    learning.learn()
+    learning.learner.close()
+    kept = (tmp_path / NAME).read_bytes()
+    clock, workers = ManualClock(), StepWorkers()
+    early = Learner(FixedPolicy(), tmp_path, clock, workers)
+    early.begin()
+    clock.advance(WRITE_S)
+    for _ in early.sweep():
+        pass
+    early.close()
+    assert (tmp_path / NAME).read_bytes() == kept
+
+
+def test_what_is_taken_back_is_written_and_outlives_its_stream(tmp_path: Path) -> None:
+    learning = Learning(tmp_path)
+    learning.learn()
+    learning.clock.advance(WRITE_S)
+    learning.sweep()
+    learned = learning.learner.policy.get(STREAM.id)
+    assert learned is not None
+    learning.clock.advance(WRITE_S)
+    for _ in range(THRESHOLD_PAIRS):
+        learned.decisions[SLOW].guard.compare(2.0, 1.0, learning.clock.monotonic_s())
+    learning.learner.policy.taken_back += 1
+    learning.sweep()
+    assert '"in_force": true' not in (tmp_path / NAME).read_text()
+    learning.learner.policy.forget(STREAM)
+    learning.sweep()
+    assert learning.chain == PLAIN
+    learning.sweep()
+    assert learning.chain == PLAIN  # by the table it would be PCO again
+    learning.learner.close()
+    again = Learning(tmp_path)
+    assert again.chain == PLAIN
+    again.sweep()
+    assert again.chain == PLAIN
