@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from gateway.cli import text
 from gateway.cli.advice_lines import LastTrials, advice_lines
 from gateway.cli.command import Command, with_lines_kept
 from gateway.cli.exit_code import ExitCode
@@ -45,8 +47,9 @@ def optimizer(context: click.Context) -> None:
 def history(directory: Path, *, as_json: bool) -> int:
     """Summarize a traffic history: for each stream and group of receivers the encoding, its ratio, times and links.
 
-    Below it stand the shadow trials: the encoding of least cost for links of five rates. The gateway does not choose
-    by them yet. The gateway may run meanwhile, or not at all. Damaged parts of files are left out with a warning.
+    Below it stand the shadow trials: the encoding of least cost for links of five rates. frys optimizer report tells
+    which of them the gateway has chosen. The gateway may run meanwhile, or not at all. Damaged parts of files are left
+    out with a warning.
 
     Examples:
 
@@ -62,8 +65,7 @@ def history(directory: Path, *, as_json: bool) -> int:
     console = _console()
     if found:
         console.print(table_of(found))
-    for line in advice_lines(trials, found):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    _print_lines(console, advice_lines(trials, found))
     console.print(totals_of(tally), style="dim", highlight=False)
     return ExitCode.OK
 
@@ -95,8 +97,7 @@ def replay(directory: Path, *, as_json: bool) -> int:
     console = _console()
     if found.messages:
         console.print(replay_table(found))
-    for line in replay_lines(found):
-        console.print(line, highlight=False, soft_wrap=True)
+    _print_lines(console, replay_lines(found))
     console.print(totals_of(tally), style="dim", highlight=False)
     return ExitCode.OK
 
@@ -126,8 +127,7 @@ def report(directory: Path, *, as_json: bool) -> int:
         print(report_json(found, tally))
         return ExitCode.OK
     console = _console()
-    for line in report_lines(found):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    _print_lines(console, report_lines(found))
     console.print(totals_of(tally), style="dim", highlight=False)
     return ExitCode.OK
 
@@ -138,3 +138,10 @@ def _console() -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = WIDTH
     return console
+
+
+def _print_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print lines of text, broken between words where a terminal is narrow; a file or a pipe gets them as they are."""
+    for line in lines:
+        shown = text.wrapped(line, console.width) if console.is_terminal else line
+        console.print(shown, markup=False, highlight=False, soft_wrap=True)

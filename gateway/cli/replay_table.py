@@ -11,6 +11,7 @@ from rich.table import Table
 
 from gateway.cli import text
 from gateway.connections.link_tier import TIERS
+from gateway.optimizer.decisions.advice import parsed_chain
 from gateway.optimizer.history.reading import ReadingTally
 from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
 from gateway.optimizer.learning.replay import (
@@ -41,7 +42,8 @@ def replayed_history(events: Sequence[TrafficRecord | ShadowTrial]) -> Replayed:
     tried: dict[str, int] = {}
     for trial in trials:
         for each in trial.tried:
-            if not each.chain.startswith(("xor", "diff")):  # a delta is no choice for all streams
+            chain = parsed_chain(each.chain)
+            if chain is not None and not chain.delta:  # a delta is no choice for all streams
                 tried[each.chain] = tried.get(each.chain, 0) + 1
     fixed = sorted(tried, key=lambda chain: -tried[chain])[:MAX_FIXED]
     choosers: dict[str, Chooser] = {
@@ -61,7 +63,7 @@ def replay_table(found: Replayed) -> Table:
     for name, tally in sorted(found.policies.items(), key=lambda item: item[1].cost_s):
         by_tier = [f"{found.tiers[name, tier].regret:.1%}" for tier in tiers]
         cells = text.duration(tally.cost_s), f"{tally.regret:.1%}", f"{tally.mean_regret:.1%}", *by_tier
-        table.add_row(text.printable(name), *cells)
+        table.add_row(name, *cells)
     return table
 
 
@@ -73,7 +75,7 @@ def replay_lines(found: Replayed) -> Iterator[str]:
             "beside a traffic history, unless trial_cpu_share is 0."
         )
         return
-    left_out = f"; {found.unknown_messages:,} before the first trial of their stream" if found.unknown_messages else ""
+    left_out = f"; {found.unknown_messages:,} came before a trial with such receivers" if found.unknown_messages else ""
     yield f"{found.messages:,} messages were replayed{left_out}."
     for other in (BASELINE, found.best_fixed):
         saving = found.saving(LEARNED, other)

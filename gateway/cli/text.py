@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from rich import filesize
@@ -40,6 +41,20 @@ def tensors(specs: Sequence[TensorSpec]) -> str:
 def _tensor(spec: TensorSpec) -> str:
     described = f"{dtype_name(spec.dtype)}{list(spec.shape)}"
     return f"{printable(spec.name)} {described}" if spec.name else described
+
+
+def wrapped(line: str, columns: int) -> str:
+    """Return a line in as many as it takes, broken between words; further ones are indented by four more than it."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    broken = textwrap.wrap(
+        line.strip(),
+        max(columns, 1),
+        initial_indent=indent,
+        subsequent_indent=f"{indent}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(broken)
 
 
 def printable(text: str) -> str:

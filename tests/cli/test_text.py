@@ -32,3 +32,10 @@ def test_tensors() -> None:
 def test_a_peer_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in text.tensors([TensorSpec("\x1b[2J", FLOAT32, ())])
     assert text.printable("a\x1b[31m\nb") == "a\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_long_line_is_broken_between_words() -> None:
+    line = "  because zstd-3 takes less than shuffle+zstd:1"
+    assert text.wrapped(line, 80) == line
+    assert text.wrapped(line, 24) == "  because zstd-3 takes\n      less than\n      shuffle+zstd:1"
+    assert text.wrapped("shuffle+zstd:1", 3) == "shuffle+zstd:1"

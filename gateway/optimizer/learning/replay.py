@@ -3,7 +3,8 @@
 Shadow trials tell the outcome of every candidate, so a replay is exact for the choice of chains. A policy chooses by
 the trial and the record *before*; its choice is charged with the outcomes of the next trial, for all messages between
 both. The oracle chooses by the outcomes that it is charged with. It pays for the trials as the learned policy does;
-the baseline's own samples are not charged.
+the baseline's own samples are not charged. Messages that the gateway sends by the baseline, to check decisions, are
+charged as the others.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ class Replayed:
     messages: int = 0
     """Messages of all moments that were charged."""
     unknown_messages: int = 0
-    """Messages before the first trial of their stream, which are left out: no policy but the oracle knows anything."""
+    """Messages before the first trial of their stream with receivers of their kind, which are left out: no policy but
+    the oracle knows anything."""
 
     @property
     def best_fixed(self) -> str:
