@@ -20,7 +20,7 @@ HAS_NODE := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help batching joins run test js js-tests js-client js-fuzz coverage chaos lint format bench slow-readers plans optimizer slow slow-link storm scale churn overload diagrams lock image clean
+.PHONY: help adaptation batching joins run test js js-tests js-client js-fuzz coverage chaos lint format bench slow-readers plans optimizer serving slow slow-link storm scale churn overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -79,6 +79,12 @@ plans: $(VENV)/test.stamp  ## plans against fixed settings, six workloads over l
 
 optimizer: $(VENV)/test.stamp  ## encodings by cost against samples alone and fixed ones, on real arrays and links of five rates; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.optimizer $(ARGS)
+
+adaptation: $(VENV)/test.stamp  ## encodings by cost behind a line that slows and contents that change: time until they are others; ARGS="--help"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.optimizer.adaptation $(ARGS)
+
+serving: $(VENV)/test.stamp  ## the cost of learning while the gateway serves: look-ups, p99 of events, start; ARGS="--help"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.optimizer.serving $(ARGS)
 
 slow: $(VENV)/test.stamp  ## hostile clients, 100,000 streams, lagging readers of 10,000: what others notice, and memory; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.slow $(ARGS)
