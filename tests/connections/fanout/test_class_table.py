@@ -13,6 +13,7 @@ from gateway.connections.fanout.class_table import MOVED_TOGETHER
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.link_tier import TIERS
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.planning.flush_window import WindowedFlusher, flush_by
 from gateway.errors import Code
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.messages import Kind
@@ -193,6 +194,29 @@ def test_a_receiver_that_needs_a_keyframe_gets_it_from_its_new_class() -> None:
     assert seen(slow) == [(0, False), (1, False), (2, True)]
 
 
+def test_a_receiver_whose_turn_for_a_keyframe_has_come_gets_it_from_its_new_class() -> None:
+    scene = Apart(Kind.STATE, XOR)
+    _, slow = scene.join("fast", "slow")
+    scene.publish()
+    (delivery,) = scene.fanout.classes
+    assert delivery.versions is not None
+    delivery.versions.needing[connection(slow)] = True
+    move_to(scene.world, slow, SLOW)
+    scene.publish()
+    scene.publish()
+    assert seen(slow) == [(0, False), (1, False), (2, True)]
+
+
+def test_a_new_class_is_flushed_when_the_one_before_is() -> None:
+    scene = Apart()
+    _, slow = scene.join("fast", "slow")
+    window = WindowedFlusher(scene.world.core.hub.fanouts.flusher, scene.world.clock, 0.005)
+    flush_by(scene.fanout, window)
+    move_to(scene.world, slow, SLOW)
+    scene.publish()
+    assert [delivery.flusher for delivery in scene.fanout.classes] == [window, window]
+
+
 @pytest.mark.parametrize("size", [SMALL, BIG])
 def test_what_waits_in_the_outbox_of_a_receiver_comes_first(size: int) -> None:
     scene = Apart()
@@ -256,7 +280,9 @@ def test_one_that_leaves_before_it_has_moved_is_gone() -> None:
     scene.publisher.publish(0, version(0, BIG))
     move_to(scene.world, slow, SLOW)
     scene.publisher.publish(0, version(1, BIG))
+    assert scene.fanout._table.moving
     slow.drop()
+    assert not scene.fanout._table.moving
     scene.world.settle()
     assert scene.sizes == [1]
     assert offsets(fast) == [0, 1]
@@ -287,3 +313,25 @@ def test_a_receiver_that_rests_moves_when_it_is_awake() -> None:
     assert scene.sizes == [1, 1]
     assert offsets(fast) == [0, 1, 2]
     assert offsets(slow) == [0, 1, 2]
+
+
+def test_a_receiver_that_begins_to_rest_before_it_has_moved_goes_on_resting() -> None:
+    scene = Apart(Kind.STATE)
+    fast, slow = scene.join("fast", "slow")
+    scene.publish()
+    scene.publisher.publish(0, version(1, BIG))
+    move_to(scene.world, slow, SLOW)
+    scene.publisher.publish(0, version(2, BIG))
+    scene.count = 3
+    fanout = scene.fanout
+    assert fanout._table.moving
+    fanout.rest(connection(slow))  # type: ignore[attr-defined]
+    scene.world.settle()
+    assert scene.sizes == [2]
+    assert offsets(slow) == [0]
+    for _ in fanout.wake():  # type: ignore[attr-defined]
+        pass
+    scene.publish()
+    assert scene.sizes == [1, 1]
+    assert offsets(fast) == [0, 1, 2, 3]
+    assert offsets(slow) == [0, 2, 3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,9 +43,11 @@ class Scene:
         self.publisher.publish(0, bytes([self.count % 256]) * size)
         self.world.turn()
 
-    def expect(self, begin_in_s: float = 0.0, length_s: float = 10.0) -> None:
+    def expect(
+        self, begin_in_s: float = 0.0, length_s: float = 10.0, codecs: tuple[frozenset[str], ...] = (CODECS,)
+    ) -> None:
         now_s = self.world.clock.monotonic_s()
-        profiles = (ReceiverProfile(CODECS),)
+        profiles = tuple(map(ReceiverProfile, codecs))
         self.ahead.expect(Expectation(now_s + begin_in_s, now_s + begin_in_s + length_s, profiles))
 
     def form(self) -> Run | None:
@@ -121,6 +124,76 @@ def test_a_version_that_was_replaced_while_it_was_encoded_is_not_sent() -> None:
     assert scene.form() is None
     scene.world.settle()
     assert scene.form() is not None
+
+
+def test_a_version_of_which_it_was_not_told_is_not_taken_for_the_one_before() -> None:
+    scene = Scene()
+    scene.publish()
+    scene.expect()
+    scene.world.settle()
+    assert scene.form() is not None
+    scene.fanout.taps = {}
+    scene.publish()
+    assert scene.form() is None
+
+
+def test_forms_of_an_old_version_go_although_another_one_of_it_is_being_made() -> None:
+    scene = Scene()
+    scene.publish()
+    scene.expect()
+    scene.world.settle()
+    scene.expect(codecs=(CODECS, frozenset({"zstd"})))
+    scene.world.turn()
+    assert len(scene.world.workers) == 1
+    assert scene.ahead._forms
+    scene.publish()
+    assert not scene.ahead._forms
+
+
+def test_what_was_encoded_for_receivers_that_are_not_expected_yet_is_not_kept() -> None:
+    scene = Scene()
+    scene.publish()
+    scene.expect()
+    scene.expect(begin_in_s=5.0)
+    scene.world.settle()
+    assert not scene.ahead._forms
+
+
+def test_a_version_that_cannot_be_encoded_is_sent_as_it_was_published(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> Run:
+        raise ValueError("no memory")
+
+    scene = Scene()
+    scene.publish()
+    with monkeypatch.context() as patch:
+        patch.setattr(keyframe_ahead, "recode_run", fail)
+        scene.expect()
+        scene.world.settle()
+    assert scene.form() is None
+    assert f"version 0 of {STREAM} is not encoded ahead: no memory" in caplog.text
+    scene.publish()
+    scene.world.settle()
+    assert scene.form() is not None
+
+
+@pytest.mark.parametrize(("most_bytes", "made"), [(20_000, 1), (19_999, 0)])
+def test_a_large_version_is_encoded_up_to_a_bound(monkeypatch: pytest.MonkeyPatch, most_bytes: int, made: int) -> None:
+    monkeypatch.setattr(keyframe_ahead, "MAX_BYTES", most_bytes)
+    scene = Scene()
+    scene.expect()
+    scene.publisher.large(0, bytes(20_000)).end()
+    scene.world.settle()
+    assert len(scene.ahead._forms) == made
+
+
+def test_a_large_version_that_hardly_gets_smaller_is_not_kept() -> None:
+    scene = Scene()
+    scene.expect()
+    scene.publisher.large(0, np.random.default_rng(1).bytes(SMALL)).end()
+    scene.world.settle()
+    assert not scene.ahead._forms
 
 
 def test_one_version_is_encoded_at_a_time_however_fast_they_come() -> None:

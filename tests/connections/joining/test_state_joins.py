@@ -10,6 +10,7 @@ from gateway.connections.link_tier import TIERS
 from gateway.protocol.messages import Delete, Kind
 from tests.connections.joining.waves import PERIOD_S, SMALL, STREAM, Waves
 from tests.connections.memory import EVERY_CODEC
+from tests.connections.text_messages import SUBSCRIBE, person
 
 LATELY = [True] * 3
 PUBLISHED = [False] * 3
@@ -68,6 +69,8 @@ def test_when_it_ends_versions_come_as_they_are_published() -> None:
     assert scene.waves(2)[1] == LATELY
     scene.joins.end(STREAM)
     assert not scene.joins.has(STREAM)
+    (stream,) = scene.world.core.streams
+    assert not scene.world.core.hub.fanouts.pubsub_of(stream).taps
     assert scene.wave() == PUBLISHED
     used = scene.joins.used
     assert used == 3
@@ -87,6 +90,64 @@ def test_a_stream_that_ends_is_forgotten_and_one_of_its_name_begins_anew() -> No
     assert not scene.joins._joined
     scene.publisher.open(1, STREAM, Kind.STATE)
     assert not scene.joins.begin(STREAM)
+
+
+def test_a_stream_of_the_name_of_one_that_has_just_ended_takes_its_place() -> None:
+    scene = Waves()
+    scene.publish()
+    scene.waves(4)
+    scene.joins.begin(STREAM)
+    assert scene.wave() == PUBLISHED
+    assert scene.wave() == LATELY
+    scene.publisher.say(Delete(1, STREAM))
+    scene.world.settle()
+    scene.publisher.open(1, STREAM, Kind.STATE)
+    scene.join()
+    assert scene.joins.begin(STREAM)
+    assert [each.ahead is not None for each in scene.joins._joined.values()] == [False, True]
+    assert scene.joins.used == 3
+
+
+def test_a_version_is_ready_as_long_before_as_waves_have_come_early() -> None:
+    scene = Waves()
+    scene.publish()
+    for pause_s in (5.0, 5.5, 5.0, 4.5):
+        scene.joined()
+        scene.world.pass_time(pause_s)
+    scene.joined()
+    scene.joins.begin(STREAM)
+    scene.world.pass_time(3.0)
+    scene.joins.look_ahead()
+    scene.world.pass_time(0.9)
+    scene.world.settle()
+    (each,) = scene.joins._joined.values()
+    assert each.ahead is not None
+    assert not each.ahead._forms
+    scene.world.pass_time(0.3)
+    scene.world.settle()
+    assert each.ahead._forms
+
+
+def test_receivers_of_text_and_all_but_a_few_sets_of_codecs_are_not_encoded_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(state_joins, "MAX_PROFILES", 2)
+    scene = Waves()
+    scene.publish()
+    person(scene.world).send(SUBSCRIBE.replace("wf-42", "wf"))
+    scene.world.settle()
+    (stream,) = scene.world.core.streams
+    assert scene.world.core.hub.fanouts.of(stream).receivers == 1
+    assert not scene.joins._joined
+    for number, codec in enumerate(("lz4", "zstd", "pco")):
+        connection = scene.world.subscriber(STREAM, f"reader-{number}", (codec,)).session.connection
+        connection.profile = connection.profile._replace(tier=TIERS[0])
+    scene.joins.look_ahead()
+    (each,) = scene.joins._joined.values()
+    assert [(codecs, profile.tier) for codecs, profile in each.profiles.items()] == [
+        (frozenset({"zstd"}), TIERS[0]),
+        (frozenset({"pco"}), TIERS[0]),
+    ]
 
 
 def test_streams_that_nobody_joins_any_more_are_forgotten() -> None:

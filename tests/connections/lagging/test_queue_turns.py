@@ -166,6 +166,15 @@ def test_every_other_turn_is_one_of_the_preferred_queues() -> None:
     assert taken(turns) == ["events", "one", "replies", "two", "three"]
 
 
+def test_behind_a_receiver_that_has_caught_up_no_preferred_queue_is_left() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    turns.wake(Queue("before", source=stream(preferred=True)))
+    turns.clear()
+    assert (taken(turns), turns.next_ready()) == ([], None)
+    turns.wake(Queue("later"))
+    assert taken(turns) == ["later"]
+
+
 def test_a_preferred_queue_that_always_has_more_leaves_the_others_every_other_turn() -> None:
     turns: QueueTurns[Queue] = QueueTurns()
     events, others = preferred("events"), [Queue("one"), Queue("two")]

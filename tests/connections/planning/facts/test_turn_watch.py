@@ -11,7 +11,7 @@ from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.planning.context import QueuedFacts, ReceiverFacts
 from gateway.connections.planning.facts.turn_watch import MAX_STREAMS, WATCHED_S, TurnWatch
 from gateway.connections.planning.knob import Knob, Site
-from gateway.protocol.messages import ClientType
+from gateway.protocol.messages import ClientType, Delete
 from tests.connections.planning.crowd import LIGHT, MESSAGE, Crowd
 
 SITE = Site(Knob.PRIORITY, LIGHT)
@@ -105,3 +105,12 @@ def test_of_very_many_streams_some_are_watched_until_it_is_told_to_forget() -> N
     assert len(scene.watch) == MAX_STREAMS
     scene.watch.forget()
     assert len(scene.watch) == 0
+
+
+def test_a_stream_that_has_ended_is_not_watched_any_more() -> None:
+    scene = Watched()
+    assert LIGHT in scene.late()
+    scene.crowd.light.say(Delete(1, LIGHT))
+    scene.crowd.world.settle()
+    assert LIGHT not in [each.stream for each in scene.look()]
+    assert not [stream for stream in scene.watch._watched if stream.ended is not None]
