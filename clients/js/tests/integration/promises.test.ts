@@ -78,13 +78,17 @@ class World {
   publish(): void {
     const stream = this.random.of(NAMES);
     for (let count = 1 + this.random.below(4); count > 0; count--) {
-      const number = this.published.length + 1;
-      const value = new Int32Array(this.random.of([1, 1, 50, 5000, 200_000])).fill(number);
-      const codec = this.random.of(["none", "lz4"] as const);
-      const result = this.publisher.publish(stream, value, { ...STREAMS[stream], codec, timeoutMs: 60_000 });
-      result.catch(() => undefined);
-      this.published.push({ stream, number, result });
+      void this.publishOne(stream).catch(() => undefined);
     }
+  }
+
+  publishOne(stream: Stream): Promise<TransmissionResult> {
+    const number = this.published.length + 1;
+    const value = new Int32Array(this.random.of([1, 1, 50, 5000, 200_000])).fill(number);
+    const codec = this.random.of(["none", "lz4"] as const);
+    const result = this.publisher.publish(stream, value, { ...STREAMS[stream], codec, timeoutMs: 60_000 });
+    this.published.push({ stream, number, result });
+    return result;
   }
 
   async step(): Promise<void> {
@@ -120,6 +124,9 @@ test.each(SEEDS)("promises are kept, seed %i", { timeout: 120_000 }, async (seed
       await until(() => world.awake);
     }
   })();
+  // A stream that begins while its reader is away and the gateway restarts is the reader's from its return on only.
+  await Promise.all(NAMES.map((stream) => world.publishOne(stream)));
+  await until(() => world.seen.length >= NAMES.length);
   for (let step = 0; step < STEPS; step++) {
     await world.step();
   }
