@@ -18,6 +18,7 @@ from gateway.optimizer.decisions.decision_table import BadTable, DecisionTable, 
 from gateway.optimizer.decisions.guard import GuardVerdict
 from gateway.optimizer.history.reading import ReadingTally
 from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
+from gateway.optimizer.learning.communication_pattern_learner import CommunicationPatternLearner
 from gateway.optimizer.learning.efficiency_evaluator import ClassEfficiency, evaluate_efficiency
 from gateway.optimizer.learning.optimized_protocol import learn_from_history
 from gateway.protocol.codecs import CODEC_NAMES
@@ -44,10 +45,16 @@ def decision_report(directory: Path, events: Sequence[TrafficRecord | ShadowTria
         events: the history.
     """
     written = _written(DecisionFile(directory))
-    protocol = learn_from_history(events)
-    table = protocol.strategy if written is None else written
-    patterns = protocol.adaptive.decided.values()
-    measured = {each.key: each for each in evaluate_efficiency(patterns, table).classes}
+    if written is None:
+        protocol = learn_from_history(events)
+        table, efficiency = protocol.strategy, protocol.efficiency
+    else:  # no models are fitted
+        learner = CommunicationPatternLearner()
+        for event in events:
+            if isinstance(event, TrafficRecord):
+                learner.add(event)
+        table, efficiency = written, evaluate_efficiency(learner.patterns(), written)
+    measured = {each.key: each for each in efficiency.classes}
     found = [ReportedDecision(key, each, measured.get(key), table.verdicts.get(key)) for key, each in table]
     return sorted(found, key=lambda each: (*each.key._replace(codecs=frozenset()), sorted(each.key.codecs)))
 

@@ -28,7 +28,7 @@ Example:
 """
 
 MAX_EVENTS = 200_000
-"""Records and trials of a history that are replayed, the last ones: some 300 MB of memory."""
+"""Records and trials of a history that are replayed, the last ones: some 500 MB of memory."""
 WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
 

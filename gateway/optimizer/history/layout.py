@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 import zlib
 from typing import Final
 
@@ -203,7 +204,7 @@ def texts_at(body: bytes, at: int, count: int) -> tuple[list[str], int]:
         text = body[at + 2 : at + 2 + length]
         if len(text) < length:
             raise struct.error("text is cut off")
-        texts.append(text.decode())
+        texts.append(sys.intern(text.decode()))  # a history repeats a few names in each of its records
         at += 2 + length
     return texts, at
 
