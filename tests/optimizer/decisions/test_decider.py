@@ -211,6 +211,7 @@ def test_decisions_of_an_earlier_start_are_followed_unless_they_were_taken_back(
     deciding.decider.adopt(table)
     deciding.sweep()
     assert deciding.chain == (LZ4 if in_force else PLAIN)
+    assert deciding.decider.table.verdicts == ({key: table.verdicts[key]} if in_force else {})
     deciding.decided()
     assert deciding.chain == PCO
 

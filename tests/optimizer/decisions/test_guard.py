@@ -147,8 +147,8 @@ def test_what_is_within_the_tolerance_is_kept_for_ever() -> None:
 def test_the_verdict_in_words() -> None:
     guard = Guard()
     assert guard.verdict(0.0).words == "not compared with the baseline yet"
-    guard.compare(0.75, 1.0, 0.0)
-    assert guard.verdict(0.0) == GuardVerdict(True, 1, 0.75, 1.0)
+    guard.compare(1.5, 2.0, 0.0)
+    assert guard.verdict(0.0) == GuardVerdict(True, 1, 1.5, 2.0)
     assert guard.verdict(0.0).words == "holds: 25 % less than the baseline in 1 pair of blocks"
     guard.begin()
     taken_back(guard, 10.0)

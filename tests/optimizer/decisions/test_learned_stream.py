@@ -125,3 +125,20 @@ def test_plain_payloads_of_the_baseline_are_compared() -> None:
     found = learned()
     compare(found, {ZSTD: 900}, UNENCODED)
     assert found.decisions[SLOW].guard.verdict(0.0).pairs == 1
+
+
+def test_another_decision_begins_without_the_pairs_of_the_one_before() -> None:
+    found = learned()
+    compare(found, {ZSTD: 300, LZ4: 600})
+    assert found.decisions[SLOW].guard.verdict(0.0).pairs == 1
+    found.put(SLOW, Decision(ZSTD, DELTA, 0.1, 0.2, "deltas"), DELIVERY)
+    assert found.decisions[SLOW].guard.verdict(0.0).pairs == 0
+
+
+def test_only_receivers_with_a_decision_of_their_own_are_missed() -> None:
+    found = learned()
+    found.decisions[SLOW].recorded_s = 10.0
+    assert not found.drop_idle(10.0)
+    assert list(found.decisions) == [SLOW]
+    assert found.drop_idle(10.1)
+    assert not found.decisions
