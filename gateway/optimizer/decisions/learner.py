@@ -144,5 +144,6 @@ class Learner:
         """Log a failure to write, once until it works again."""
         failed = isinstance(result, BaseException)
         if failed and not self._write_failed:
-            logger.warning("the decisions cannot be written to %s: %s", self._file.path, result)
+            reason = result.strerror if isinstance(result, OSError) else result
+            logger.warning("the decisions cannot be written to %s: %s", self._file.path, reason)
         self._write_failed = failed

@@ -181,3 +181,25 @@ def test_a_stream_that_ends_during_a_sweep_is_not_told_to_plans() -> None:
     learned.policy.forget(learned.stream)
     learned.policy.apply(found, changed=True)
     assert learned.policy.take_changed() == set()
+
+
+def test_the_choice_of_the_baseline_has_no_delta_if_it_makes_none() -> None:
+    learned = Learned()
+    assert learned.policy.baseline_of(learned.stream, SLOW) == (LZ4, DELTA)
+    learned.baseline.delta = PLAIN
+    assert learned.policy.baseline_of(learned.stream, SLOW) == (LZ4, None)
+
+
+def test_receivers_that_are_new_and_trust_that_comes_back_call_for_decisions() -> None:
+    learned = Learned()
+    found = learned.policy.get(learned.stream.id)
+    assert found is not None
+    assert found.due
+    found.due = False
+    learned.policy.chain_for(learned.stream, SLOW._replace(tier=TIERS[2]))
+    assert found.due
+    found.due = False
+    learned.policy.distrust()
+    assert not found.due
+    learned.policy.trust()
+    assert found.due

@@ -84,6 +84,7 @@ def test_a_disk_that_fails_is_told_once(tmp_path: Path, caplog: pytest.LogCaptur
     for _ in range(2):
         learning.learner.close()
     assert caplog.text.count("the decisions cannot be written") == 1
+    assert caplog.text.endswith(f"{NAME}: Is a directory\n")
     assert learning.chain == PCO
 
 
