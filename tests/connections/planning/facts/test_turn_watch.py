@@ -11,7 +11,7 @@ from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.planning.context import QueuedFacts, ReceiverFacts
 from gateway.connections.planning.facts.turn_watch import MAX_STREAMS, WATCHED_S, TurnWatch
 from gateway.connections.planning.knob import Knob, Site
-from gateway.protocol.messages import ClientType, Delete
+from gateway.protocol.messages import ClientType, Delete, Kind
 from tests.connections.planning.crowd import LIGHT, MESSAGE, Crowd
 
 SITE = Site(Knob.PRIORITY, LIGHT)
@@ -114,3 +114,17 @@ def test_a_stream_that_has_ended_is_not_watched_any_more() -> None:
     scene.crowd.world.settle()
     assert LIGHT not in [each.stream for each in scene.look()]
     assert not [stream for stream in scene.watch._watched if stream.ended is not None]
+
+
+def test_a_state_is_not_watched_since_only_its_newest_version_waits() -> None:
+    scene = Watched()
+    state = scene.crowd.world.publisher("wf/state", kind=Kind.STATE)
+    scene.crowd.publish()
+    for _ in range(2):
+        state.publish(0, bytes(64))
+        scene.crowd.world.settle()
+        found = scene.late()
+        outbox = scene.crowd.connection.made_outbox()
+        assert "wf/state" in [queue.source.name for queue in outbox.turns.ready]
+    assert LIGHT in found
+    assert "wf/state" not in found
