@@ -44,6 +44,11 @@ class Cursor:
         """Whether every chunk that has come was sent."""
         return self.started and self.sent == len(self.form)
 
+    @property
+    def lacks_only_end(self) -> bool:
+        """Whether END is next: the message has its offset, and the receiver has got the head and every chunk."""
+        return self.started and self.message.offset is not None and self.sent == self.message.plan.chunk_count
+
     def advance(self, receiver: ChunkReceiver) -> bool:
         """Send the head or the next chunk. Return False if there is none yet, or the link takes none."""
         if not receiver.bulk_open:

@@ -196,7 +196,7 @@ class StreamQueue:
                 return self._fill(head, receiver) or self._advance_open(receiver)
             if self._advance(head, receiver):
                 return True
-            if head.message.offset is not None and head.sent == head.message.plan.chunk_count:
+            if head.lacks_only_end:
                 del entries[0]
                 self.waiting_bytes -= head.size
                 receiver.write_end(head.message)

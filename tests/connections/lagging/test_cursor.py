@@ -28,3 +28,14 @@ def test_nothing_is_sent_while_the_link_takes_nothing() -> None:
     receiver.bulk_open = False
     assert not cursor.advance(receiver)
     assert (cursor.started, receiver.steps) == (False, [])
+
+
+def test_the_end_is_next_behind_the_head_and_every_chunk_even_if_no_chunk_is_left_to_send() -> None:
+    message = large(SOURCE, 9, chunks=2)
+    cursor, receiver = Cursor(message, message.chunks, 2, started=False), Recorder()
+    ends = [cursor.lacks_only_end]
+    assert cursor.advance(receiver)
+    ends.append(cursor.lacks_only_end)
+    message.offset = 0
+    ends.append(cursor.lacks_only_end)
+    assert ends == [False, False, True]

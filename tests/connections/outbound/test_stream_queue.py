@@ -184,6 +184,21 @@ def test_a_receiver_that_has_the_first_chunks_gets_the_head_and_the_others() -> 
     assert not queue.resumes
 
 
+def test_a_receiver_that_has_all_chunks_gets_the_head_before_the_end_when_the_link_takes_it() -> None:
+    message = large(EVENTS, 3, chunks=2, offset=0)
+    queue, receiver = sending()
+    queue.resumes[3] = 2
+    queue.put(queue.cursor(message, message.chunks))
+    queue.put(run_of(EVENTS, 1))
+    receiver.bulk_open = False
+    assert not queue.send_some(receiver)
+    assert receiver.steps == []
+    receiver.bulk_open = True
+    assert sent_all(queue, receiver)
+    assert receiver.steps == [("head", 7, 3), ("end", 7, 0), ("run", 7, 1)]
+    assert queue.waiting_bytes == 0
+
+
 def test_a_pending_snapshot_is_replaced_by_the_keyframe_in_its_turn() -> None:
     world = World()
     version = version_of(world, (4, 4))
