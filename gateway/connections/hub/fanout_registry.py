@@ -98,6 +98,7 @@ class FanoutRegistry:
         """Remove the fan-out of a stream that has ended, and that has no receivers any more."""
         del self._fanouts[stream], self.ending[stream]
         self._acknowledged.pop(stream.id, None)
+        self.joins.forget(stream)
         for tables in self._shrinking:
             tables.note()
 

@@ -144,6 +144,11 @@ class StateJoins:
             if each.ahead is not None:
                 each.ahead.expect(_expectation(each, now_s))
 
+    def forget(self, stream: Stream) -> None:
+        """Forget a stream that has ended, whose newest version is not to be kept."""
+        if stream in self._joined:
+            self._forget(stream)
+
     def _forget(self, stream: Stream) -> None:
         if self._by_name.get(stream.name) is stream:
             self.end(stream.name)
