@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 from weakref import ref
 
 from gateway.connections.fanout.recode import frame_of, recode_chunk, recode_run
+from gateway.connections.fanout.transcoder import RECODE_BYTES
 from gateway.connections.outbound.backfill import LargeForm
 from gateway.connections.ports import Clock, DeliveryPolicy, Steps, Workers
 from gateway.connections.receiver_profile import ReceiverProfile
@@ -27,8 +28,6 @@ from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
 
-LEAST_BYTES: Final = 16 * 1024
-"""Size from which a version is encoded at all, as published."""
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Size of the largest version that is encoded ahead."""
 
@@ -204,7 +203,7 @@ def _is_worth_it(version: Run | LargeMessage) -> bool:
         return False  # it is merged first, on demand
     if isinstance(version, LargeMessage):
         return version.plan.payload_bytes <= MAX_BYTES
-    return version.count == 1 and version.size >= LEAST_BYTES
+    return version.count == 1 and version.size >= RECODE_BYTES
 
 
 def _encoded(version: Run | LargeMessage, chains: Iterable[Chain]) -> Steps[dict[Chain, AheadForm]]:

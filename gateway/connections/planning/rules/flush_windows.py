@@ -44,9 +44,7 @@ def flush_windows(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> li
         context: the facts.
         knobs: knobs that are tried for each workflow whose pattern is clear.
     """
-    by_workflow = defaultdict[str, list[StreamFacts]](list)
-    for stream in context.streams:
-        by_workflow[stream.workflow].append(stream)
+    by_workflow = _streams_by_workflow(context)
     sites = {name: Site(Knob.FLUSH_WINDOW, name) for name in by_workflow}
     saved = {
         name: sum([_writing(each, 0.0) - _writing(each, context.setting(sites[name])) for each in streams])
@@ -86,9 +84,7 @@ def flush_windows(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> li
 
 def windows_of(context: Context) -> list[tuple[Site, float | None]]:
     """Return the sites of windows, each with the latency objective of its workflow."""
-    by_workflow = defaultdict[str, list[StreamFacts]](list)
-    for stream in context.streams:
-        by_workflow[stream.workflow].append(stream)
+    by_workflow = _streams_by_workflow(context)
     return [(Site(Knob.FLUSH_WINDOW, name), _objective_of(streams)) for name, streams in by_workflow.items()]
 
 
@@ -103,6 +99,13 @@ def window_cost_s(lag_s: float, window_s: float, busy: float, objective_s: float
     """
     wait_s = lag_s + window_s
     return wait_s if objective_s is None else max(0.0, wait_s - objective_s) + CPU_PRICE_S * busy
+
+
+def _streams_by_workflow(context: Context) -> dict[str, list[StreamFacts]]:
+    by_workflow = defaultdict[str, list[StreamFacts]](list)
+    for stream in context.streams:
+        by_workflow[stream.workflow].append(stream)
+    return by_workflow
 
 
 def _objective_of(streams: Iterable[StreamFacts]) -> float | None:
