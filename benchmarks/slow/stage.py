@@ -7,12 +7,13 @@ import socket
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from benchmarks import servers
 from benchmarks.children import SPAWN, answer, child
@@ -107,54 +108,15 @@ def _compute() -> None:
         pass
 
 
-class MemoryWatch:
-    """Look at the memory of a server again and again, in a thread.
+class _Watch(ABC):
+    """Look at something again and again, in a thread, until the block ends."""
 
-    Attributes:
-        most_bytes: most that it was.
-    """
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.most_bytes = server.rss_bytes()
 
-    def __enter__(self) -> MemoryWatch:
-        """Begin to look."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Look once more, and stop."""
-        self._stopped.set()
-        self._thread.join()
-        self._look()
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(MEMORY_INTERVAL_S):
-            self._look()
-
-    def _look(self) -> None:
-        self.most_bytes = max(self.most_bytes, self._server.rss_bytes())
-
-
-class HealthWatch:
-    """Look at ``/healthz`` again and again, in a thread, each time on a new connection.
-
-    Attributes:
-        slowest_s: longest time to its answer; infinite if it was another one than 200.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.slowest_s = 0.0
-
-    def __enter__(self) -> HealthWatch:
+    def __enter__(self) -> Self:
         """Begin to look."""
         self._thread.start()
         return self
@@ -167,11 +129,54 @@ class HealthWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stopped.wait(HEALTH_INTERVAL_S):
-            begin_s = time.perf_counter()
-            is_alive = self._ask()
-            took_s = time.perf_counter() - begin_s
-            self.slowest_s = max(self.slowest_s, took_s if is_alive else float("inf"))
+        while not self._stopped.wait(self._interval_s):
+            self._look()
+
+    @abstractmethod
+    def _look(self) -> None:
+        """Look once."""
+
+
+class MemoryWatch(_Watch):
+    """Look at the memory of a server again and again, and once more at the end.
+
+    Attributes:
+        most_bytes: most that it was.
+    """
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(MEMORY_INTERVAL_S)
+        self._server = server
+        self.most_bytes = server.rss_bytes()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Look once more, and stop."""
+        super().__exit__(kind, error, traceback)
+        self._look()
+
+    def _look(self) -> None:
+        self.most_bytes = max(self.most_bytes, self._server.rss_bytes())
+
+
+class HealthWatch(_Watch):
+    """Look at ``/healthz`` again and again, each time on a new connection.
+
+    Attributes:
+        slowest_s: longest time to its answer; infinite if it was another one than 200.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__(HEALTH_INTERVAL_S)
+        self._port = port
+        self.slowest_s = 0.0
+
+    def _look(self) -> None:
+        begin_s = time.perf_counter()
+        is_alive = self._ask()
+        took_s = time.perf_counter() - begin_s
+        self.slowest_s = max(self.slowest_s, took_s if is_alive else float("inf"))
 
     def _ask(self) -> bool:
         try:
