@@ -13,7 +13,7 @@ from gateway.connections.link_tier import TIERS, LinkTier, tier_of
 from gateway.connections.ports import Clock
 from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.optimizer.decisions.advice import delivery_to, figures_of, may_decode
-from gateway.optimizer.decisions.deciding import decide, pays_apart
+from gateway.optimizer.decisions.deciding import NEWS_FACTOR, decide, pays_apart
 from gateway.optimizer.decisions.decision import DecisionKey
 from gateway.optimizer.decisions.decision_table import DecisionTable
 from gateway.optimizer.decisions.learned_policy import LearnedPolicy
@@ -28,8 +28,6 @@ REDECIDE_S: Final = 30.0
 IDLE_S: Final = 600.0
 """Time without a traffic record after which a stream, or receivers of a profile, are forgotten; decisions stay in the
 table."""
-NEWS_FACTOR: Final = 1.5
-"""Factor by which the size of payloads or the number of receivers changes before decisions are taken anew for it."""
 STEP_STREAMS: Final = 256
 """Streams without news that are passed over in one step."""
 

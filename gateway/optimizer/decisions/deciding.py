@@ -18,6 +18,9 @@ APART_SAVING: Final = 0.2
 """Share of the cost that receivers of another tier must save for a stream to be sent to each tier by its own chain."""
 TOGETHER_SAVING: Final = 0.1
 """The same for a stream that is sent so already."""
+NEWS_FACTOR: Final = 1.5
+"""Factor by which the size of payloads, their interval or the number of receivers changes before decisions are taken
+anew for it."""
 
 
 class Chains(NamedTuple):

@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.optimizer.decisions.deciding import Chains
+from gateway.optimizer.decisions.deciding import NEWS_FACTOR, Chains
 from gateway.optimizer.decisions.decision import Decision, DecisionKey
 from gateway.optimizer.learning.communication_pattern_learner import CommunicationPattern
 from gateway.optimizer.learning.efficiency_evaluator import measured_cost_s
 from gateway.optimizer.learning.sampled_rule import usual_chains
 from gateway.optimizer.learning.strategy_generator import StrategyGenerator, known_figures
 
-NEWS_FACTOR: Final = 1.5
-"""Factor by which payloads, their interval or the number of receivers change before a decision is taken anew."""
 BROKEN_SHARE: Final = 0.1
 """Measured cost beyond that of the baseline, as a share of it, at which a decision is taken back."""
 
