@@ -11,7 +11,6 @@ import {
   UsageError,
 } from "./errors.ts";
 import { type ClientOptions, type SubscribeOptions, viewFields } from "./options.ts";
-import { onReturn } from "./page_events.ts";
 import type { Presence } from "./presence/presence.ts";
 import type { PresenceOptions } from "./presence/presences.ts";
 import type { LinkQuality } from "./protocol/link_quality.ts";
@@ -26,6 +25,7 @@ import type { RequestOptions } from "./requests/requester.ts";
 import type { Value } from "./sending/content.ts";
 import type { MessageOptions, PublishOptions } from "./sending/publish_options.ts";
 import type { TransmissionResult } from "./sending/result.ts";
+import { unlessAborted } from "./session/aborting.ts";
 import type { Answer } from "./session/answers.ts";
 import type { ClientState } from "./session/connection.ts";
 import { TimeLimit } from "./session/time_limit.ts";
@@ -50,7 +50,6 @@ export async function connect(url: string, options: ClientOptions = {}): Promise
 /** Client: publishes and subscribes over one connection, which it keeps up. Make one with {@link connect}. */
 export class Client {
   readonly #parts: ClientParts;
-  readonly #leave: () => void;
 
   /**
    * Make the client of parts that are connected.
@@ -59,7 +58,6 @@ export class Client {
    */
   constructor(parts: ClientParts) {
     this.#parts = parts;
-    this.#leave = onReturn(() => parts.connection.look());
   }
 
   get state(): ClientState {
@@ -176,31 +174,15 @@ export class Client {
     } else if (onMessage) {
       callBack(core, onMessage, reports);
     }
-    await this.#started(core, signal);
     const subscription = new Subscription(core, subscriptions);
-    signal?.addEventListener("abort", () => void subscription.close({ keep: true }), { once: true });
+    if (signal) {
+      const aborted = (): void => void subscription.close({ keep: true });
+      signal.addEventListener("abort", aborted);
+      core.buffer.whenEnded = () => signal.removeEventListener("abort", aborted);
+    }
+    const starting = subscriptions.start(core, signal);
+    await (signal ? unlessAborted(starting, signal) : starting);
     return subscription;
-  }
-
-  async #started(core: SubscriptionCore, signal: AbortSignal | undefined): Promise<void> {
-    const { subscriptions } = this.#parts;
-    const starting = subscriptions.start(core);
-    if (!signal) {
-      await starting;
-      return;
-    }
-    const aborted = new Promise<never>((_, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
-    try {
-      await Promise.race([starting, aborted]);
-    } catch (error) {
-      await subscriptions.stop(core, true);
-      throw error;
-    } finally {
-      aborted.catch(() => undefined);
-      starting.catch(() => undefined);
-    }
   }
 
   /**
@@ -260,7 +242,8 @@ export class Client {
     options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
   ): Promise<Map<string, Counts>> {
     this.#checkOpen();
-    return this.#limited("the account", this.#parts.subscriptions.account(subscription.core), options);
+    const { subscriptions } = this.#parts;
+    return this.#limited("the account", (call) => subscriptions.account(subscription.core, call), options);
   }
 
   /** Delete the streams that match a pattern, and return their names (spec section 4.11). */
@@ -304,9 +287,9 @@ export class Client {
     options: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
   ): Promise<T> {
     const { connection } = this.#parts;
-    const asked = async (): Promise<T> => {
+    const asked = async (call: AbortSignal): Promise<T> => {
       for (;;) {
-        const session = await connection.whenReady();
+        const session = await connection.whenReady(call);
         try {
           return await session.ask<T>(request);
         } catch (error) {
@@ -316,32 +299,32 @@ export class Client {
         }
       }
     };
-    return this.#limited(name, asked(), options);
+    return this.#limited(name, asked, options);
   }
 
+  /** Do work within a time limit; what is given up, by that or by the program, is not begun later. */
   async #limited<T>(
     name: string,
-    work: Promise<T>,
-    { timeoutMs, signal }: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+    work: (call: AbortSignal) => Promise<T>,
+    { timeoutMs = this.#parts.timeoutMs, signal }: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
   ): Promise<T> {
-    const { clock, timeoutMs: usual } = this.#parts;
     signal?.throwIfAborted();
-    return new Promise((resolve, reject) => {
-      const limit = new TimeLimit(clock, timeoutMs ?? usual, () =>
-        reject(new RequestTimeout(`${name} was not answered within ${(timeoutMs ?? usual) / 1000} s`)),
-      );
-      const aborted = (): void => reject(signal?.reason);
-      signal?.addEventListener("abort", aborted, { once: true });
-      work.then(resolve, reject).finally(() => {
-        limit.stop();
-        signal?.removeEventListener("abort", aborted);
-      });
-    });
+    const call = new AbortController();
+    const limit = new TimeLimit(this.#parts.clock, timeoutMs, () =>
+      call.abort(new RequestTimeout(`${name} was not answered within ${timeoutMs / 1000} s`)),
+    );
+    const aborted = (): void => call.abort(signal?.reason);
+    signal?.addEventListener("abort", aborted);
+    try {
+      return await unlessAborted(work(call.signal), call.signal);
+    } finally {
+      limit.stop();
+      signal?.removeEventListener("abort", aborted);
+    }
   }
 
   /** Send waiting messages, then close; both for `closeTimeoutMs` at most. Closing what is closed does nothing. */
   async close(): Promise<void> {
-    this.#leave();
     await this.#parts.close();
   }
 

@@ -2,6 +2,7 @@
 
 import { type ConnectionFailed, FrysError, InvalidArgument, RequestRefused } from "./errors.ts";
 import type { ClientOptions } from "./options.ts";
+import { onReturn } from "./page_events.ts";
 import { Presences } from "./presence/presences.ts";
 import { CODEC_NAMES, FILTER_NAMES } from "./protocol/codecs/registry.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
@@ -47,6 +48,8 @@ export class ClientParts {
   readonly #closeTimeoutMs: number;
   readonly #options: ClientOptions;
   readonly #wires: Wires;
+  /** End of the look at the page. */
+  readonly #leavePage: () => void;
   #closing: Promise<void> | undefined;
   #subscriptions = 0;
   #hadUnread = false;
@@ -113,6 +116,7 @@ export class ClientParts {
     this.requester = new Requester(this.connection, clock, this.sender, aliases, this.timeoutMs);
     this.responder = new Responder(this.connection, clock, this.sender, this.reports);
     this.presences = new Presences(this.connection, clock, this.timeoutMs);
+    this.#leavePage = onReturn(() => this.connection.look());
   }
 
   /** Return the number of a new subscription or inbox. */
@@ -177,6 +181,7 @@ export class ClientParts {
     this.responder.close(reason);
     this.presences.close(reason);
     this.sender.release();
+    this.#leavePage();
     this.#wires.end?.();
   }
 

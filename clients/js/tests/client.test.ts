@@ -1,6 +1,7 @@
 /** Calls of a client that belong to none of its parts, with a gateway that the test plays. */
 
-import { expect, test } from "vitest";
+import { getEventListeners } from "node:events";
+import { expect, test, vi } from "vitest";
 import { Client, connect } from "../src/client.ts";
 import {
   Code,
@@ -135,6 +136,75 @@ test("a subscription is given up by its signal, before it stands and afterwards"
   stage.wire.receive({ opcode: Opcode.SUBSCRIBED, request, subscription });
   stage.wire.receive({ opcode: Opcode.UNSUBSCRIBED, request: ended, subscription });
   await expect(subscribing).rejects.toThrow("enough");
+});
+
+test("what was given up without a connection is not done later", async () => {
+  const stage = await staged();
+  const client = new Client(stage.parts);
+  stage.wire.lose();
+  const aborting = new AbortController();
+  const given = [
+    client.delete("run/*", { timeoutMs: 100 }),
+    client.authenticate("token", { signal: aborting.signal }),
+    client.subscribe("wf/a", { signal: aborting.signal }),
+  ];
+  const outcomes = Promise.allSettled(given);
+  await settled();
+  aborting.abort(new Error("enough"));
+  await stage.clock.pass(200);
+  const errors = (await outcomes).map((outcome) => (outcome.status === "rejected" ? String(outcome.reason) : "done"));
+  expect(errors).toEqual([expect.stringContaining("delete was not answered"), "Error: enough", "Error: enough"]);
+  await stage.clock.pass(30_000);
+  const wire = await stage.welcome();
+  expect(wire.taken().filter(({ opcode }) => opcode !== Opcode.HELLO && opcode !== Opcode.PING)).toEqual([]);
+});
+
+test("a signal that is aborted already lets nothing begin", async () => {
+  const stage = await staged();
+  const client = new Client(stage.parts);
+  const signal = AbortSignal.abort(new Error("enough"));
+  await expect(client.delete("run/*", { signal })).rejects.toThrow("enough");
+  await expect(client.subscribe("wf/*", { signal })).rejects.toThrow("enough");
+  await settled();
+  expect(stage.wire.taken()).toEqual([]);
+  stage.wire.lose();
+});
+
+test("a signal that outlives subscriptions and calls keeps none of them", async () => {
+  const stage = await staged();
+  const client = new Client(stage.parts);
+  const { signal } = new AbortController();
+  const subscribing = client.subscribe("wf/a", { signal });
+  const refused = client.subscribe("wf/b", { signal });
+  refused.catch(() => undefined);
+  const deleting = client.delete("run/*", { signal });
+  await settled();
+  const [first, second] = stage.wire.takenOf(Opcode.SUBSCRIBE);
+  const { request, subscription } = first;
+  stage.wire.receive(
+    { opcode: Opcode.SUBSCRIBED, request, subscription },
+    { opcode: Opcode.ERROR, code: Code.FORBIDDEN, error: "FORBIDDEN", message: "no", request: second.request },
+    { opcode: Opcode.DELETED, request: second.request + 1, streams: [] },
+  );
+  const found = await subscribing;
+  await deleting;
+  await expect(refused).rejects.toThrow("no");
+  expect(getEventListeners(signal, "abort")).toHaveLength(1);
+  stage.wire.lose(1000, "");
+  void found.close();
+  await settled();
+  expect(getEventListeners(signal, "abort")).toEqual([]);
+});
+
+test("a client that is closed for good looks at the page no more", async () => {
+  const page = new EventTarget();
+  vi.stubGlobal("document", Object.assign(page, { visibilityState: "visible" }));
+  const stage = await staged();
+  expect(getEventListeners(page, "visibilitychange")).toHaveLength(1);
+  stage.wire.lose(Code.SUPERSEDED, "");
+  expect(stage.parts.connection.state).toBe("closed");
+  expect(getEventListeners(page, "visibilitychange")).toEqual([]);
+  vi.unstubAllGlobals();
 });
 
 test("what waits unread lowers the score of the link", async () => {

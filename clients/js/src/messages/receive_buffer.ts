@@ -28,6 +28,8 @@ export class ReceiveBuffer {
   readonly #takers = new Takers<Waiting>();
   /** Called when something waits that did not before, or the buffer has ended. */
   whenFilled: (() => void) | undefined;
+  /** Called once, when the buffer has ended. */
+  whenEnded: (() => void) | undefined;
 
   /** Bytes that wait. */
   bytes = 0;
@@ -101,6 +103,7 @@ export class ReceiveBuffer {
     this.#takers.end(error);
     if (!before) {
       this.whenFilled?.();
+      this.whenEnded?.();
     }
   }
 }

@@ -6,6 +6,7 @@ import { type Backoff, pauseMs } from "./backoff.ts";
 import type { Clock, Timer } from "./clock.ts";
 import type { GatewayAddress } from "./gateway_address.ts";
 import { type Lost, Session } from "./session.ts";
+import { WaitingCalls } from "./waiting_calls.ts";
 import { ABNORMAL, type Inbound, type Resumable, type Wires } from "./wire.ts";
 
 /** State of a client. */
@@ -65,7 +66,7 @@ export class Connection {
   /** Reason of the last loss, or of the last failed attempt. */
   #outage = "";
   #lostMs = 0;
-  readonly #waiting: { resolve(session: Session): void; reject(error: Error): void }[] = [];
+  readonly #waiting = new WaitingCalls();
   #pause: { timer: Timer; end(): void; mayEndEarly: boolean } | undefined;
   readonly #ended: (() => void)[] = [];
   #attempt: Session | undefined;
@@ -107,12 +108,17 @@ export class Connection {
     return { sinceMs: this.#lostMs, reason: this.#outage };
   }
 
-  /** Return the session on which new work may be started, once there is one. */
-  async whenReady(): Promise<Session> {
+  /**
+   * Return the session on which new work may be started, once there is one.
+   *
+   * @param call signal of the call that waits; its reason is thrown once it is given up.
+   */
+  async whenReady(call?: AbortSignal): Promise<Session> {
+    call?.throwIfAborted();
     if (this.#error) {
       throw this.#error;
     }
-    return this.ready ?? new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    return this.ready ?? this.#waiting.wait(call);
   }
 
   /**
@@ -251,9 +257,7 @@ export class Connection {
     this.#sinceMs = this.#clock.nowMs();
     this.#change("connected");
     this.#events.attached(session);
-    for (const { resolve } of this.#waiting.splice(0)) {
-      resolve(session);
-    }
+    this.#waiting.resolve(session);
   }
   #sinceMs = 0;
 
@@ -362,9 +366,7 @@ export class Connection {
     this.#session = undefined;
     this.#change("closed");
     this.#pause?.end();
-    for (const { reject } of this.#waiting.splice(0)) {
-      reject(error);
-    }
+    this.#waiting.reject(error);
     this.#events.closed(error);
   }
 

@@ -42,15 +42,16 @@ export class Subscriptions {
   /**
    * Start a subscription; without a connection it waits for the next one.
    *
+   * @param signal signal of the program, whose reason is thrown if it ends the wait for a connection.
    * @throws RequestRefused the gateway does not take it.
    * @throws ConnectionClosed the client is closed.
    */
-  async start(core: SubscriptionCore): Promise<void> {
+  async start(core: SubscriptionCore, signal?: AbortSignal): Promise<void> {
     this.#cores.set(core.number, core);
     this.#starting.add(core);
     try {
       for (;;) {
-        const session = await this.#connection.whenReady();
+        const session = await this.#connection.whenReady(signal);
         if (core.buffer.over) {
           return;
         }
@@ -62,13 +63,11 @@ export class Subscriptions {
           if (this.#connection.error || !again) {
             throw error;
           }
-          if (session.open) {
-            await this.#connection.whenReady();
-          }
         }
       }
     } catch (error) {
       this.#forget(core);
+      core.buffer.end();
       throw error;
     } finally {
       this.#starting.delete(core);
@@ -98,13 +97,17 @@ export class Subscriptions {
     }
   }
 
-  /** Return the account that the gateway keeps of a subscription, by stream. */
-  async account(core: SubscriptionCore): Promise<Map<string, Counts>> {
+  /**
+   * Return the account that the gateway keeps of a subscription, by stream.
+   *
+   * @param call signal of the call, whose reason is thrown once it is given up.
+   */
+  async account(core: SubscriptionCore, call: AbortSignal): Promise<Map<string, Counts>> {
     for (;;) {
       if (!this.#cores.has(core.number)) {
         throw new UsageError(`the subscription to ${core.pattern} has not been started, or is closed`);
       }
-      const session = await this.#connection.whenReady();
+      const session = await this.#connection.whenReady(call);
       if (!core.position.joined) {
         await new Promise<void>((resolve) => this.#joinWaiters.push(resolve));
         continue;
