@@ -1,12 +1,12 @@
 /** Parts of a client, and their wiring: each frame of the gateway to the part that handles it. */
 
-import { type ConnectionFailed, FrysError, InvalidArgument, RequestRefused } from "./errors.ts";
+import { Code, type ConnectionFailed, FrysError, InvalidArgument, RequestRefused } from "./errors.ts";
 import type { ClientOptions } from "./options.ts";
 import { onReturn } from "./page_events.ts";
 import { Presences } from "./presence/presences.ts";
 import { CODEC_NAMES, FILTER_NAMES } from "./protocol/codecs/registry.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
-import { CLIENT_TYPES, type Refusal } from "./protocol/messages.ts";
+import { CLIENT_TYPES, type Notice, type Refusal } from "./protocol/messages.ts";
 import { checkClientId } from "./protocol/names.ts";
 import { Opcode, VERSION } from "./protocol/wire.ts";
 import { Reports } from "./report.ts";
@@ -222,6 +222,22 @@ export class ClientParts {
     }
   }
 
+  #noticed(notice: Notice): void {
+    const { onNotice } = this.#options;
+    const { code, reason, stream, first, last } = notice;
+    if (onNotice) {
+      this.reports.call(() => onNotice(notice));
+      return;
+    }
+    const where = stream === undefined ? "" : `messages ${first} to ${last} of ${stream}: `;
+    const error = new RequestRefused(code, `${where}${reason}`);
+    if (code === Code.VIEW_LOWERED || code === Code.VIEW_RESTORED) {
+      this.reports.warn(error);
+    } else {
+      this.reports.report(error);
+    }
+  }
+
   #refused(error: Refusal): void {
     const handled =
       this.requester.refused(error) ||
@@ -281,7 +297,7 @@ export class ClientParts {
         this.subscriptions.sinks.replayReceived(item);
         break;
       case Opcode.NOTICE:
-        this.reports.call(() => this.#options.onNotice?.(item));
+        this.#noticed(item);
         break;
       default:
     }

@@ -32,7 +32,7 @@ export interface ClientOptions {
   readonly maxMessageBytes?: number;
   /** Called with errors that no call can throw; absent: they are logged, at most one a second. */
   readonly onError?: OnError;
-  /** Called with the fate of messages that this client has published, and with changes of its views. */
+  /** Called with the fate of messages that this client has published, and with changes of its views; absent: as `onError`. */
   readonly onNotice?: (notice: Notice) => void;
   readonly onState?: (state: ClientState) => void;
   /** Software and version, for the gateway's logs. */

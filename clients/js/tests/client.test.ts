@@ -207,6 +207,23 @@ test("a client that is closed for good looks at the page no more", async () => {
   vi.unstubAllGlobals();
 });
 
+test("a notice for which there is no callback is reported, and one about a view is logged", async () => {
+  const warn = vi.spyOn(console, "warn").mockImplementation(() => undefined);
+  const stage = await staged();
+  const notice = { opcode: Opcode.NOTICE, code: Code.EXPIRED, reason: "too late" } as const;
+  stage.wire.receive({ ...notice, stream: "wf/a", first: 1n, last: 2n });
+  stage.wire.receive({ ...notice, code: Code.VIEW_LOWERED, reason: "slow" });
+  expect(stage.errors.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/^messages 1 to 2 of wf\/a: too late/),
+  ]);
+  expect(warn).toHaveBeenCalledTimes(1);
+  warn.mockRestore();
+  const notices: unknown[] = [];
+  const other = await staged({ onNotice: (found) => notices.push(found) });
+  other.wire.receive(notice);
+  expect([notices, other.errors]).toEqual([[notice], []]);
+});
+
 test("what waits unread lowers the score of the link", async () => {
   const stage = new Stage();
   await stage.welcome();

@@ -38,6 +38,11 @@ export class ReceiveBuffer {
     return this.#takers.over;
   }
 
+  /** Error with which it has ended. */
+  get error(): Error | undefined {
+    return this.#takers.error;
+  }
+
   /** Number of messages that wait. */
   get size(): number {
     return this.#places.length;
@@ -95,6 +100,13 @@ export class ReceiveBuffer {
   /** Wait for the next message and take it; undefined: the buffer has ended. Throws the error with which it ended. */
   async next(): Promise<Waiting | undefined> {
     return this.take() ?? this.#takers.next();
+  }
+
+  /** Drop all that waits. */
+  clear(): void {
+    this.#places.length = 0;
+    this.#newest.clear();
+    this.bytes = 0;
   }
 
   /** End the buffer: all that waits can still be taken, and then comes the error, if there is one. */

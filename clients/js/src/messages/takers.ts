@@ -10,6 +10,11 @@ export class Takers<T> {
     return this.#over;
   }
 
+  /** Error of the end. */
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
   /** Hand an item to whoever waits longest; returns false if nobody waits. */
   hand(item: T): boolean {
     const taker = this.#waiting.shift();

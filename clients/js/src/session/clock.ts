@@ -18,14 +18,43 @@ export interface Clock {
   random(): number;
 }
 
+/** Longest time of a timer of the platform, which fires at once if it is to take longer. */
+const MOST_TIMER_MS = 2 ** 31 - 1;
+
+function timer(delayMs: number, callback: () => void): Timer {
+  let id: ReturnType<typeof setTimeout>;
+  const arm = (leftMs: number): void => {
+    const rest = leftMs - MOST_TIMER_MS;
+    id = setTimeout(() => (rest > 0 ? arm(rest) : callback()), Math.min(leftMs, MOST_TIMER_MS));
+  };
+  arm(delayMs);
+  return { cancel: () => clearTimeout(id) };
+}
+
+/** Call back in a later turn of the event loop. Timers of a hidden page fire once a second, or once a minute: messages do not. */
+function soon(callback: () => void): Timer {
+  const { port1, port2 } = new MessageChannel();
+  let isCancelled = false;
+  port1.onmessage = () => {
+    port1.close();
+    if (!isCancelled) {
+      callback();
+    }
+  };
+  port2.postMessage(null);
+  return {
+    cancel: () => {
+      isCancelled = true;
+    },
+  };
+}
+
 export const SYSTEM_CLOCK: Clock = {
   nowMs: () => performance.now(),
   // A double of milliseconds since 1970 is exact to a quarter of a microsecond.
   localNs: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n,
-  after: (delayMs, callback) => {
-    const timer = setTimeout(callback, delayMs);
-    return { cancel: () => clearTimeout(timer) };
-  },
+  after: (delayMs, callback) =>
+    delayMs <= 0 && typeof document !== "undefined" ? soon(callback) : timer(delayMs, callback),
   random: () => Math.random(),
 };
 

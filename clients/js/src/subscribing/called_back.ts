@@ -58,6 +58,9 @@ export function callBackLatest(
       requested = true;
       nextFrame(clock, frame);
     }
+    if (core.buffer.error) {
+      core.report(core.buffer.error); // it has ended, and no call waits for it
+    }
   };
 }
 

@@ -90,7 +90,7 @@ export class Subscription implements AsyncIterable<Message> {
   }
 
   /**
-   * End the subscription.
+   * End the subscription. A loop ends behind the messages that have arrived; `onMessage` is called no more.
    *
    * @param options with `keep` the gateway keeps unacknowledged messages for the client's return; then the message in progress is
    *   not answered.

@@ -53,6 +53,10 @@ export class SubscriptionCore implements AckScope {
   readonly #conflated = new Map<string, bigint>();
   /** Message that a loop is at, and the next record of it. */
   #current: { waiting: Waiting; next: number } | undefined;
+  /** Whether nothing is handed to the callback any more. */
+  #isDropped = false;
+  /** Call of the program that waits for a message, the last one of several. */
+  #taking: Promise<unknown> | undefined;
   /** Versions of states that were replaced in the buffer. */
   conflatedCount = 0n;
   /** Whether messages go to a callback. */
@@ -95,8 +99,8 @@ export class SubscriptionCore implements AckScope {
     const { source, count } = received;
     const isState = source.kind === "state";
     const conflates = this.settings.latest || (isState && this.settings.conflate);
-    // The last record of a batch of a state is the only version that waits.
-    const start = conflates && isState ? count - 1 : first;
+    // Then the last record of a batch is the only one that waits.
+    const start = conflates ? count - 1 : first;
     this.#countConflated(source, start - first);
     const frees = pending === undefined;
     if (this.buffer.over) {
@@ -147,10 +151,25 @@ export class SubscriptionCore implements AckScope {
   // The program.
 
   /** Return the next message, after the one before is finished; undefined: the subscription has ended. */
-  async nextMessage(): Promise<Message | undefined> {
-    this.finish();
-    const current = this.#current ?? (await this.#nextWaiting());
-    return current && this.#record(current);
+  nextMessage(): Promise<Message | undefined> {
+    return this.#inTurn(async () => {
+      this.finish();
+      const current = this.#current ?? (await this.#nextWaiting());
+      return current && this.#record(current);
+    });
+  }
+
+  /** Take for one call after the other: a program may ask again before it has the message for which it has asked. */
+  async #inTurn<T>(take: () => Promise<T>): Promise<T> {
+    const taking = this.#taking ? this.#taking.then(take, take) : take();
+    this.#taking = taking;
+    try {
+      return await taking;
+    } finally {
+      if (this.#taking === taking) {
+        this.#taking = undefined;
+      }
+    }
   }
 
   /** Return the next message if one waits. */
@@ -161,7 +180,11 @@ export class SubscriptionCore implements AckScope {
   }
 
   /** Return the next record batch; messages that are none are left out. */
-  async nextBatch(): Promise<RecordBatch | undefined> {
+  nextBatch(): Promise<RecordBatch | undefined> {
+    return this.#inTurn(() => this.#nextBatch());
+  }
+
+  async #nextBatch(): Promise<RecordBatch | undefined> {
     for (;;) {
       this.finish();
       const current = this.#current ?? (await this.#nextWaiting());
@@ -193,7 +216,8 @@ export class SubscriptionCore implements AckScope {
     if (waiting && !waiting.pending) {
       this.credit.free(waiting.credit);
     }
-    this.#current = waiting && { waiting, next: waiting.first };
+    // One that was handed over in the turn in which the program ended the subscription is not called back with.
+    this.#current = waiting && !this.#isDropped ? { waiting, next: waiting.first } : undefined;
     return this.#current;
   }
 
@@ -236,7 +260,7 @@ export class SubscriptionCore implements AckScope {
           return;
         }
         answered = true;
-        const open = (this.#openRecords.get(waiting) ?? waiting.received.count) - records;
+        const open = (this.#openRecords.get(waiting) ?? waiting.received.count - waiting.first) - records;
         this.#openRecords.set(waiting, open);
         if (code || open <= 0) {
           pending.answer(this, code);
@@ -272,13 +296,21 @@ export class SubscriptionCore implements AckScope {
     this.#held.delete(pending);
   }
 
-  /** Give up all messages without an answer: the subscription has ended. */
+  /**
+   * Give up all messages without an answer: the program has ended the subscription.
+   *
+   * A loop still gets what has arrived; a callback is called no more.
+   */
   withdraw(): void {
     for (const pending of this.#held.keys()) {
       pending.answer(this, undefined);
     }
     this.#held.clear();
-    this.#current = undefined;
+    if (this.isCalledBack) {
+      this.#isDropped = true;
+      this.#current = undefined;
+      this.buffer.clear();
+    }
   }
 
   /** Return whether messages of a kind owe an answer here. */

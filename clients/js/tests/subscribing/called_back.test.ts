@@ -1,4 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
+import { Opcode } from "../../src/protocol/wire.ts";
 import { Reports } from "../../src/report.ts";
 import { callBack, callBackLatest } from "../../src/subscribing/called_back.ts";
 import { arrival, settled } from "../fakes.ts";
@@ -72,3 +73,37 @@ test("without frames a timer stands in", async () => {
   await clock.pass(16);
   expect(offsets).toEqual([0n]);
 });
+
+test("an error that ends a subscription with latest is reported, once", () => {
+  const { core, clock, errors } = newCore({ latest: true });
+  callBackLatest(core, () => undefined, new Reports(clock), clock);
+  core.buffer.end(new Error("refused"));
+  core.buffer.end(new Error("again"));
+  expect(errors.map(({ message }) => message)).toEqual(["refused"]);
+});
+
+test.each([callBack, callBackLatest])(
+  "nothing is called back once the program has ended the subscription: %o",
+  async (call) => {
+    const { core, clock } = newCore({ latest: call === callBackLatest });
+    const offsets: bigint[] = [];
+    const end = ({ offset }: { offset: bigint }): void => {
+      offsets.push(offset);
+      core.buffer.end();
+      core.withdraw();
+    };
+    call(core, end, new Reports(clock), clock);
+    delivering(core, arrival());
+    await settled();
+    await clock.pass(16);
+    delivering(core, arrival({ offset: 1n }));
+    const waiting = newCore({ latest: call === callBackLatest });
+    call(waiting.core, end, new Reports(waiting.clock), waiting.clock);
+    delivering(waiting.core, arrival({ opcode: Opcode.BATCH, offset: 5n, count: 2 }), arrival({ offset: 7n }));
+    waiting.core.buffer.end();
+    waiting.core.withdraw();
+    await settled();
+    await waiting.clock.pass(16);
+    expect([offsets, waiting.core.buffer.size, waiting.core.buffer.bytes]).toEqual([[0n], 0, 0]);
+  },
+);
