@@ -4,6 +4,7 @@ import { UsageError } from "./errors.ts";
 import type { ClientOptions } from "./options.ts";
 import { SYSTEM_CLOCK } from "./session/clock.ts";
 import type { Wires } from "./session/wire.ts";
+import { startWorker } from "./worker/start.ts";
 import { WorkerWires } from "./worker/worker_wires.ts";
 
 /**
@@ -22,7 +23,7 @@ export async function wiresFor(options: ClientOptions): Promise<Wires> {
   }
   // A program that runs in a worker itself has no page that a socket could hold up.
   if (worker ?? (hasWorkers && typeof document !== "undefined")) {
-    return new WorkerWires(maxMessageBytes);
+    return new WorkerWires(maxMessageBytes, startWorker, clock);
   }
   const { SocketWires } = await import("./session/socket_wire.ts");
   return new SocketWires(clock, maxMessageBytes === undefined ? {} : { maxMessageBytes });

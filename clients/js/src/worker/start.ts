@@ -12,6 +12,9 @@ export interface WorkerLike {
 // In a variable: bundlers follow the address in the call below, and are not to take this one for another file.
 const FILE = "./frys_worker.js";
 
+/** Address of the program that imports the file: one for all workers, since it is kept for as long as the page lives. */
+let importer: string | undefined;
+
 /**
  * Start the worker.
  *
@@ -21,8 +24,8 @@ const FILE = "./frys_worker.js";
 export function startWorker(): WorkerLike {
   const file = new URL(FILE, import.meta.url);
   if (file.origin !== location.origin) {
-    const program = new Blob([`import ${JSON.stringify(file.href)};`], { type: "text/javascript" });
-    return new Worker(URL.createObjectURL(program), { type: "module", name: "frys" });
+    importer ??= URL.createObjectURL(new Blob([`import ${JSON.stringify(file.href)};`], { type: "text/javascript" }));
+    return new Worker(importer, { type: "module", name: "frys" });
   }
   return new Worker(new URL("./frys_worker.js", import.meta.url), { type: "module", name: "frys" });
 }

@@ -2,27 +2,44 @@
 
 import { Code } from "../errors.ts";
 import { bytesOf, joined } from "../protocol/buffers.ts";
-import { HIGH_WATER_BYTES, LOW_WATER_BYTES, type Wire, type WireEvents, type Wires } from "../session/wire.ts";
+import { type Clock, SYSTEM_CLOCK } from "../session/clock.ts";
+import { TimeLimit } from "../session/time_limit.ts";
+import {
+  ABNORMAL,
+  HIGH_WATER_BYTES,
+  LOW_WATER_BYTES,
+  type Wire,
+  type WireEvents,
+  type Wires,
+} from "../session/wire.ts";
 import type { Order, Report } from "./posts.ts";
 import { startWorker, type WorkerLike } from "./start.ts";
 
 const ADVICE = "let the page's policy allow it (worker-src), or connect with worker: false";
 
+/** Time in which a worker ends a connection when it is told to; one that is slower may have died, or never have started. */
+const MOST_ENDING_MS = 2000;
+
 export class WorkerWires implements Wires {
   readonly #start: () => WorkerLike;
   readonly #maxMessageBytes: number | undefined;
   readonly #wires = new Map<number, WorkerWire>();
+  readonly #clock: Clock;
   #worker: WorkerLike | undefined;
   #nextWire = 1;
 
-  constructor(maxMessageBytes?: number, start: () => WorkerLike = startWorker) {
+  constructor(maxMessageBytes?: number, start: () => WorkerLike = startWorker, clock: Clock = SYSTEM_CLOCK) {
     this.#maxMessageBytes = maxMessageBytes;
     this.#start = start;
+    this.#clock = clock;
   }
 
   connect(url: string, events: WireEvents): Wire {
     const number = this.#nextWire++;
-    const wire = new WorkerWire(number, events, (order, transfer) => this.#post(order, transfer));
+    const wire = new WorkerWire(number, events, this.#clock, {
+      post: (order, transfer) => this.#post(order, transfer),
+      silent: (code, reason) => this.#silent(wire, code, reason),
+    });
     this.#wires.set(number, wire);
     try {
       this.#worker ??= this.#started();
@@ -67,19 +84,42 @@ export class WorkerWires implements Wires {
 
   /** Close what the worker has held: no other attempt would do better. */
   #failed(reason: string): void {
+    for (const wire of this.#ended()) {
+      wire.lose(Code.PROTOCOL_ERROR, reason);
+    }
+  }
+
+  /** Give up a worker that does not answer: the next attempt has another one. */
+  #silent(aborted: WorkerWire, code: number, reason: string): void {
+    const problem = "the worker does not answer";
+    for (const wire of this.#ended()) {
+      wire.lose(wire === aborted ? code : ABNORMAL, wire === aborted ? `${reason}; ${problem}` : problem);
+    }
+  }
+
+  /** End the worker; returns the connections that it has held. */
+  #ended(): WorkerWire[] {
     this.end();
     const wires = [...this.#wires.values()];
     this.#wires.clear();
-    for (const wire of wires) {
-      wire.receive({ report: "closed", wire: 0, closed: { code: Code.PROTOCOL_ERROR, reason, resumable: {} } });
-    }
+    return wires;
   }
+}
+
+/** Way of one connection to the worker. */
+interface WorkerOutlet {
+  post(order: Order, transfer?: Transferable[]): void;
+  /** The worker has not ended the connection in time. */
+  silent(code: number, reason: string): void;
 }
 
 class WorkerWire implements Wire {
   readonly #number: number;
   readonly #events: WireEvents;
-  readonly #post: (order: Order, transfer?: Transferable[]) => void;
+  readonly #clock: Clock;
+  readonly #outlet: WorkerOutlet;
+  /** Time in which the worker has to end the connection. */
+  #ending: TimeLimit | undefined;
   /** Bytes sent on this connection, and those of them that have left the worker, as far as known. */
   #sent = 0;
   #left = 0;
@@ -87,10 +127,11 @@ class WorkerWire implements Wire {
   #asked: number | undefined;
   #congested = false;
 
-  constructor(number: number, events: WireEvents, post: (order: Order, transfer?: Transferable[]) => void) {
+  constructor(number: number, events: WireEvents, clock: Clock, outlet: WorkerOutlet) {
     this.#number = number;
     this.#events = events;
-    this.#post = post;
+    this.#clock = clock;
+    this.#outlet = outlet;
   }
 
   get unsentBytes(): number {
@@ -100,17 +141,23 @@ class WorkerWire implements Wire {
   send(frames: readonly Uint8Array[]): void {
     const message = joined(frames);
     this.#sent += bytesOf(frames);
-    this.#post({ order: "send", wire: this.#number, message }, [message.buffer]);
+    this.#outlet.post({ order: "send", wire: this.#number, message }, [message.buffer]);
     this.#congested ||= this.unsentBytes > HIGH_WATER_BYTES;
     this.#ask();
   }
 
   close(code: number, reason: string): void {
-    this.#post({ order: "close", wire: this.#number, code, reason });
+    this.#outlet.post({ order: "close", wire: this.#number, code, reason });
   }
 
   abort(code: number, reason: string): void {
-    this.#post({ order: "abort", wire: this.#number, code, reason });
+    this.#outlet.post({ order: "abort", wire: this.#number, code, reason });
+    this.#ending ??= new TimeLimit(this.#clock, MOST_ENDING_MS, () => this.#outlet.silent(code, reason));
+  }
+
+  /** Take note that the worker, and with it the connection, is gone. */
+  lose(code: number, reason: string): void {
+    this.receive({ report: "closed", wire: this.#number, closed: { code, reason, resumable: {} } });
   }
 
   /** Take an event of this connection. */
@@ -126,6 +173,7 @@ class WorkerWire implements Wire {
         this.#drained();
         break;
       default:
+        this.#ending?.stop();
         this.#events.closed(report.closed);
     }
   }
@@ -134,7 +182,7 @@ class WorkerWire implements Wire {
   #ask(): void {
     if (this.#asked === undefined && this.unsentBytes > LOW_WATER_BYTES) {
       this.#asked = this.#sent;
-      this.#post({ order: "drain", wire: this.#number });
+      this.#outlet.post({ order: "drain", wire: this.#number });
     }
   }
 

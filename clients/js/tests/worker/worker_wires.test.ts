@@ -1,7 +1,9 @@
 import { expect, test, vi } from "vitest";
 import { Code } from "../../src/errors.ts";
 import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from "../../src/session/wire.ts";
+import type { WorkerLike } from "../../src/worker/start.ts";
 import { WorkerWires } from "../../src/worker/worker_wires.ts";
+import { FakeClock } from "../fakes.ts";
 import { joinedByChannel, recordedEvents } from "./channel.ts";
 
 test("a connection is that of the worker", async () => {
@@ -87,6 +89,31 @@ test.each([
   fail(message);
   expect(seen).toEqual([`closed ${Code.PROTOCOL_ERROR} ${problem}`]);
   expect(counts).toEqual({ started: 1, ended: 1 });
+});
+
+test("a worker that does not end a connection in time is given up, and the next connection has another one", async () => {
+  const clock = new FakeClock();
+  const orders: unknown[][] = [];
+  let ended = 0;
+  const start = (): WorkerLike => {
+    const received: unknown[] = [];
+    orders.push(received);
+    const postMessage = (order: unknown) => received.push(order);
+    return { onmessage: null, onerror: null, onmessageerror: null, postMessage, terminate: () => ended++ };
+  };
+  const wires = new WorkerWires(undefined, start, clock);
+  const [aborted, other, later] = [recordedEvents(), recordedEvents(), recordedEvents()];
+  const wire = wires.connect("ws://gateway/", aborted.events);
+  wires.connect("ws://gateway/", other.events);
+  wire.abort(4000, "silent");
+  wire.abort(4000, "again");
+  await clock.pass(1000);
+  expect(aborted.seen).toEqual([]);
+  await clock.pass(2000);
+  expect(aborted.seen).toEqual(["closed 4000 silent; the worker does not answer"]);
+  expect(other.seen).toEqual(["closed 1006 the worker does not answer"]);
+  wires.connect("ws://gateway/", later.events);
+  expect([orders.map(({ length }) => length), ended, clock.timers]).toEqual([[5, 2], 1, 0]);
 });
 
 test("a worker that the platform refuses is an end as well, which comes after the call", async () => {
