@@ -12,7 +12,7 @@ from typing import Final
 from gateway.connections.link_tier import TIERS, LinkTier, tier_of
 from gateway.connections.ports import Clock
 from gateway.connections.receiver_profile import ReceiverProfile
-from gateway.optimizer.decisions.advice import delivery_to, figures_of, may_decode
+from gateway.optimizer.decisions.advice import delivery_to, may_decode
 from gateway.optimizer.decisions.deciding import NEWS_FACTOR, decide, pays_apart
 from gateway.optimizer.decisions.decision import DecisionKey
 from gateway.optimizer.decisions.decision_table import DecisionTable
@@ -64,7 +64,8 @@ class Decider:
         """Take a shadow trial of the stream with this id."""
         learned = self._policy.get(number)
         if learned is not None:
-            learned.trial, learned.due = trial, True
+            learned.figures.take(trial)
+            learned.due = True
 
     def recorded(self, stream: Stream, record: TrafficRecord) -> None:
         """Take a traffic record; one without messages says nothing."""
@@ -95,7 +96,7 @@ class Decider:
 
     def _decide(self, learned: LearnedStream) -> Generator[None, None, None]:
         """Take the decisions for a stream, and put them in force."""
-        tried = () if learned.trial is None else figures_of(learned.trial)
+        tried = learned.figures.all()
         changed = learned.drop_idle(self._clock.monotonic_s() - IDLE_S)
         for profile, guarded in list(learned.decisions.items()):
             changed |= self._decide_for(learned, profile, guarded, tried)

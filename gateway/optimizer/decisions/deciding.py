@@ -14,6 +14,8 @@ from gateway.protocol.encoding import PLAIN, Chain
 LEAST_SAVING: Final = 0.05
 """Share of the cost that a choice must save, against the baseline and against the decision before it: figures of
 trials are not more exact, and what is changed is to be compared anew."""
+KEPT_SAVING: Final = 0.0
+"""The same against the baseline for a decision that is in force: noise does not take it back and forth."""
 APART_SAVING: Final = 0.2
 """Share of the cost that receivers of another tier must save for a stream to be sent to each tier by its own chain."""
 TOGETHER_SAVING: Final = 0.1
@@ -50,7 +52,7 @@ def decide(
         delivery: a payload, and one of the receivers.
         tier: their link tier, for the reason.
         baseline: choice of the baseline.
-        held: decision that is in force, which stays unless another one saves enough.
+        held: decision that is in force, which stays until another one saves enough, or it saves nothing itself.
     """
     by_chain = {each.chain: each for each in tried}
     parsed = {name: chain for name in by_chain if (chain := parsed_chain(name)) is not None}
@@ -71,7 +73,8 @@ def decide(
         if kept is not None and cost.total_s > (1 - LEAST_SAVING) * kept[1].total_s:
             chosen, (best, cost) = held, kept
     reason = _words(tier, best, cost, usual, usual_cost, delivery)
-    if cost.total_s > (1 - LEAST_SAVING) * usual_cost.total_s:
+    least = KEPT_SAVING if chosen == held else LEAST_SAVING
+    if cost.total_s >= (1 - least) * usual_cost.total_s:
         return Decision(*baseline, usual_cost.total_s, usual_cost.total_s, f"as the baseline: {reason}")
     return Decision(*chosen, cost.total_s, usual_cost.total_s, reason)
 

@@ -14,9 +14,10 @@ from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.optimizer.decisions.deciding import Chains
 from gateway.optimizer.decisions.decision import Decision
 from gateway.optimizer.decisions.guard import Guard
+from gateway.optimizer.decisions.known_figures import KnownFigures
 from gateway.optimizer.decisions.switchback import Switchback
 from gateway.optimizer.delivery_cost import Delivery, delivery_cost
-from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
+from gateway.optimizer.history.record import TrafficRecord
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.streams.stream import Stream
 
@@ -68,8 +69,8 @@ class LearnedStream:
     """Chains of deltas for the same receivers, plain if none are made."""
     blocks: Switchback = field(default_factory=Switchback)
     """Blocks of messages."""
-    trial: ShadowTrial | None = None
-    """Last shadow trial."""
+    figures: KnownFigures = field(default_factory=KnownFigures)
+    """Figures of chains, by shadow trials."""
     apart: bool = False
     """Whether receivers of different link tiers are worth a chain of their own each."""
     due: bool = False

@@ -121,3 +121,17 @@ def test_receivers_that_are_apart_stay_so_for_less() -> None:
     tried = [EncodingFigures("none", 1.0, 0.0, 0.0), EncodingFigures("lz4", 1 - lost, 1e-8, 0.0)]
     assert not pays_apart(tried, delivery, [slow, fast], apart=False)
     assert pays_apart(tried, delivery, [slow, fast], apart=True)
+
+
+def test_a_decision_in_force_stays_until_it_saves_nothing() -> None:
+    """A threshold alone would have what saves some 5 % come and go."""
+
+    def figures(zstd: float) -> tuple[EncodingFigures, ...]:
+        return EncodingFigures("lz4", 0.5, 1e-9, 1e-9), EncodingFigures("zstd:1", 0.5 * zstd, 1e-9, 1e-9)
+
+    baseline, held = Chains(LZ4, None), Chains(ZSTD, None)
+    chosen = [
+        (decided(figures(share), baseline=baseline).chain, decided(figures(share), baseline=baseline, held=held).chain)
+        for share in (0.94, 0.96, 0.99, 1.0, 1.01)
+    ]
+    assert chosen == [(ZSTD, ZSTD), (LZ4, ZSTD), (LZ4, ZSTD), (LZ4, LZ4), (LZ4, LZ4)]
