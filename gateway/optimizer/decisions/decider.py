@@ -65,7 +65,7 @@ class Decider:
         learned = self._policy.get(number)
         if learned is not None:
             learned.figures.take(trial)
-            learned.due = True
+            learned.trusted = learned.due = True
 
     def recorded(self, stream: Stream, record: TrafficRecord) -> None:
         """Take a traffic record; one without messages says nothing."""

@@ -77,7 +77,7 @@ class LearnedPolicy:
     def tells_apart(self, stream: Stream) -> bool:
         """Return whether receivers of different link tiers are worth a chain of their own each."""
         learned = self._streams.get(stream.id)
-        return learned is not None and learned.apart and self.trusted
+        return learned is not None and learned.apart and learned.trusted and self.trusted
 
     def wants_sample(self, stream: Stream, *, based: bool) -> bool:
         """Count a payload, and return whether the baseline wants it."""
@@ -139,6 +139,13 @@ class LearnedPolicy:
         for learned in self._streams.values():
             if learned.chains:
                 self.apply(learned, changed=True)
+
+    def distrust_stream(self, number: int) -> None:
+        """Follow no decision for the stream with this id until it is trusted again."""
+        learned = self._streams.get(number)
+        if learned is not None:
+            learned.trusted = False
+            self.apply(learned, changed=bool(learned.chains))
 
     def drop(self, stream: Stream) -> None:
         """Forget the decisions for a stream."""

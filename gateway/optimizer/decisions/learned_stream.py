@@ -71,6 +71,8 @@ class LearnedStream:
     """Blocks of messages."""
     figures: KnownFigures = field(default_factory=KnownFigures)
     """Figures of chains, by shadow trials."""
+    trusted: bool = True
+    """Whether decisions are followed; otherwise the stream cannot be tried."""
     apart: bool = False
     """Whether receivers of different link tiers are worth a chain of their own each."""
     due: bool = False
@@ -102,7 +104,7 @@ class LearnedStream:
             trusted: whether any are followed.
         """
         in_force = {}
-        if trusted and not self.blocks.by_baseline:
+        if trusted and self.trusted and not self.blocks.by_baseline:
             for profile, guarded in self.decisions.items():
                 chains = guarded.chains
                 if chains is not None and guarded.guard.in_force(now_s):

@@ -88,6 +88,10 @@ class Learner:
             self.policy.distrust()
         self._failure = reason
 
+    def set_aside(self, number: int) -> None:
+        """Follow no decision for the stream with this id until its next trial: its contents cannot be tried."""
+        self.policy.distrust_stream(number)
+
     def sweep(self) -> Generator[None, None, None]:
         """Take the decisions that are due, and have them written from time to time. Yields for the loop."""
         yield from self._decider.sweep()

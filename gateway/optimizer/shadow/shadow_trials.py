@@ -26,7 +26,7 @@ from gateway.optimizer.history.trial_record import pack_trial
 from gateway.optimizer.shadow.cpu_budget import CpuBudget
 from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
 from gateway.optimizer.shadow.trial_messages import TrialAnswer, TrialRequest
-from gateway.optimizer.shadow.trial_table import TrialTable, TriedStream
+from gateway.optimizer.shadow.trial_table import MAX_LOSSES, TrialTable, TriedStream
 from gateway.optimizer.shadow.trial_worker import SampleSlot, TrialWorker
 from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.encoding import decode
@@ -38,6 +38,8 @@ SWEEP_S: Final = 0.5
 """Time from one look for answers to the next."""
 WORKER_END_S: Final = 1.0
 """Longest time to wait for the end of the worker, which is killed."""
+MAX_FAILING: Final = 3
+"""Streams whose trials have failed, and none has not since, from which it is the process that fails."""
 SHOWN: Final = 16
 """Streams that are told of at once."""
 
@@ -96,6 +98,8 @@ class ShadowTrials:
         """Samples with the worker, by their slot."""
         self._copying = 0
         """Samples that are with a thread."""
+        self._failing: set[int] = set()
+        """Streams whose trials have failed since the last that has not."""
         self._closed = False
         self._tried = self._failed = self._lost = self._dropped = self._drifts = 0
         self._failure = ""
@@ -191,11 +195,7 @@ class ShadowTrials:
         now_s = self._clock.monotonic_s()
         for answer in self._worker.pump(now_s):
             self._learn(self._under_way.pop(answer.slot), answer)
-        for number, taken in list(self._under_way.items()):
-            if not self._worker.has(taken.slot):
-                del self._under_way[number]
-                taken.tried.under_way = False
-                self._lost += 1
+        self._note_lost(now_s)
         if self._learner is not None:
             fault = self._worker.fault(now_s)
             if fault:
@@ -207,7 +207,11 @@ class ShadowTrials:
 
     def _take(self, tried: TriedStream | None, sample: Sample, *, drifted: bool) -> None:
         """Have a sample of a payload copied by a thread, and then tried."""
-        if tried is None or tried.under_way or self._closed or not sample.is_readable:
+        if tried is None or self._closed or not sample.is_readable or tried.is_aside(self._clock.monotonic_s()):
+            return
+        if tried.under_way:
+            if drifted:  # its sample may be of what was before
+                self._changed.add(tried.number)
             return
         if drifted and not self._budget.may_borrow:
             return
@@ -237,11 +241,12 @@ class ShadowTrials:
         """Ask the worker for a trial of a sample in its slot."""
         based = base_bytes > 0
         chains = candidates(sample.element, tried.codecs, integers=sample.integers, based=based)
-        names = tuple([str(chain) for chain in chains])
+        now_s = self._clock.monotonic_s()
+        names = tuple([str(chain) for chain in chains if not tried.is_aside(now_s, str(chain))])
         request = TrialRequest(slot.number, sample_bytes, base_bytes, dtype_name(sample.element), names)
         if self._closed or not sample_bytes:
             self._worker.give_back(slot)
-        elif self._worker.ask(slot, request, self._clock.monotonic_s()):
+        elif self._worker.ask(slot, request, now_s):
             tried.under_way = True
             self._under_way[slot.number] = TakenSample(tried, slot, based, drifted, sample_bytes)
         else:
@@ -252,15 +257,16 @@ class ShadowTrials:
         tried = taken.tried
         tried.under_way = False
         self._budget.spend(answer.cpu_s)
-        self._failure = answer.error
         if answer.error:
-            if not self._failed:
-                logger.warning("a shadow trial has failed: %s", answer.error)
-            self._failed += 1
-            if self._learner is not None:
-                self._learner.fail(f"fails: {answer.error}")
+            if not self._failure:
+                logger.warning("a shadow trial of %s has failed: %s", tried.records[-1].stream, answer.error)
+            self._note_failure(tried, answer)
+        self._failure = answer.error
+        if not answer.says_something:
             return
         self._tried += 1
+        self._failing.clear()
+        tried.losses = 0
         record = tried.records[-1]
         tried.trial = ShadowTrial(
             time_ns=self._clock.time_ns(),
@@ -278,6 +284,37 @@ class ShadowTrials:
         self._history.put(pack_trial(tried.trial))
         if self._learner is not None:
             self._learner.tried(tried.number, tried.trial)
+
+    def _note_failure(self, tried: TriedStream, answer: TrialAnswer) -> None:
+        """Set aside what has failed: chains, if others have not, or else the stream."""
+        if answer.says_something:
+            tried.set_aside(self._clock.monotonic_s(), answer.failed)
+            return
+        self._failed += 1
+        self._set_aside(tried)
+        self._failing.add(tried.number)
+        if self._learner is not None and len(self._failing) >= MAX_FAILING:
+            self._learner.fail(f"fails: {answer.error}")
+
+    def _note_lost(self, now_s: float) -> None:
+        """Note samples that the process has not answered before its end, of which the first one may be the cause."""
+        lost = [(number, taken.tried) for number, taken in self._under_way.items() if not self._worker.has(taken.slot)]
+        for number, tried in lost:
+            del self._under_way[number]
+            tried.under_way = False
+        self._lost += len(lost)
+        if lost:
+            _, first = lost[0]
+            first.losses += 1
+            if first.losses >= MAX_LOSSES:
+                first.losses = 0
+                self._set_aside(first)
+
+    def _set_aside(self, tried: TriedStream) -> None:
+        """Leave a stream to the baseline until it is tried again, in a while."""
+        tried.set_aside(self._clock.monotonic_s())
+        if self._learner is not None:
+            self._learner.set_aside(tried.number)
 
 
 def _copy(sample: Sample, slot: SampleSlot) -> Callable[[], tuple[int, int]]:

@@ -33,7 +33,7 @@ class ShadowTrialStats:
     working: bool
     """Whether the process runs."""
     failure: str
-    """Reason for which the last trial has failed; empty: it has not."""
+    """Reason for which the last trial has failed, or a chain in it; empty: nothing has."""
 
 
 @dataclass(frozen=True, slots=True)

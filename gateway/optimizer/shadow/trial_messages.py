@@ -10,9 +10,12 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from gateway.optimizer.history.record import TriedChain
+from gateway.protocol.encoding import PLAIN
 
 MAX_LINE_BYTES: Final = 4096
 """Longest line: the bytes that POSIX has a pipe write at once on Linux."""
+MAX_ERROR: Final = 250
+"""Characters of a reason that are told, of six bytes each at most."""
 
 
 class BadMessage(Exception):
@@ -67,15 +70,22 @@ class TrialAnswer:
     cpu_s: float
     """CPU time of the trial."""
     tried: tuple[TriedChain, ...]
-    """Outcome of each chain; of a trial that has failed, of those before."""
+    """Outcome of each chain that has not failed."""
+    failed: tuple[str, ...] = ()
+    """Chains that have failed."""
     error: str = ""
-    """Reason for which the trial has failed; empty: it has not."""
+    """Reason for which the first of them has failed, or the whole trial; empty: nothing has."""
+
+    @property
+    def says_something(self) -> bool:
+        """True if there is an outcome of a chain that encodes, or there was none to try."""
+        return any(each.chain != str(PLAIN) for each in self.tried) or not self.error
 
     def line(self) -> bytes:
         """Return the line."""
         tried = [[each.chain, each.encoded_bytes, each.encode_s, each.decode_s] for each in self.tried]
-        fields = {"slot": self.slot, "cpu_s": self.cpu_s, "tried": tried, "error": self.error[:500]}
-        return json.dumps(fields).encode() + b"\n"
+        fields = {"slot": self.slot, "cpu_s": self.cpu_s, "tried": tried, "failed": self.failed}
+        return json.dumps({**fields, "error": self.error[:MAX_ERROR]}).encode() + b"\n"
 
     @classmethod
     def parse(cls, line: bytes) -> TrialAnswer:
@@ -90,6 +100,7 @@ class TrialAnswer:
                 TriedChain(str(chain), int(encoded_bytes), float(encode_s), float(decode_s))
                 for chain, encoded_bytes, encode_s, decode_s in fields["tried"]
             ]
-            return cls(int(fields["slot"]), float(fields["cpu_s"]), tuple(tried), str(fields["error"]))
+            failed = tuple([str(chain) for chain in fields["failed"]])
+            return cls(int(fields["slot"]), float(fields["cpu_s"]), tuple(tried), failed, str(fields["error"]))
         except (ValueError, KeyError, TypeError) as error:
             raise BadMessage(f"no answer to a request for a trial: {line[:80]!r}") from error

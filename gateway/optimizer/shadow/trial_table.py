@@ -7,8 +7,9 @@ the contents of a stream have changed.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -29,6 +30,10 @@ STEP_STREAMS: Final = 256
 """Streams that are looked at in one step, some 100 us."""
 IDLE_S: Final = 60.0
 """Time after which a stream without a record gets no trial."""
+ASIDE_S: Final = 600.0
+"""Time for which a stream whose trial has failed is not tried, nor a chain that has failed on it."""
+MAX_LOSSES: Final = 2
+"""Number of ends of the process in a row, each with the sample of a stream, from which that stream is the cause."""
 
 
 class TriedClassKey(NamedTuple):
@@ -72,6 +77,12 @@ class TriedStream:
     """Time at which its sample was taken."""
     under_way: bool = False
     """Whether there is a sample whose outcomes have not come yet."""
+    aside_until_s: float = -math.inf
+    """Time until which the stream is not tried."""
+    chains_aside: dict[str, float] = field(default_factory=dict)
+    """The same of chains that have failed on it."""
+    losses: int = 0
+    """Number of ends of the process with its sample since the last outcome."""
     drift: tuple[DriftTest, ...] = field(default_factory=lambda: tuple([DriftTest() for _ in range(3)]))
     """Tests of the features."""
     watched: bool = False
@@ -87,10 +98,23 @@ class TriedStream:
         """Last record of each delivery class."""
         return [each.record for each in self.classes.values()]
 
+    def set_aside(self, now_s: float, chains: Collection[str] = ()) -> None:
+        """Leave the stream out of trials for a while, or only some chains on it."""
+        until_s = now_s + ASIDE_S
+        if chains:
+            self.chains_aside.update(dict.fromkeys(chains, until_s))
+        else:
+            self.aside_until_s = until_s
+
+    def is_aside(self, now_s: float, chain: str | None = None) -> bool:
+        """Return whether the stream, or a chain on it, is set aside."""
+        return now_s < (self.aside_until_s if chain is None else self.chains_aside.get(chain, -math.inf))
+
     def weight(self, now_s: float) -> float:
         """Return the bytes per second to all receivers since the last trial; 0 if none is due."""
         age_s = NEVER_S if self.tried_s is None else now_s - self.tried_s
-        if self.under_way or age_s < LEAST_AGE_S or now_s - self.recorded_s > IDLE_S:
+        is_left_out = self.under_way or self.is_aside(now_s)
+        if is_left_out or age_s < LEAST_AGE_S or now_s - self.recorded_s > IDLE_S:
             return 0.0
         return self.bytes_per_s * age_s
 

@@ -33,24 +33,29 @@ FIRST_TO_KILL: Final = "1000"
 
 
 def answer(request: TrialRequest, memory: SampleMemory) -> TrialAnswer:
-    """Try the chains of a request; the sample is gone afterwards.
+    """Try the chains of a request, whichever of them fail; the sample is gone afterwards.
 
     Args:
         request: the request.
         memory: has the sample.
     """
-    begin_s, tried, error = time.thread_time(), list[TriedChain](), ""
+    begin_s, tried, failed, error = time.thread_time(), list[TriedChain](), list[str](), ""
     try:
         slot = memory.slot(request.slot).toreadonly()
         sample = slot[: request.sample_bytes]
         base = slot[request.sample_bytes :][: request.base_bytes] if request.base_bytes else None
-        chains = [Chain.parse(chain) for chain in request.chains]
-        tried += try_chains(chains, sample, dtype_named(request.dtype), base, time.thread_time)
+        element = dtype_named(request.dtype)
+        for chain in request.chains:
+            try:
+                tried += try_chains([Chain.parse(chain)], sample, element, base, time.thread_time)
+            except Exception as failure:  # noqa: BLE001 - a codec may raise anything, and the others are tried
+                failed.append(chain)
+                error = error or f"{chain}: {str(failure) or type(failure).__name__}"
     except (FrysError, MemoryError, ValueError) as failure:
         error = str(failure) or type(failure).__name__
     finally:
         memory.clear(request.slot)
-    return TrialAnswer(request.slot, time.thread_time() - begin_s, tuple(tried), error)
+    return TrialAnswer(request.slot, time.thread_time() - begin_s, tuple(tried), tuple(failed), error)
 
 
 def main() -> None:

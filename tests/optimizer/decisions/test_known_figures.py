@@ -13,8 +13,9 @@ from tests.optimizer.history.records import shadow_trial
 SIZE = 131_072
 
 
-def trial(encoded_bytes: float = 60_000, encode_s: float = 1e-3, **fields: object) -> ShadowTrial:
-    return shadow_trial(tried=(TriedChain("lz4", int(encoded_bytes), encode_s, encode_s / 2),), **fields)
+def trial(encoded_bytes: float = 60_000, encode_s: float = 1e-3, *, drifted: bool = False) -> ShadowTrial:
+    tried = TriedChain("lz4", int(encoded_bytes), encode_s, encode_s / 2)
+    return shadow_trial(tried=(tried,), drifted=drifted)
 
 
 def known(*trials: ShadowTrial) -> KnownFigures:

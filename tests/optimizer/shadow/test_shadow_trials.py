@@ -14,15 +14,16 @@ import pytest
 
 from gateway.connections.ports import Sample
 from gateway.optimizer.decisions.decision import Decision
+from gateway.optimizer.decisions.learned_stream import LearnedStream
 from gateway.optimizer.decisions.learner import Learner
 from gateway.optimizer.history.reading import ReadingTally, read_history
-from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial
+from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial, TriedChain
 from gateway.optimizer.history.traffic_history import TrafficHistory
 from gateway.optimizer.settings import OptimizerSettings
 from gateway.optimizer.shadow.sample_memory import SLOTS
-from gateway.optimizer.shadow.shadow_trials import ShadowTrials
+from gateway.optimizer.shadow.shadow_trials import MAX_FAILING, ShadowTrials, TakenSample
 from gateway.optimizer.shadow.trial_messages import TrialAnswer
-from gateway.optimizer.shadow.trial_table import LEAST_AGE_S
+from gateway.optimizer.shadow.trial_table import ASIDE_S, LEAST_AGE_S, MAX_LOSSES
 from gateway.optimizer.shadow.trial_worker import SILENT_S
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import Kind
@@ -83,10 +84,10 @@ def world(tmp_path: Path) -> Iterator[TriedWorld]:
     tried.trials.close(TIMEOUT_S)
 
 
-def published(world: TriedWorld, array: np.ndarray = TOKENS, *, times: int = 1) -> None:
+def published(world: TriedWorld, array: np.ndarray = TOKENS, *, times: int = 1, name: str = "wf/ids") -> None:
     """Publish to a stream with a receiver, and let a second pass after each message."""
-    publisher = world.publisher("wf/ids", codecs=())
-    world.subscriber("wf/ids", codecs=EVERY_CODEC)
+    publisher = world.publisher(name, codecs=())
+    world.subscriber(name, codecs=EVERY_CODEC)
     for _ in range(times):
         publisher.publish_array(0, array)
         world.settle()
@@ -207,13 +208,89 @@ def test_no_decision_is_followed_while_the_process_is_gone_or_stands_still(
     world.sweep_until(lambda: follows(world))
 
 
-def test_no_decision_is_followed_while_trials_fail(world: TriedWorld) -> None:
-    published(world, times=3)
-    (taken,) = world.trials._under_way.values()
-    world.trials._learn(taken, TrialAnswer(taken.slot.number, 0.5, (), "MemoryError"))
-    assert not follows(world)
-    world.sweep_until(lambda: world.trials.trial_stats().tried == 1)
+def fail(world: TriedWorld, learned: LearnedStream, *failed: str, tried: tuple[TriedChain, ...] = ()) -> None:
+    """Have a trial of a stream fail, as a process without memory tells."""
+    found, slot = world.trials._table.get(learned.stream.id), world.trials._worker.take_slot()
+    assert found is not None
+    assert slot is not None
+    taken = TakenSample(found, slot, based=False, drifted=False, sample_bytes=1)
+    world.trials._learn(taken, TrialAnswer(slot.number, 0.5, tried, failed, "MemoryError"))
+    world.trials._worker.give_back(slot)
+
+
+def followed(world: TriedWorld, name: str) -> LearnedStream:
+    """Publish to a stream until it was tried, and return its decisions, of which one is in force."""
+    before = world.trials.trial_stats().tried
+    published(world, times=3, name=name)
+    world.sweep_until(lambda: world.trials.trial_stats().tried > before)
+    (learned,) = [each for each in world.learner.policy if each.stream.name == name]
+    (profile,) = learned.decisions
+    learned.put(profile, Decision(Chain(False, "lz4"), None, 0.1, 0.2, "half the bytes"), None)
+    world.learner.policy.apply(learned, changed=False)
+    assert learned.chains
+    return learned
+
+
+def try_again(world: TriedWorld, name: str, after_s: float = LEAST_AGE_S) -> None:
+    """Let a time pass, and publish until the stream was tried again."""
+    before = world.trials.trial_stats().tried
+    world.clock.advance(after_s)
+    published(world, times=4, name=name)
+    world.sweep_until(lambda: world.trials.trial_stats().tried > before)
+
+
+def test_a_stream_whose_trial_fails_is_set_aside_and_the_others_go_on(world: TriedWorld) -> None:
+    other, failing = followed(world, "wf/other"), followed(world, "wf/failing")
+    fail(world, failing, "none", "lz4")
     assert follows(world)
+    assert (bool(other.chains), bool(failing.chains), failing.trusted) == (True, False, False)
+    world.clock.advance(LEAST_AGE_S)
+    published(world, times=6, name="wf/failing")
+    assert not world.trials._under_way
+    try_again(world, "wf/failing", ASIDE_S)
+    again = world.learner.policy.get(failing.stream.id)
+    assert again is not None
+    assert again.trusted
+
+
+def test_a_chain_that_fails_on_a_stream_is_set_aside(world: TriedWorld) -> None:
+    learned = followed(world, "wf/ids")
+    fail(world, learned, "pco:8", tried=(TriedChain("lz4", 100, 1e-4, 1e-4),))
+    stats = world.trials.trial_stats()
+    assert (learned.trusted, stats.tried, stats.failed, stats.failure) == (True, 2, 0, "MemoryError")
+    for after_s, has_failing_chain in ((LEAST_AGE_S, False), (ASIDE_S, True)):
+        try_again(world, "wf/ids", after_s)
+        (traffic,) = world.trials.busiest()
+        found = {each.chain for each in traffic.trial.tried}
+        assert ("pco:4" in found, "pco:8" in found) == (True, has_failing_chain)
+
+
+def test_no_decision_is_followed_while_all_trials_fail(world: TriedWorld) -> None:
+    streams = [followed(world, f"wf/{number}") for number in range(MAX_FAILING)]
+    for learned in streams:
+        assert follows(world)
+        fail(world, learned)
+    assert not follows(world)
+    followed(world, "wf/more")
+    assert follows(world)
+
+
+def test_a_stream_with_whose_sample_the_process_ends_time_and_again_is_set_aside(world: TriedWorld) -> None:
+    learned = followed(world, "wf/ids")
+    for losses in range(1, MAX_LOSSES + 1):
+        world.clock.advance(100.0)
+        world.sweep_until(lambda: world.trials._worker.running)
+        process = world.trials._worker._process
+        assert process is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        published(world, times=4)
+        assert world.trials._under_way
+        os.kill(process.pid, signal.SIGKILL)
+        world.sweep_until(lambda: not world.trials._under_way)
+        assert learned.trusted == (losses < MAX_LOSSES)
+    world.clock.advance(100.0)
+    published(world, times=4)
+    assert not world.trials._under_way
 
 
 def test_decisions_are_shown_with_the_streams_that_were_tried(world: TriedWorld) -> None:
@@ -241,12 +318,11 @@ def test_samples_that_find_no_place_are_dropped(world: TriedWorld) -> None:
 
 def test_a_trial_that_fails_is_counted_and_its_reason_told(world: TriedWorld, caplog: pytest.LogCaptureFixture) -> None:
     published(world, times=3)
-    (taken,) = world.trials._under_way.values()
-    world.trials._learn(taken, TrialAnswer(taken.slot.number, 0.5, (), "MemoryError"))
+    (learned,) = world.learner.policy
+    fail(world, learned)
     stats = world.trials.trial_stats()
     assert (stats.failed, stats.tried, stats.cpu_s, stats.failure) == (1, 0, 0.5, "MemoryError")
-    assert "a shadow trial has failed: MemoryError" in caplog.text
-    assert not taken.tried.under_way
+    assert "a shadow trial of wf/ids has failed: MemoryError" in caplog.text
 
 
 def test_a_stream_that_has_ended_is_forgotten(world: TriedWorld) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.optimizer.candidates import MAX_CANDIDATES
 from gateway.optimizer.history.record import TriedChain
 from gateway.optimizer.shadow.sample_memory import TRIED_BYTES
-from gateway.optimizer.shadow.trial_messages import MAX_LINE_BYTES, BadMessage, TrialAnswer, TrialRequest
+from gateway.optimizer.shadow.trial_messages import MAX_ERROR, MAX_LINE_BYTES, BadMessage, TrialAnswer, TrialRequest
 
 NAMES = st.text("abcdefgh0123456789+:", max_size=24)
 SECONDS = st.floats(0, 1000)
@@ -27,7 +27,8 @@ ANSWERS = st.builds(
     st.integers(0, 3),
     SECONDS,
     st.lists(OUTCOMES, max_size=MAX_CANDIDATES).map(tuple),
-    st.text("abc \n\"'", max_size=500),
+    st.lists(NAMES, max_size=MAX_CANDIDATES).map(tuple),
+    st.text("ab \n\"'\u20ac\U0001f600", max_size=MAX_ERROR),
 )
 
 
@@ -49,7 +50,15 @@ def test_an_answer_is_one_short_line(answer: TrialAnswer) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"nonsense", b"[]", b"{}", b'{"slot": "x"}', b"\xff", b'{"slot":1,"cpu_s":1,"tried":[[1]],"error":""}'],
+    [
+        b"",
+        b"nonsense",
+        b"[]",
+        b"{}",
+        b'{"slot": "x"}',
+        b"\xff",
+        b'{"slot":1,"cpu_s":1,"tried":[[1]],"failed":[],"error":""}',
+    ],
 )
 def test_other_lines_are_refused(line: bytes) -> None:
     with pytest.raises(BadMessage):

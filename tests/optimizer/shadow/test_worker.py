@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gateway.optimizer.candidates import candidates
-from gateway.optimizer.shadow import worker
+from gateway.optimizer.shadow import trying, worker
 from gateway.optimizer.shadow.sample_memory import SampleMemory
 from gateway.optimizer.shadow.trial_messages import TrialRequest
 from gateway.optimizer.shadow.worker import answer
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.dtypes import dtype_named
+from gateway.protocol.encoding import Chain, encode
 
 TOKENS = np.arange(8192, dtype=np.int64)
 CHAINS = candidates(dtype_named("int64"), (*CODEC_NAMES, *FILTER_NAMES), integers=True, based=True)
@@ -46,6 +48,7 @@ def test_each_candidate_is_tried_and_the_sample_wiped(memory: SampleMemory) -> N
 def test_a_request_that_makes_no_sense_has_failed(memory: SampleMemory, chain: str, dtype: str) -> None:
     found = answer(filled(memory, "none", chain, dtype=dtype), memory)
     assert "nonsense" in found.error
+    assert not found.says_something
     assert not any(memory.slot(2))
 
 
@@ -54,5 +57,19 @@ def test_a_trial_without_memory_has_failed(memory: SampleMemory, monkeypatch: py
         raise MemoryError
 
     monkeypatch.setattr(worker, "try_chains", out_of_memory)
-    assert answer(filled(memory, "lz4"), memory).error == "MemoryError"
+    found = answer(filled(memory, "none", "lz4"), memory)
+    assert (found.error, found.failed, found.says_something) == ("none: MemoryError", ("none", "lz4"), False)
     assert not any(memory.slot(2))
+
+
+def test_a_chain_that_raises_leaves_the_others(memory: SampleMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raising(chain: Chain, *rest: Any, **named: Any) -> Any:
+        if chain.codec == "pco":
+            raise RuntimeError("no such number")
+        return encode(chain, *rest, **named)
+
+    monkeypatch.setattr(trying, "encode", raising)
+    found = answer(filled(memory, *map(str, CHAINS)), memory)
+    assert found.failed == ("pco:4", "pco:8")
+    assert (found.error, found.says_something) == ("pco:4: no such number", True)
+    assert [each.chain for each in found.tried] == [str(chain) for chain in CHAINS if chain.codec != "pco"]
