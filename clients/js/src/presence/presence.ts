@@ -1,5 +1,6 @@
 /** Presence of a client in a scope, as the program holds it (`spec/client.md`, section 10). */
 
+import { UsageError } from "../errors.ts";
 import type { JsonObject } from "../protocol/exact_json.ts";
 import type { Watching } from "../protocol/presence.ts";
 import { ChangeQueue, type PresenceChange } from "./change_queue.ts";
@@ -104,9 +105,14 @@ export class Presence {
    * Yield every change, beginning with all members that are there as `joined`.
    *
    * Changes are conflated: each is made when the program takes it.
+   *
+   * @throws UsageError the members are not watched.
    */
   async *changes(): AsyncGenerator<PresenceChange, void, undefined> {
-    const { queues, roster, over, error } = this.#core;
+    const { queues, roster, over, error, watch } = this.#core;
+    if (watch !== "members") {
+      throw new UsageError("changes() needs a presence that watches members");
+    }
     const queue = new ChangeQueue(roster);
     if (over) {
       queue.end(error);

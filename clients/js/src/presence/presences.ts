@@ -22,8 +22,8 @@ const NOT_AWAITED = 0;
 export interface PresenceOptions {
   /** Metadata of this client as a member; absent: it only watches. */
   readonly metadata?: JsonObject;
-  /** Changes to be told: all of the members, or their number. */
-  readonly watch?: Watching;
+  /** Changes to be told: all of the members, as by default, or their number, or with null neither. */
+  readonly watch?: Watching | null;
 }
 
 export class Presences implements PresenceControl {
@@ -39,11 +39,11 @@ export class Presences implements PresenceControl {
   }
 
   /** Open a presence, and wait until the members are known; errors as `Client.presence`. */
-  async start(scope: string, { metadata, watch }: PresenceOptions): Promise<Presence> {
-    if (watch !== undefined && !WATCHINGS.includes(watch)) {
-      throw new InvalidArgument(`watch '${watch}' is none: use one of ${WATCHINGS.join(", ")}`);
+  async start(scope: string, { metadata, watch = "members" }: PresenceOptions): Promise<Presence> {
+    if (watch !== null && !WATCHINGS.includes(watch)) {
+      throw new InvalidArgument(`watch '${watch}' is none: use one of ${WATCHINGS.join(", ")}, or null`);
     }
-    const core = new PresenceCore(checkScope(scope), metadata, watch);
+    const core = new PresenceCore(checkScope(scope), metadata, watch ?? undefined);
     if (this.#open.has(scope)) {
       throw new UsageError(`this client has a presence of ${scope} open already: update it, or close it first`);
     }

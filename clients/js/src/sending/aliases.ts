@@ -1,6 +1,5 @@
 /** Aliases of the present connection: numbers by which it names streams and addresses (spec section 4.1). */
 
-import type { RequestRefused } from "../errors.ts";
 import type { StreamInfo } from "../protocol/messages.ts";
 import type { Session } from "../session/session.ts";
 import type { Declaration } from "./declaration.ts";
@@ -15,7 +14,7 @@ export interface AliasOwner {
   readonly idle: boolean;
   /** The gateway has answered OPEN, or told the end of the stream. */
   opened(alias: Alias): void;
-  refused(alias: Alias, error: RequestRefused): void;
+  refused(alias: Alias): void;
   ended(alias: Alias): void;
   /** The alias now belongs to another queue. */
   released(alias: Alias): void;

@@ -303,7 +303,7 @@ export class Publisher {
       }
     } else {
       alias.answered = true;
-      alias.owner.refused(alias, error);
+      alias.owner.refused(alias);
     }
     return true;
   }

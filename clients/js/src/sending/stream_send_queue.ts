@@ -162,15 +162,12 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
     this.sender.wake(this);
   }
 
-  refused(alias: Alias, error: RequestRefused): void {
+  refused(alias: Alias): void {
     if (this.#alias === alias) {
       this.#alias = undefined;
       this.#declared = {};
     }
-    if (!alias.isAwaiting && !(error.code === Code.DRAINING)) {
-      this.sender.report(error);
-    }
-    this.sender.wake(this);
+    this.sender.wake(this); // each message behind OPEN gets the same error, with its sequence
   }
 
   ended(alias: Alias): void {
@@ -214,7 +211,8 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
       this.#refusedMessage(message, error);
     }
     if (!refused.length) {
-      this.sender.report(error);
+      const lost = count === 1 ? "1 message is lost" : `${count} messages are lost`;
+      this.sender.report(new RequestRefused(error.code, `publishNowait to ${this.name}: ${lost}: ${error.problem}`));
     }
   }
 

@@ -275,7 +275,7 @@ export class Connection {
     }
     const action = actionOf(lost.code);
     if (!this.#mayReconnect(action)) {
-      this.#finishReported(new ConnectionClosed(lost.code, textOf(lost)));
+      this.#finishReported(new ConnectionClosed(lost.code, lost.reason));
     } else if (!this.#options.backoff) {
       this.#finishReported(new ConnectionFailed(`the connection was lost: ${lost.reason} (${nameOf(lost.code)})`));
     } else {
@@ -346,10 +346,10 @@ export class Connection {
     const action = actionOf(code);
     const where = new URL(url).origin;
     if (!this.#mayReconnect(action) || action === "refresh_token") {
-      return new ConnectionClosed(code, `${where} refused the client: ${textOf({ code, reason })}`);
+      return new ConnectionClosed(code, `${where} refused the client: ${reason}`);
     }
     const known = code >= 4000 ? code : undefined;
-    const help = "check that the gateway runs, its host and port, and ws:// or wss://";
+    const help = "check that the gateway runs, its host and port (not the admin port), and ws:// or wss://";
     return new ConnectionFailed(`cannot connect to ${where}: ${reason}; ${help}`, known, retryAfterS);
   }
 
@@ -376,9 +376,4 @@ export class Connection {
       this.#events.changed(state);
     }
   }
-}
-
-function textOf({ code, reason }: Pick<Lost, "code" | "reason">): string {
-  const help = code === Code.SUPERSEDED ? ": give each program a client id of its own, or end one of them" : "";
-  return `${reason}${help}`;
 }

@@ -124,7 +124,7 @@ class SocketWire implements Wire {
     socket.onerror = ({ message }) => {
       this.#problem ||= message ?? "";
     };
-    socket.onclose = ({ code, reason }) => this.#finish(code, reason || this.#problem || nameOf(code));
+    socket.onclose = ({ code, reason }) => this.#finish(code, reason || this.#problem || endOf(code));
     socket.on?.("unexpected-response", (request, response) => this.#handshakeRefused(request, response));
   }
 
@@ -218,6 +218,11 @@ class SocketWire implements Wire {
       this.#events.drained();
     }
   }
+}
+
+/** Return how a connection has ended that neither side has given a reason for; browsers give none to a page. */
+function endOf(code: number): string {
+  return code === ABNORMAL ? "there is no connection, and nothing tells why" : nameOf(code);
 }
 
 /** Options that `ws` knows, and other WebSockets ignore. */

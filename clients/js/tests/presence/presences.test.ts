@@ -42,6 +42,13 @@ test("opening waits until the members are known, or their number if only that is
   expect(counting.count).toBe(1);
 });
 
+test("members are watched unless the program says otherwise, and only then told one by one", async () => {
+  const { presence } = await attending({ metadata: {} });
+  expect([...presence.members.keys()]).toEqual(["a"]);
+  const { presence: counting } = await attending({ watch: "count" });
+  await expect(counting.changes().next()).rejects.toThrow(UsageError);
+});
+
 test("a refused scope fails, and another one of the same scope is a fault of the program", async () => {
   const { client, stage } = await attending();
   await expect(client.presence("wf")).rejects.toThrow(UsageError);
@@ -123,7 +130,7 @@ test("closing leaves, and a client that closes leaves all scopes before", async 
   expect(await answer(stage.wire)).toMatchObject({ scope: "wf", metadata: undefined, watch: undefined });
   await closing;
   expect((await over).done).toBe(true);
-  const opening = client.presence("wf-2", { metadata: {} });
+  const opening = client.presence("wf-2", { metadata: {}, watch: null });
   await answer(stage.wire);
   await opening;
   client.close();

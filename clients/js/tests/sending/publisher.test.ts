@@ -12,7 +12,7 @@ import {
 import type { Open } from "../../src/protocol/messages.ts";
 import { Opcode } from "../../src/protocol/wire.ts";
 import { settled, streamInfo } from "../fakes.ts";
-import { ack, LARGE, namesOf, publishing, SMALL } from "./publishing.ts";
+import { ack, LARGE, namesOf, publishing, refusal, SMALL } from "./publishing.ts";
 
 test("the first message opens its stream, as a producer, and need not wait for the answer", async () => {
   const { stage, client } = await publishing();
@@ -63,6 +63,16 @@ describe("declarations", () => {
     expect(open).toMatchObject({ opcode: Opcode.OPEN, alias: 1, schema: { dtype: "uint8", shape: [1] }, sequence: 2n });
     expect(message).toMatchObject({ stream: 1, offset: 2n });
   });
+});
+
+test("a message of publishNowait whose stream cannot be opened is reported once, as lost", async () => {
+  const { stage, client } = await publishing();
+  client.publishNowait("wf/a", SMALL, { kind: "state" });
+  await settled();
+  stage.wire.receive(refusal(Code.KIND_MISMATCH), refusal(Code.KIND_MISMATCH, { sequence: 1n }));
+  expect(stage.errors.map(({ message }) => message)).toEqual([
+    "publishNowait to wf/a: 1 message is lost: no (KIND_MISMATCH, code 5203)",
+  ]);
 });
 
 describe("patches", () => {

@@ -115,6 +115,15 @@ test("a violation closes with its code, and nothing follows it", async () => {
   expect(other.closed[0].code).toBe(Code.MALFORMED_FRAME);
 });
 
+test("a connection that ends without a reason, as all do that a browser cannot open, says so", async () => {
+  const { socket, closed } = await opened();
+  socket.onclose?.({ code: 1006, reason: "" });
+  expect(closed).toMatchObject([{ code: 1006, reason: "there is no connection, and nothing tells why" }]);
+  const other = await opened();
+  other.socket.onclose?.({ code: Code.SLOW_CONSUMER, reason: "" });
+  expect(other.closed).toMatchObject([{ code: Code.SLOW_CONSUMER, reason: "SLOW_CONSUMER" }]);
+});
+
 test("there is room again when the socket has sent what was above the mark", async () => {
   const { clock, wire, socket, events } = await opened();
   socket.bufferedAmount = 2_000_000;
