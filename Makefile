@@ -42,7 +42,7 @@ js-tests: $(VENV)/run.stamp js-client
 js-fuzz: $(JS)/node_modules/installed.stamp  ## hostile bytes for 60 s: to the JavaScript protocol, and from a gateway to a whole client; HOSTILE_SECONDS
 	cd $(JS) && HOSTILE_SECONDS=$${HOSTILE_SECONDS:-60} npm test -- --project node hostile
 
-js-client: $(JS)/node_modules/installed.stamp
+js-client: $(JS)/node_modules/installed.stamp  ## build the JavaScript client, which a gateway from this checkout then serves to pages
 	cd $(JS) && npm run --silent build
 	rm -rf $(SERVED)
 	cp -R $(JS)/dist/browser $(SERVED)

@@ -1,6 +1,6 @@
 """Files of the JavaScript client for pages without a bundler: ``/client/frys.js``, and the parts that it loads.
 
-They are built by ``make js`` into a folder of the package, and are no part of the repository.
+They are built by ``make js-client`` into a folder of the package, and are no part of the repository.
 """
 
 from __future__ import annotations
@@ -79,5 +79,6 @@ class ClientFiles:
         if (self._folder / "frys.js").is_file():
             return "the client has no such file; frys.js names those that it needs"
         return (
-            "the client was not built: run `make js` in a checkout, with Node 20 or newer, or use the container image"
+            "the client was not built: run `make js-client` in a checkout, with Node 20 or newer, or use the container "
+            "image"
         )

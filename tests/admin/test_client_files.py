@@ -104,7 +104,7 @@ async def test_without_a_build_it_says_how_to_make_one(tmp_path: Path) -> None:
     async with _client(tmp_path / "none") as http:
         answer = await http.get("/client/frys.js")
     assert answer.status_code == 404
-    assert "run `make js`" in answer.json()["message"]
+    assert "run `make js-client`" in answer.json()["message"]
 
 
 async def test_the_gateway_has_the_route(http: httpx.AsyncClient) -> None:

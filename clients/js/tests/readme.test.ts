@@ -1,7 +1,7 @@
 /** The examples of the README run. */
 
 import { readFileSync } from "node:fs";
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import * as client from "../src/index.ts";
 import { load } from "./conformance/vectors.ts";
 import { startGateway } from "./integration/gateway.ts";
@@ -37,6 +37,35 @@ test("the first example publishes and receives", async () => {
   const log = vi.fn();
   await exampleOf("connect(", "console", [DEFAULT_URL, gateway.url])({ log });
   expect(log.mock.calls).toEqual([["run-1/loss", 0n, { step: 1 }, Float32Array.of(0.5, 0.25)]]);
+});
+
+test("the second example takes a view, asks a group, and sees who is there", async () => {
+  const gateway = await startGateway();
+  const agent = await client.connect(gateway.url, { clientId: "planner" });
+  onTestFinished(() => agent.close());
+  await agent.publish("run-1/field", Float32Array.of(0, 255), { shape: [1, 2] });
+  const requests = await agent.inbox({ group: "planners" });
+  const answering = (async () => {
+    for await (const request of requests) {
+      await request.replyPart(Float32Array.of(3));
+      await request.reply(Float32Array.of(4), { headers: { final: true } });
+    }
+  })();
+  const [log, error] = [vi.fn(), vi.fn()];
+  await exampleOf("requestStream(", "console", [DEFAULT_URL, gateway.url])({ log, error });
+  await requests.close();
+  await answering;
+  expect(error.mock.calls).toEqual([]);
+  expect(log.mock.calls).toHaveLength(5);
+  expect(log.mock.calls).toEqual(
+    expect.arrayContaining([
+      [Float32Array.of(0, 255)],
+      [Float32Array.of(4), { final: true }],
+      [Float32Array.of(3)],
+      [Float32Array.of(4)],
+      ["joined", "page-1", { user: "ann" }, undefined],
+    ]),
+  );
 });
 
 test("the example of frames shows the tensors of every kind of payload", async () => {
