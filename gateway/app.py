@@ -238,14 +238,21 @@ class Gateway:
         # Late, because the import takes 3 % of the start, and few gateways need it.
         from gateway.optimizer.history.traffic_history import TrafficHistory  # noqa: PLC0415
 
-        optimizer = self.settings.optimizer
+        optimizer, payloads = self.settings.optimizer, None
+        stored = [pattern.text for pattern, config in self.settings.core.rules.rules if config.store_payloads]
+        if stored:
+            from gateway.optimizer.payloads.payload_store import PayloadStore  # noqa: PLC0415
+
+            logger.info("samples of payloads of streams %s are stored below %s", ", ".join(stored), path)
+            payloads = PayloadStore(path, optimizer, clock, self._workers)
         if not optimizer.trial_cpu_share:
-            return TrafficHistory(path, optimizer, policy, clock, self._workers)
+            return TrafficHistory(path, optimizer, policy, clock, self._workers, payloads)
         from gateway.optimizer.decisions.learner import Learner  # noqa: PLC0415
         from gateway.optimizer.shadow.shadow_trials import ShadowTrials  # noqa: PLC0415
 
         learner = Learner(policy, path, clock, self._workers) if optimizer.learn else None
-        history = TrafficHistory(path, optimizer, learner.policy if learner else policy, clock, self._workers)
+        recorded = learner.policy if learner else policy
+        history = TrafficHistory(path, optimizer, recorded, clock, self._workers, payloads)
         return ShadowTrials(history, optimizer.trial_cpu_share, clock, self._workers, learner)
 
     def _warn_of_settings(self) -> None:

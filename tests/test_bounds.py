@@ -278,6 +278,15 @@ REACHED_BY = {
         "optimizer/history/test_writer_process.py:"
         "test_past_a_bound_the_oldest_records_are_dropped_while_a_process_stands_still"
     ),
+    "files of stored payloads": (
+        "optimizer/payloads/test_payload_files.py:test_the_oldest_are_removed_past_the_size_also_those_of_other_writers"
+    ),
+    "payloads that wait to be stored": (
+        "optimizer/payloads/test_payload_store.py:test_past_a_bound_the_oldest_payloads_are_dropped_and_counted"
+    ),
+    "streams of which the time of the last stored payload is known": (
+        "optimizer/payloads/test_payload_store.py:test_what_is_known_of_streams_is_bounded"
+    ),
     "files of the traffic history": (
         "optimizer/history/test_files.py:test_the_oldest_records_make_room_for_the_newest"
     ),

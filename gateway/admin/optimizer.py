@@ -30,17 +30,22 @@ class OptimizerReport:
         """Answer with the counts of the traffic history, and with the trials of the busiest streams."""
         recording = self._recording
         if recording is None:
-            return JSONResponse({"history": None, "trials": None, "decisions": None})
+            return JSONResponse({"history": None, "payloads": None, "trials": None, "decisions": None})
         trials, decisions = recording.trial_stats(), recording.decision_stats()
+        payloads = recording.payload_stats()
+        recorded = {
+            "history": asdict(recording.stats()),
+            "payloads": None if payloads is None else asdict(payloads),
+        }
         if trials is None:
-            return JSONResponse({"history": asdict(recording.stats()), "trials": None, "decisions": None})
+            return JSONResponse({**recorded, "trials": None, "decisions": None})
         busiest = []
         for traffic in recording.busiest():
             busiest.append(_stream(traffic))
             await asyncio.sleep(0)  # each takes some 200 us
         return JSONResponse(
             {
-                "history": asdict(recording.stats()),
+                **recorded,
                 "trials": {**asdict(trials), "busiest": busiest},
                 "decisions": None if decisions is None else asdict(decisions),
             }

@@ -8,7 +8,7 @@ from gateway.admin.schema_parts import INTEGER, MEASURED, NUMBER, TEXT, Node, ob
 from gateway.optimizer.decisions.advice import Advice
 from gateway.optimizer.decisions.stats import DecisionStats
 from gateway.optimizer.history.record import TriedChain
-from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.history.stats import PayloadStoreStats, TrafficHistoryStats
 from gateway.optimizer.shadow.stats import ShadowTrialStats
 
 OPTIMIZER_SCHEMAS: Final[Node] = {
@@ -17,6 +17,11 @@ OPTIMIZER_SCHEMAS: Final[Node] = {
             **schema_of(TrafficHistoryStats),
             "type": ["object", "null"],
             "description": "Counts of the traffic history; null: none is recorded.",
+        },
+        payloads={
+            **schema_of(PayloadStoreStats),
+            "type": ["object", "null"],
+            "description": "Counts of stored payloads; null: no rule for streams allows any.",
         },
         trials={
             **object_of(

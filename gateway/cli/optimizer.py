@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -17,6 +17,8 @@ from gateway.cli.exit_code import ExitCode
 from gateway.cli.history_table import json_of, table_of, totals_of
 from gateway.optimizer.history.reading import ReadingTally, read_events, read_history
 from gateway.optimizer.history.summary import summarize
+from gateway.optimizer.payloads.payload_files import DIRECTORY, stored_payloads
+from gateway.protocol.encoding import Chain
 
 HELP = """Show what a gateway has recorded of its choice of encodings.
 
@@ -27,6 +29,8 @@ Example:
     frys optimizer report /var/lib/frys/traffic
 """
 
+MAX_PAYLOADS = 400
+"""Stored payloads that are tried, the last ones: half a minute with an encoding of much work."""
 MAX_EVENTS = 200_000
 """Records and trials of a history that are replayed, the last ones: some 500 MB of memory."""
 WIDTH = 160
@@ -72,29 +76,53 @@ def history(directory: Path, *, as_json: bool) -> int:
 
 @optimizer.command(cls=Command)
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path), help="The history_dir of the gateway.")
+@click.option(
+    "--try",
+    "named",
+    metavar="CHAIN",
+    multiple=True,
+    help="Try an encoding, such as zstd:19 or shuffle+lz4, on the stored payloads. Can be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def replay(directory: Path, *, as_json: bool) -> int:
+def replay(directory: Path, named: Sequence[str], *, as_json: bool) -> int:
     """Compare ways to choose encodings on a traffic history: decisions by cost, samples alone, each fixed encoding.
 
     Each chooses by what was known before, and is charged with what the shadow trials have measured next. Regret is the
     cost beyond that of an oracle, which chooses by the latter and pays for the trials as well. The cost is the time
     until receivers can use the data, plus CPU time of the gateway.
 
+    With --try, all encodings are tried anew, on this machine, on the payloads of streams with store_payloads = true;
+    other streams are left out.
+
     Examples:
 
         frys optimizer replay /var/lib/frys/traffic
         frys optimizer replay /var/lib/frys/traffic --json
+        frys optimizer replay /var/lib/frys/traffic --try zstd:19 --try shuffle+zstd:9
     """
     # Models take two seconds to load, and `frys optimizer history` does not need them.
-    from gateway.cli.replay_table import replay_json, replay_lines, replay_table, replayed_history  # noqa: PLC0415
+    from gateway.cli.replay_table import (  # noqa: PLC0415
+        replay_json,
+        replay_lines,
+        replay_table,
+        replayed_history,
+        stored_lines,
+    )
+    from gateway.optimizer.payloads.stored_trials import on_stored, stored_trials  # noqa: PLC0415
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    tally = ReadingTally()
-    found = replayed_history(read_events(directory, tally, MAX_EVENTS))
+    chains, tally, payloads = [Chain.parse(each) for each in named], ReadingTally(), 0
+    events = read_events(directory, tally, MAX_EVENTS)
+    if chains:
+        trials = list(stored_trials(stored_payloads(directory / DIRECTORY, MAX_PAYLOADS), chains))
+        events, payloads = on_stored(events, trials), len(trials)
+    found = replayed_history(events, chains)
     if as_json:
-        print(replay_json(found, tally))
+        print(replay_json(found, tally, payloads))
         return ExitCode.OK
     console = _console()
+    if chains:
+        _print_lines(console, stored_lines(payloads))
     if found.messages:
         console.print(replay_table(found))
     _print_lines(console, replay_lines(found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -26,17 +26,18 @@ from gateway.optimizer.learning.replay import (
     moments_in,
     replay,
 )
-from gateway.protocol.encoding import PLAIN
+from gateway.protocol.encoding import PLAIN, Chain
 
 MAX_FIXED: Final = 24
 """Fixed encodings that are replayed, those of the most trials."""
 
 
-def replayed_history(events: Sequence[TrafficRecord | ShadowTrial]) -> Replayed:
+def replayed_history(events: Sequence[TrafficRecord | ShadowTrial], named: Iterable[Chain] = ()) -> Replayed:
     """Return what decisions, the baseline, and each encoding that was tried would have cost.
 
     Args:
         events: records and trials, in the order in which they were written.
+        named: encodings that are replayed in any case.
     """
     trials = [event for event in events if isinstance(event, ShadowTrial)]
     tried: dict[str, int] = {}
@@ -49,7 +50,7 @@ def replayed_history(events: Sequence[TrafficRecord | ShadowTrial]) -> Replayed:
     choosers: dict[str, Chooser] = {
         LEARNED: LearnedChoice(),
         BASELINE: baseline,
-        **{chain: fixed_chain(chain) for chain in dict.fromkeys([str(PLAIN), *fixed])},
+        **{chain: fixed_chain(chain) for chain in dict.fromkeys([str(PLAIN), *map(str, named), *fixed])},
     }
     return replay(moments_in(events), choosers)
 
@@ -87,8 +88,22 @@ def replay_lines(found: Replayed) -> Iterator[str]:
         yield f"{share:.1%} of their cost is the CPU time of trials, which is a smaller part of more traffic."
 
 
-def replay_json(found: Replayed, tally: ReadingTally) -> str:
-    """Return the result as one JSON object, with shares as numbers."""
+def stored_lines(payloads: int) -> Iterator[str]:
+    """Yield in words on how many stored payloads encodings were tried."""
+    if payloads:
+        yield f"All encodings were tried on {text.count(payloads, 'stored payload')}; streams without any are left out."
+    else:
+        yield "No payloads are stored: encodings can be tried on those of streams with store_payloads = true."
+
+
+def replay_json(found: Replayed, tally: ReadingTally, payloads: int = 0) -> str:
+    """Return the result as one JSON object, with shares as numbers.
+
+    Args:
+        found: the result.
+        tally: counts of what was read.
+        payloads: stored payloads that were tried.
+    """
     policies = {
         name: {
             "cost_s": each.cost_s,
@@ -100,6 +115,7 @@ def replay_json(found: Replayed, tally: ReadingTally) -> str:
     }
     root = {
         **asdict(tally),
+        "stored_payloads": payloads,
         "messages": found.messages,
         "unknown_messages": found.unknown_messages,
         "trials_s": found.trials_s,

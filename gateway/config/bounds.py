@@ -73,7 +73,7 @@ def check_settings(settings: Settings) -> None:
 
 
 def check_start(settings: Settings) -> None:
-    """Check what keeps a gateway from starting: one port for two purposes, and durable streams without a store.
+    """Check what keeps a gateway from starting: one port for two purposes, and streams without a place for them.
 
     Raises:
         InvalidArgument: it cannot start; the message names the port, or the streams.
@@ -84,6 +84,9 @@ def check_start(settings: Settings) -> None:
         if settings.store_path is None and config.durability not in (None, Durability.MEMORY):
             problem = f"streams {pattern.text} have durability {config.durability}, but streams are kept in memory"
             raise InvalidArgument(f"{problem}: set store to sqlite:PATH")
+        if config.store_payloads and settings.optimizer.history_path is None:
+            problem = f"streams {pattern.text} have store_payloads, but there is no directory for them"
+            raise InvalidArgument(f"{problem}: set history_dir in [optimizer]")
 
 
 def _check_numbers(settings: CoreSettings | StreamConfig, where: str = "") -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 from gateway.connections.core import Core
 from gateway.connections.ports import DeliveryPolicy
 from gateway.optimizer.decisions.stats import DecisionStats
-from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.history.stats import PayloadStoreStats, TrafficHistoryStats
 from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
 
 
@@ -17,6 +17,9 @@ class RecordingReport(Protocol):
 
     def stats(self) -> TrafficHistoryStats:
         """Return the counts of the history as they stand."""
+
+    def payload_stats(self) -> PayloadStoreStats | None:
+        """Return the counts of stored payloads; ``None``: no stream has any."""
 
     def trial_stats(self) -> ShadowTrialStats | None:
         """Return the counts of shadow trials; ``None``: none are made."""

@@ -42,6 +42,8 @@ class StreamConfig:
     latency_objective_s: float | None = None
     """Time within which a small message is to leave for its receivers, so that plans may collect messages for a part of
     it; ``None``: messages leave as soon as they can."""
+    store_payloads: bool = False
+    """Whether samples of its large payloads may be stored in files, to try encodings on them later."""
 
     def __post_init__(self) -> None:
         if self.keyframe_every < 1:

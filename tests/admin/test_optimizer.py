@@ -14,7 +14,7 @@ from gateway.admin.schemas import SCHEMAS
 from gateway.optimizer.decisions.decision import Decision, DecisionKey
 from gateway.optimizer.decisions.guard import GuardVerdict
 from gateway.optimizer.decisions.stats import DecisionStats, JudgedDecision
-from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.history.stats import PayloadStoreStats, TrafficHistoryStats
 from gateway.optimizer.recording import RecordingReport
 from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
 from gateway.protocol.encoding import Chain
@@ -34,6 +34,11 @@ STATS = TrafficHistoryStats(
     writer_starts=2,
     writing=True,
     failure="No space left on device",
+)
+
+
+PAYLOADS = PayloadStoreStats(
+    directory="traffic/payloads", taken=5, written=3, unwritten=1, unreadable=1, held_bytes=700, failure=""
 )
 
 
@@ -65,6 +70,9 @@ class StoodStill(RecordingReport):
     def stats(self) -> TrafficHistoryStats:
         return STATS
 
+    def payload_stats(self) -> PayloadStoreStats | None:
+        return None if self._trials is None else PAYLOADS
+
     def trial_stats(self) -> ShadowTrialStats | None:
         return self._trials
 
@@ -83,11 +91,13 @@ async def shown(report: OptimizerReport) -> dict[str, Any]:
 
 
 async def test_the_counts_of_the_traffic_history_are_shown() -> None:
-    assert await shown(OptimizerReport(StoodStill())) == {"history": asdict(STATS), "trials": None, "decisions": None}
+    found = await shown(OptimizerReport(StoodStill()))
+    assert found == {"history": asdict(STATS), "payloads": None, "trials": None, "decisions": None}
 
 
 async def test_no_traffic_history_is_null() -> None:
-    assert await shown(OptimizerReport(None)) == {"history": None, "trials": None, "decisions": None}
+    found = await shown(OptimizerReport(None))
+    assert found == {"history": None, "payloads": None, "trials": None, "decisions": None}
 
 
 async def test_shadow_trials_are_shown_with_what_they_advise() -> None:
@@ -99,7 +109,12 @@ async def test_shadow_trials_are_shown_with_what_they_advise() -> None:
     tried = TriedTraffic(shadow_trial(), records, (judged,))
     found = await shown(OptimizerReport(StoodStill(TRIALS, [tried])))
     (stream,) = found["trials"].pop("busiest")
-    assert found == {"history": asdict(STATS), "trials": asdict(TRIALS), "decisions": asdict(DECISIONS)}
+    assert found == {
+        "history": asdict(STATS),
+        "payloads": asdict(PAYLOADS),
+        "trials": asdict(TRIALS),
+        "decisions": asdict(DECISIONS),
+    }
     assert (stream["stream"], stream["sample_bytes"]) == ("wf/1", 131_072)
     assert [each["chain"] for each in stream["tried"]] == ["none", "lz4", "zstd:1", "pco:8"]
     (delivery,) = stream["classes"]

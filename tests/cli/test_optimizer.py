@@ -12,7 +12,9 @@ from gateway.cli.program import run
 from gateway.optimizer.history.files import HistoryFiles, history_files
 from gateway.optimizer.history.layout import pack_record
 from gateway.optimizer.history.trial_record import pack_trial
+from gateway.optimizer.payloads.payload_files import DIRECTORY, PayloadFiles
 from tests.optimizer.history.records import record, shadow_trial
+from tests.optimizer.payloads.payloads import stored
 
 
 @pytest.fixture
@@ -113,3 +115,28 @@ def test_a_report_is_printed_in_words_and_as_json(directory: Path, capsys: pytes
     assert run(["optimizer", "report", str(directory), "--json"]) == ExitCode.OK
     (decision,) = json.loads(capsys.readouterr().out)["decisions"]
     assert (decision["stream"], decision["chain"]) == ("wf/2", "none")
+
+
+def test_encodings_that_were_never_tried_are_replayed_on_stored_payloads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["optimizer", "replay", str(tmp_path), "--try", "zstd:12", "--try", "snappy"]
+    assert run(command) == ExitCode.OK
+    assert capsys.readouterr().out.startswith("No payloads are stored: encodings can be tried on those of streams with")
+    payloads, records = PayloadFiles(tmp_path / DIRECTORY, 10**6, 3600.0), HistoryFiles(tmp_path, 10**6)
+    for number in range(3):
+        payloads.append(stored(size=65_536, stream="wf/1", time_ns=10 * number).pack())
+        records.append(pack_record(record(1, time_ns=10 * number + 5, codecs=("snappy", "zstd"))))
+    records.close()
+    assert run(command) == ExitCode.OK
+    captured = capsys.readouterr().out
+    assert captured.startswith("All encodings were tried on 3 stored payloads")
+    assert run([*command, "--json"]) == ExitCode.OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["stored_payloads"] == 3
+    assert found["policies"].keys() >= {"zstd:12", "snappy", "oracle", "learned"}
+
+
+def test_an_encoding_that_there_is_not_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["optimizer", "replay", str(tmp_path), "--try", "gzip"]) == ExitCode.USAGE
+    assert "unknown codec 'gzip'" in capsys.readouterr().err

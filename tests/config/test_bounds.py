@@ -56,6 +56,7 @@ def test_durable_streams_need_a_file() -> None:
             "overload.memory_limit_bytes is 100000000: it takes 134217728 or more, since",
         ),
         ("[delivery]\nurgent_limit_bytes = 1", "delivery.urgent_limit_bytes is 1: it takes 65536 or more"),
+        (RULE + "store_payloads = true", "streams a/* have store_payloads, but there is no directory for them: set"),
         (RULE + "latency_objective_s = 0.001", "latency_objective_s of streams a/* is 0.001: it takes 0.002 or more"),
         (RULE + "ack_timeout_s = 1e-9", "ack_timeout_s of streams a/* is 1e-09: it takes 0.01 or more"),
         (

@@ -196,6 +196,7 @@ async def test_without_a_directory_nothing_is_recorded(tmp_path: Path) -> None:
         async with httpx.AsyncClient(base_url=gateway.admin_url or "", timeout=60, verify=False) as http:
             assert (await http.get("/api/v1/optimizer")).json() == {
                 "history": None,
+                "payloads": None,
                 "trials": None,
                 "decisions": None,
             }

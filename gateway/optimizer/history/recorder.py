@@ -115,7 +115,7 @@ class TrafficRecorder:
     Attributes:
         interval_s: the same.
         unsampled_messages: messages of streams for which no record could be opened.
-        listener: is told of records and payloads; ``None``: nobody is.
+        listeners: are told of records and payloads.
         take_rate: is told of rates of receivers for which nothing waits.
     """
 
@@ -129,7 +129,7 @@ class TrafficRecorder:
     ) -> None:
         self.interval_s = interval_s
         self.unsampled_messages = 0
-        self.listener: TrafficListener | None = None
+        self.listeners: list[TrafficListener] = []
         self.take_rate: TakeRate = lambda member, bytes_per_s: None
         self._policy = policy
         self._clock = clock
@@ -159,8 +159,8 @@ class TrafficRecorder:
         self._open[stream.id] = OpenRecord(
             stream, now_s, stream.next_offset, specs, sample.encoding, len(sample.payload)
         )
-        if self.listener is not None:
-            self.listener.offered(stream, sample)
+        for listener in self.listeners:
+            listener.offered(stream, sample)
         kept = self._features.get(stream.id)
         if kept is None or kept.specs != specs:
             kept = self._features[stream.id] = KeptFeatures(specs)
@@ -182,8 +182,8 @@ class TrafficRecorder:
         """Forget a stream that has ended, whose id is not used again; its open record is lost."""
         self._open.pop(stream.id, None)
         self._features.pop(stream.id, None)
-        if self.listener is not None:
-            self.listener.forgotten(stream)
+        for listener in self.listeners:
+            listener.forgotten(stream)
 
     def close_records(self, fanout_of: FanoutOf, *, least_age_s: float = 0.0) -> Iterator[None]:
         """Close the records that are open, and put them. Yields behind each, for the loop.
@@ -203,8 +203,8 @@ class TrafficRecorder:
                     for chain in self._chains_of(record, delivery):
                         closed = self._record(record, delivery, chain, age_s)
                         self._put(pack_record(closed))
-                        if self.listener is not None:
-                            self.listener.recorded(record.stream, closed)
+                        for listener in self.listeners:
+                            listener.recorded(record.stream, closed)
             yield
 
     def _chains_of(self, record: OpenRecord, delivery: DeliveryClass) -> Collection[Chain | None]:
@@ -272,8 +272,8 @@ class TrafficRecorder:
             self._computing -= 1
             if isinstance(result, PayloadFeatures):
                 kept.features = result
-                if self.listener is not None and stream.id in self._features:
-                    self.listener.featured(stream, sample, result)
+                for listener in self.listeners if stream.id in self._features else ():
+                    listener.featured(stream, sample, result)
                 return
             kept.features = UNKNOWN_FEATURES
             if not isinstance(result, RequestRefused):  # the payload, or its base, cannot be decoded by anybody

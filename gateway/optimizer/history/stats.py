@@ -35,3 +35,23 @@ class TrafficHistoryStats:
     """Whether the writing process runs."""
     failure: str
     """Reason for which records cannot be written now; empty: they can."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadStoreStats:
+    """Counts of the payloads that a gateway has stored since its start."""
+
+    directory: str
+    """Directory of the files."""
+    taken: int
+    """Samples of payloads that were copied, to be stored."""
+    written: int
+    """Samples in files; the oldest files may have been removed since."""
+    unwritten: int
+    """Samples that could not be written, or were with a writing process when it ended."""
+    unreadable: int
+    """Payloads of which no sample could be taken."""
+    held_bytes: int
+    """Size of all files, as the writing process has told it last."""
+    failure: str
+    """Reason for which samples cannot be written now; empty: they can."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import thread_time
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.connections.core import Core
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
@@ -15,7 +15,7 @@ from gateway.connections.ports import Clock, DeliveryPolicy, Threads
 from gateway.connections.sweeps import Sweep, timed
 from gateway.optimizer.history.recorder import TrafficListener, TrafficRecorder
 from gateway.optimizer.history.recording_policy import RecordingPolicy
-from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.history.stats import PayloadStoreStats, TrafficHistoryStats
 from gateway.optimizer.history.writer_process import PUMP_INTERVAL_S, WriterProcess
 from gateway.optimizer.settings import OptimizerSettings
 from gateway.streams.derived import DerivedStream
@@ -29,6 +29,19 @@ SHARE: Final = 0.05
 which a record is open are not recorded again meanwhile."""
 
 
+class PayloadListener(TrafficListener, Protocol):
+    """Listener that stores payloads."""
+
+    def pump(self) -> None:
+        """Pass payloads on; to be called at intervals."""
+
+    def close(self, timeout_s: float) -> None:
+        """Have all payloads written; for any thread, once the core is not used any more."""
+
+    def stats(self) -> PayloadStoreStats:
+        """Return the counts as they stand."""
+
+
 class TrafficHistory:
     """Traffic history of one gateway.
 
@@ -38,6 +51,7 @@ class TrafficHistory:
         policy: the policy whose decisions are recorded.
         clock: the time.
         threads: compute features.
+        payloads: stores payloads of some streams; ``None``: none are stored.
         thread_time_s: returns the CPU time of the loop's thread.
 
     Attributes:
@@ -51,7 +65,8 @@ class TrafficHistory:
         policy: DeliveryPolicy,
         clock: Clock,
         threads: Threads,
-        thread_time_s: Callable[[], float] = thread_time,
+        payloads: PayloadListener | None = None,
+        thread_time_s: Callable[[], float] = time.thread_time,
     ) -> None:
         self._clock = clock
         self._thread_time_s = thread_time_s
@@ -61,6 +76,9 @@ class TrafficHistory:
         self._recorder = TrafficRecorder(policy, settings.sample_interval_s, clock, threads, self._process.put)
         self.policy: DeliveryPolicy = RecordingPolicy(policy, self._recorder)
         self._core: Core | None = None
+        self._payloads = payloads
+        if payloads is not None:
+            self.listen(payloads)
 
     def begin(self, core: Core) -> None:
         """Record the traffic of a core that has :attr:`policy`, whose sweeps have not begun."""
@@ -68,6 +86,9 @@ class TrafficHistory:
         self._recorder.take_rate = core.links.take_rate
         # Before there is traffic, which a start would hold up.
         self._process.pump(self._clock.monotonic_s())
+        if self._payloads is not None:
+            self._payloads.pump()
+            core.sweeps = (*core.sweeps, Sweep(lambda: PUMP_INTERVAL_S, self._payloads.pump))
         # Apart: the pipe to the process takes less at once than a sweep may put, and an interval may last an hour.
         core.sweeps = (
             *core.sweeps,
@@ -77,11 +98,15 @@ class TrafficHistory:
 
     def listen(self, listener: TrafficListener) -> None:
         """Have a listener told of records and payloads."""
-        self._recorder.listener = listener
+        self._recorder.listeners.append(listener)
 
     def put(self, record: bytes) -> None:
         """Have a record of another kind written, as it was packed."""
         self._process.put(record)
+
+    def payload_stats(self) -> PayloadStoreStats | None:
+        """Return the counts of stored payloads; ``None``: none are stored."""
+        return None if self._payloads is None else self._payloads.stats()
 
     def trial_stats(self) -> None:
         """Return the counts of shadow trials: none are made."""
@@ -107,7 +132,10 @@ class TrafficHistory:
         Args:
             timeout_s: longest time; then the writing process is killed.
         """
+        end_s = time.monotonic() + timeout_s
         self._process.close(timeout_s)
+        if self._payloads is not None:
+            self._payloads.close(max(0.0, end_s - time.monotonic()))
 
     def stats(self) -> TrafficHistoryStats:
         """Return the counts as they stand."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import struct
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.optimizer.history.files import HistoryFiles
 from gateway.optimizer.history.layout import HEADER
@@ -39,19 +42,38 @@ def whole_records(data: bytes | bytearray) -> tuple[int, int]:
     return count, at
 
 
+class RecordFiles(Protocol):
+    """Files that take records."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Size of all files."""
+
+    def append(self, records: bytes, /) -> None:
+        """Append whole records.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+
+
 class HistoryWriter:
     """Writer of the records that come, piece by piece.
 
     Args:
         files: where they go.
+        whole: returns the number of whole records at the beginning of some bytes, and their size.
 
     Attributes:
         written, failed: counts of records.
         error: ``errno`` of the last attempt; 0: it was successful.
     """
 
-    def __init__(self, files: HistoryFiles) -> None:
+    def __init__(
+        self, files: RecordFiles, whole: Callable[[bytes | bytearray], tuple[int, int]] = whole_records
+    ) -> None:
         self._files = files
+        self._whole = whole
         self._pending = bytearray()
         self.written = 0
         self.failed = 0
@@ -60,7 +82,7 @@ class HistoryWriter:
     def take(self, data: bytes) -> None:
         """Write the records that are complete; the rest waits for its end."""
         self._pending += data
-        count, size = whole_records(self._pending)
+        count, size = self._whole(self._pending)
         if not count:
             return
         records = bytes(self._pending[:size])
@@ -80,18 +102,37 @@ class HistoryWriter:
         return REPORT.pack(self.written, self.failed, self._files.held_bytes, self.error)
 
 
-def main() -> None:
-    """Write until the standard input ends; the last arguments are the directory, and the bytes of all files."""
-    *_, directory, max_bytes = sys.argv
+def serve(writer: HistoryWriter, tidy: Callable[[], object] = lambda: None, tidy_s: float = 3600.0) -> None:
+    """Write what comes by the standard input until that ends.
+
+    Args:
+        writer: takes it.
+        tidy: is called at intervals, whether something comes or not.
+        tidy_s: such an interval.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICENESS)
     # A gateway that does not read reports must not keep its records from being written.
     os.set_blocking(sys.stdout.fileno(), False)
-    files = HistoryFiles(Path(directory), int(max_bytes))
-    writer = HistoryWriter(files)
-    while data := os.read(sys.stdin.fileno(), READ_BYTES):
-        writer.take(data)
+    source, tidy_at_s = sys.stdin.fileno(), time.monotonic() + tidy_s
+    while True:
+        left_s = tidy_at_s - time.monotonic()
+        if left_s > 0 and select.select([source], [], [], left_s)[0]:
+            data = os.read(source, READ_BYTES)
+            if not data:
+                return
+            writer.take(data)
+        else:
+            tidy()
+            tidy_at_s = time.monotonic() + tidy_s
         with contextlib.suppress(OSError):
             os.write(sys.stdout.fileno(), writer.report)
+
+
+def main() -> None:
+    """Write until the standard input ends; the last arguments are the directory, and the bytes of all files."""
+    *_, directory, max_bytes = sys.argv
+    files = HistoryFiles(Path(directory), int(max_bytes))
+    serve(HistoryWriter(files))
     files.close()

@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +20,9 @@ from gateway.optimizer.history.writer import REPORT
 
 logger = logging.getLogger(__name__)
 
-PROGRAM: Final = "import sys; sys.path.append(sys.argv[1]); from gateway.optimizer.history import writer; writer.main()"
-"""Program of the process. It needs the standard library and this package only, so nothing else can come in their place:
-neither a module in the working directory nor one that is installed."""
+PROGRAM: Final = "import sys; sys.path.append(sys.argv[1]); from gateway.optimizer.{} import writer; writer.main()"
+"""Program of the process, with the name of a room. It needs the standard library and this package only, so nothing else
+can come in their place: neither a module in the working directory nor one that is installed."""
 MAX_WAITING: Final = 4096
 """Records that wait for the process, some 1 MB; past it the oldest are dropped."""
 WRITE_BYTES: Final = 64 * 1024
@@ -30,12 +31,30 @@ PUMP_INTERVAL_S: Final = 0.05
 """Interval of :meth:`WriterProcess.pump`: as the pipe takes some 300 records at once, 6,000 a second."""
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Records of a kind, and the program that writes them."""
+
+    name: str
+    """Name of all of them, in the log."""
+    room: str
+    """Room of the optimizer that has the program."""
+    max_waiting: int
+    """Records that wait for the process; past it the oldest are dropped."""
+
+
+HISTORY: Final = Writing("traffic history", "history", MAX_WAITING)
+"""Traffic records and shadow trials."""
+
+
 class WriterProcess:
     """Writing process with the records that wait for it. Used on the loop's thread, but for :meth:`close`.
 
     Args:
         directory: where the records are written.
         max_bytes: size of all files there.
+        writing: kind of the records.
+        arguments: further ones of its program.
 
     Attributes:
         directory: the same.
@@ -45,9 +64,10 @@ class WriterProcess:
         error: ``errno`` of the last attempt to write; 0: it was successful.
     """
 
-    def __init__(self, directory: Path, max_bytes: int) -> None:
+    def __init__(self, directory: Path, max_bytes: int, writing: Writing = HISTORY, *arguments: str) -> None:
         self.directory = directory
-        self._max_bytes = max_bytes
+        self._writing = writing
+        self._arguments = str(directory), str(max_bytes), *arguments
         self._waiting: deque[bytes] = deque()
         self._piece = memoryview(b"")
         """Rest of a piece of which the pipe has taken a part."""
@@ -86,7 +106,7 @@ class WriterProcess:
         """Let a record wait for :meth:`pump`."""
         self.recorded += 1
         self._waiting.append(record)
-        if len(self._waiting) > MAX_WAITING:
+        if len(self._waiting) > self._writing.max_waiting:
             self._waiting.popleft()
             self.dropped += 1
 
@@ -137,7 +157,8 @@ class WriterProcess:
         self._waiting.clear()
         unwritten = self.lost + self.dropped - unwritten
         if unwritten:
-            logger.warning("traffic history %s: %d records were not written before the stop", self.directory, unwritten)
+            name, where = self._writing.name, self.directory
+            logger.warning("%s %s: %d records were not written before the stop", name, where, unwritten)
         if self._killed is not None:
             self._killed.wait_for_end(1.0)
 
@@ -150,10 +171,10 @@ class WriterProcess:
         """Start the process; return whether it could be started."""
         self.starts += 1
         try:
-            self._process = ChildProcess(PROGRAM, PLACE, str(self.directory), str(self._max_bytes))
+            self._process = ChildProcess(PROGRAM.format(self._writing.room), PLACE, *self._arguments)
         except OSError as error:
             self._pause.begin(now_s)
-            logger.warning("the writing process of the traffic history cannot be started: %s", error.strerror)
+            logger.warning("the writing process of the %s cannot be started: %s", self._writing.name, error.strerror)
             return False
         self._sent, self._reported, self._taken_s = 0, (0, 0), now_s
         return True
@@ -200,9 +221,10 @@ class WriterProcess:
             self._pause.shorten()
         if error and not self.error:
             reason = os.strerror(error)
-            logger.warning("traffic history %s cannot be written, records are lost: %s", self.directory, reason)
+            name, where = self._writing.name, self.directory
+            logger.warning("%s %s cannot be written, records are lost: %s", name, where, reason)
         elif self.error and not error:
-            logger.info("traffic history %s is written again", self.directory)
+            logger.info("%s %s is written again", self._writing.name, self.directory)
         self.error = error
 
     def _give_up(self, now_s: float, reason: str) -> None:
@@ -212,7 +234,7 @@ class WriterProcess:
         self._end(self._process)
         self._pause.begin(now_s)
         lost = self.lost - lost
-        logger.warning("the writing process of the traffic history %s; %d records are lost", reason, lost)
+        logger.warning("the writing process of the %s %s; %d records are lost", self._writing.name, reason, lost)
 
     def _end(self, process: ChildProcess) -> None:
         self.lost += self._sent - sum(self._reported)

@@ -67,10 +67,10 @@ class SampleMemory:
             slot = self.slot(number)
         except ValueError:
             return 0, 0
-        size = _copy(payload, slot)
+        size = copy_pieces(payload, slot)
         if base is None or len(base) != len(payload):
             return size, 0
-        return size, _copy(base, slot[size:])
+        return size, copy_pieces(base, slot[size:])
 
     def clear(self, number: int) -> None:
         """Leave nothing of a sample in its slot."""
@@ -84,8 +84,8 @@ class SampleMemory:
             self._map.close()
 
 
-def _copy(payload: Buffer, out: memoryview) -> int:
-    """Copy a payload, or pieces of a long one, and return their size."""
+def copy_pieces(payload: Buffer, out: memoryview) -> int:
+    """Copy a payload, or four pieces of one that is longer than a sample, and return their size."""
     data = memoryview(payload).cast("B")
     if len(data) <= TRIED_BYTES:
         out[: len(data)] = data

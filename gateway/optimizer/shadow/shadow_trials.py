@@ -20,7 +20,7 @@ from gateway.optimizer.candidates import candidates
 from gateway.optimizer.decisions.learner import Learner
 from gateway.optimizer.decisions.stats import DecisionStats
 from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial, TrafficRecord
-from gateway.optimizer.history.stats import TrafficHistoryStats
+from gateway.optimizer.history.stats import PayloadStoreStats, TrafficHistoryStats
 from gateway.optimizer.history.traffic_history import TrafficHistory
 from gateway.optimizer.history.trial_record import pack_trial
 from gateway.optimizer.shadow.cpu_budget import CpuBudget
@@ -129,6 +129,10 @@ class ShadowTrials:
     def stats(self) -> TrafficHistoryStats:
         """Return the counts of the history."""
         return self._history.stats()
+
+    def payload_stats(self) -> PayloadStoreStats | None:
+        """Return the counts of stored payloads; ``None``: none are stored."""
+        return self._history.payload_stats()
 
     def trial_stats(self) -> ShadowTrialStats:
         """Return the counts of the trials."""

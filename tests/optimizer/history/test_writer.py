@@ -103,3 +103,17 @@ def test_the_process_does_not_load_what_it_does_not_need() -> None:
     program = "import sys, gateway.optimizer.history.writer; print(*sys.modules)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"numpy", "asyncio", "gateway.connections", "sklearn"} & set(ended.stdout.split())
+
+
+def test_the_process_tidies_up_at_intervals_while_nothing_comes() -> None:
+    program = (
+        "from pathlib import Path; from gateway.optimizer.history import files, writer; "
+        "idle = writer.HistoryWriter(files.HistoryFiles(Path('none'), 8)); "
+        "writer.serve(idle, lambda: print('tidied', flush=True), 0.01)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert [process.stdout.read(7 + REPORT.size)[:7] for _ in range(2)] == [b"tidied\n"] * 2
+        process.stdin.close()
+        assert process.wait() == 0
