@@ -24,11 +24,15 @@ from gateway.config.file import settings_of
 from gateway.config.tables import write_table
 from gateway.connections.core_settings import CoreSettings
 from gateway.ids import StreamName
+from gateway.optimizer.history.files import HistoryFiles
+from gateway.optimizer.history.layout import pack_record
+from gateway.optimizer.history.trial_record import pack_trial
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import compile_pattern
 from gateway.streams.rules import StreamConfig, StreamRules
 from gateway.testing import running_gateway
 from tests.layout import ROOT, relative
+from tests.optimizer.history.records import record, shadow_trial
 
 README: Final = (ROOT / "README.md").read_text("utf-8")
 PAGES: Final = sorted(
@@ -150,7 +154,7 @@ async def test_the_readme_s_async_example_prints_what_it_receives(tmp_path: Path
 
 
 async def test_dead_letters_are_published_again_as_the_operations_page_shows(tmp_path: Path) -> None:
-    (code,) = [body for found, body in BLOCK.findall(OPERATIONS) if found == "python"]
+    (code,) = [body for found, body in BLOCK.findall(OPERATIONS) if found == "python" and "dead_letter" in body]
     rules = StreamRules([(compile_pattern("wf-42/tasks"), StreamConfig(kind=Kind.COLLABORATION, max_tries=1))])
     async with (
         running_gateway(Settings(core=CoreSettings(rules=rules))) as gateway,
@@ -176,6 +180,18 @@ async def test_dead_letters_are_published_again_as_the_operations_page_shows(tmp
         ([5, 5], {}),
         ([6, 6], {}),
     ]
+
+
+async def test_a_program_learns_from_a_history_as_the_operations_page_shows(tmp_path: Path) -> None:
+    (code,) = [body for found, body in BLOCK.findall(OPERATIONS) if found == "python" and "learn_from_history" in body]
+    files = HistoryFiles(tmp_path, 10**6)
+    files.append(pack_record(record(2)))
+    files.append(pack_trial(shadow_trial(2)))
+    files.close()
+    assert "/var/lib/frys/traffic" in code
+    out = await run("-c", code.replace("/var/lib/frys/traffic", str(tmp_path)), cwd=tmp_path)
+    assert out.startswith("wf/2 ")
+    assert "less than by samples" in out
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=relative)

@@ -99,7 +99,7 @@ def _receivers(key: DecisionKey) -> str:
     codecs = ", ".join([name for name in CODEC_NAMES if name in key.codecs]) or "no codec"
     # So are those called for which nothing has waited yet, whatever their links.
     place = "that keep up" if key.tier == TIERS[-1].name else f"at {key.tier}"
-    return f"{key.sdk} receivers {place} with {codecs}".strip()
+    return f"{key.sdk} receivers {place}, which decode {codecs}".strip()
 
 
 def _compared(cost_s: float, baseline_s: float) -> str:

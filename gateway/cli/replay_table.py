@@ -31,6 +31,9 @@ from gateway.protocol.encoding import PLAIN, Chain
 MAX_FIXED: Final = 24
 """Fixed encodings that are replayed, those of the most trials."""
 
+SHOWN: Final = 0.0005
+"""Share of which a table shows something."""
+
 
 def replayed_history(events: Sequence[TrafficRecord | ShadowTrial], named: Iterable[Chain] = ()) -> Replayed:
     """Return what decisions, the baseline, and each encoding that was tried would have cost.
@@ -86,6 +89,9 @@ def replay_lines(found: Replayed) -> Iterator[str]:
     if decided_s > 0:
         share = found.trials_s / decided_s
         yield f"{share:.1%} of their cost is the CPU time of trials, which is a smaller part of more traffic."
+    tallies = (*found.policies.values(), *found.tiers.values())
+    if any(min(tally.regret, tally.mean_regret) <= -SHOWN for tally in tallies):
+        yield "A regret below 0 is of a policy that costs less than the oracle, since it pays for no trials."
 
 
 def stored_lines(payloads: int) -> Iterator[str]:

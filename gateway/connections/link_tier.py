@@ -31,3 +31,20 @@ def tier_of(goodput_bytes_per_s: float) -> LinkTier:
         return TIERS[0]
     rate = math.log(min(goodput_bytes_per_s, TIERS[-1].goodput_bytes_per_s))
     return min(TIERS, key=lambda tier: abs(math.log(tier.goodput_bytes_per_s) - rate))
+
+
+def tier_named(name: str) -> LinkTier:
+    """Return the tier of this name; the fastest one if there is none."""
+    return next((tier for tier in TIERS if tier.name == name), TIERS[-1])
+
+
+def tier_of_class(named: LinkTier, goodput_bytes_per_s: float | None) -> LinkTier | None:
+    """Return the tier of the receivers of a delivery class; ``None``: it is not known.
+
+    Args:
+        named: tier of most of them. The fastest one is also that of receivers of which nothing was measured.
+        goodput_bytes_per_s: median of their rates, which may be that of another tier; ``None``: none is known.
+    """
+    if named != TIERS[-1]:
+        return named
+    return None if goodput_bytes_per_s is None else tier_of(goodput_bytes_per_s)

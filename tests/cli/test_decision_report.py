@@ -23,7 +23,7 @@ def test_decisions_of_the_history_are_told_with_reason_and_figures(tmp_path: Pat
     used = record(1, SLOW, chain="lz4", published_bytes=1000, sent_bytes=350, encode_s=1e-6)
     head, receivers, reason, predicted, measured = report_lines(decision_report(tmp_path, [*history(SLOW), used]))
     assert head == "wf/1: pco:8"
-    assert receivers.startswith("  for receivers at 2 Mbit/s with")
+    assert receivers.startswith("  for receivers at 2 Mbit/s, which decode")
     assert reason.startswith("  because pco:8 would take")
     assert predicted.endswith("ms)")
     assert "less than by samples alone" in predicted
@@ -63,7 +63,7 @@ def test_the_choice_of_the_baseline_is_not_said_to_be_checked(tmp_path: Path) ->
     found = [ReportedDecision(key, decision, None, GuardVerdict(True, 0, None, None))]
     assert list(report_lines(found)) == [
         "wf/1: lz4",
-        "  for frys-js receivers that keep up with lz4",
+        "  for frys-js receivers that keep up, which decode lz4",
         "  as the baseline: no candidate takes less",
         "  predicted cost: 500.00 ms, as by samples alone",
     ]

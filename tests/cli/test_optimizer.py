@@ -110,7 +110,7 @@ def test_a_report_is_printed_in_words_and_as_json(directory: Path, capsys: pytes
     files.close()
     assert run(["optimizer", "report", str(directory)]) == ExitCode.OK
     assert capsys.readouterr().out.startswith(
-        "wf/2: none\n  for frys-python receivers that keep up with lz4, zstd\n  because "
+        "wf/2: none\n  for frys-python receivers that keep up, which decode lz4, zstd\n  because "
     )
     assert run(["optimizer", "report", str(directory), "--json"]) == ExitCode.OK
     (decision,) = json.loads(capsys.readouterr().out)["decisions"]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from gateway.cli.replay_table import replay_json, replay_lines, replay_table, replayed_history
+from gateway.connections.link_tier import TIERS
 from gateway.optimizer.history.reading import ReadingTally
 from gateway.optimizer.history.record import TriedChain
 from tests.optimizer.learning.test_replay import SLOW, history
@@ -31,6 +32,13 @@ def test_the_result_is_told_in_words() -> None:
     assert lines[1].endswith("less than the baseline (samples alone).")
     assert "the best fixed encoding (pco:8)" in lines[2]
     assert lines[3].startswith("0.0% of their cost is the CPU time of trials")
+    assert len(lines) == 4
+
+
+def test_a_regret_below_nothing_is_explained() -> None:
+    assert list(replay_lines(replayed_history(history(TIERS[-1].goodput_bytes_per_s))))[-1].startswith(
+        "A regret below 0"
+    )
 
 
 def test_without_trials_there_is_nothing_to_replay() -> None:

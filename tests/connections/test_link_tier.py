@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.link_tier import TIERS, LinkTier, tier_of
+from gateway.connections.link_tier import TIERS, LinkTier, tier_named, tier_of, tier_of_class
 
 
 @pytest.mark.parametrize("tier", TIERS)
@@ -31,3 +31,11 @@ def test_rates_without_sense_and_beyond_all_tiers() -> None:
 def test_a_faster_link_is_in_no_slower_tier(one: float, other: float) -> None:
     slow, fast = sorted((one, other))
     assert TIERS.index(tier_of(slow)) <= TIERS.index(tier_of(fast))
+
+
+def test_the_tier_of_a_class_is_the_one_of_most_and_by_their_rate_where_none_has_waited() -> None:
+    slow, fast = tier_named("20 Mbit/s"), tier_named("loopback")
+    assert (slow, fast, tier_named("")) == (TIERS[1], TIERS[-1], TIERS[-1])
+    assert tier_of_class(slow, 13e9) == tier_of_class(slow, None) == slow
+    assert tier_of_class(fast, 2e6) == slow
+    assert tier_of_class(fast, None) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from gateway.connections.link_tier import TIERS, LinkTier, tier_of
+from gateway.connections.link_tier import TIERS, LinkTier, tier_named, tier_of_class
 from gateway.errors import InvalidArgument
 from gateway.optimizer.delivery_cost import (
     Delivery,
@@ -26,7 +26,7 @@ class Advice:
     tier: str
     """Name of the tier."""
     there: bool
-    """Whether the receivers of the class are in this tier, by the median of some."""
+    """Whether most receivers of the class are in this tier."""
     best: str
     """The candidate."""
     best_s: float
@@ -83,7 +83,7 @@ def advise(trial: ShadowTrial, record: TrafficRecord) -> Iterator[Advice]:
         return
     used = by_chain.get(record.chain)
     factor = decode_factor(record.decode_s_per_byte, None if used is None else used.decode_s_per_byte)
-    own = None if record.goodput_bytes_per_s is None else tier_of(record.goodput_bytes_per_s)
+    own = tier_of_class(tier_named(record.tier), record.goodput_bytes_per_s)
     for tier in TIERS:
         delivery = delivery_to(record, tier, factor)
         found = best_of(tried, delivery)

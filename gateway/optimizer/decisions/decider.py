@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from typing import Final
 
-from gateway.connections.link_tier import TIERS, LinkTier, tier_of
+from gateway.connections.link_tier import TIERS, LinkTier, tier_named, tier_of, tier_of_class
 from gateway.connections.ports import Clock
 from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.optimizer.decisions.advice import delivery_to, may_decode
@@ -121,7 +121,7 @@ class Decider:
         if record is None or not tried:
             known = None if guarded.decision is not None else self.table.promising(key)
             return known is not None and learned.put(profile, known, None)
-        tier = _tier_for(profile, guarded)
+        tier = tier_of_class(profile.tier, guarded.goodput_bytes_per_s)
         if tier is None or record.published_encoding:
             return learned.put(profile, None, None)
         tried = _decodable(tried, profile)
@@ -138,8 +138,7 @@ class Decider:
 
 
 def _profile_of(record: TrafficRecord) -> ReceiverProfile:
-    tier = next((tier for tier in TIERS if tier.name == record.tier), TIERS[-1])
-    return ReceiverProfile(frozenset(record.codecs), tier, record.sdk)
+    return ReceiverProfile(frozenset(record.codecs), tier_named(record.tier), record.sdk)
 
 
 def _decodable(tried: Iterable[EncodingFigures], profile: ReceiverProfile) -> list[EncodingFigures]:
@@ -157,14 +156,6 @@ def key_of(stream: Stream, profile: ReceiverProfile) -> DecisionKey:
     """Return the key of the decision for receivers of a profile."""
     view = str(stream.view) if isinstance(stream, DerivedStream) else ""
     return DecisionKey(stream.name, profile.codecs, profile.tier.name, profile.sdk, view)
-
-
-def _tier_for(profile: ReceiverProfile, guarded: GuardedDecision) -> LinkTier | None:
-    """Return the link tier of some receivers; ``None``: it is not known.
-
-    The profile says the fastest one, too, of receivers of which nothing was measured.
-    """
-    return profile.tier if profile.tier != TIERS[-1] else _tier_by(guarded)
 
 
 def _tier_by(guarded: GuardedDecision) -> LinkTier | None:

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.connections.link_tier import TIERS, LinkTier, tier_of
+from gateway.connections.link_tier import TIERS, LinkTier, tier_named, tier_of, tier_of_class
 from gateway.optimizer.decisions.decision import DecisionKey
 from gateway.optimizer.delivery_cost import EncodingFigures
 from gateway.optimizer.history.record import AS_PUBLISHED, PayloadFeatures, ShadowTrial, TrafficRecord
@@ -29,7 +29,7 @@ class CommunicationPattern:
     tier: LinkTier
     """Link tier of the receivers."""
     goodput_bytes_per_s: float
-    """Rate by which decisions are taken, above 0: as it was measured last, else that of the tier."""
+    """Rate by which decisions are taken, above 0: as it was measured last, or of the tier if that is another one's."""
     chain: str
     """Chain of the last record that had messages."""
     dtype: str
@@ -148,19 +148,20 @@ def key_of_record(record: TrafficRecord) -> DecisionKey:
 
 
 def _tier(name: str, goodput_bytes_per_s: float | None) -> LinkTier:
-    """Return the tier of a rate that was measured, else the one with this name, else the fastest."""
-    if goodput_bytes_per_s is not None:
-        return tier_of(goodput_bytes_per_s)
-    return next((tier for tier in TIERS if tier.name == name), TIERS[-1])
+    """Return the tier with this name, if it is not the fastest, else that of the rate, else the fastest."""
+    return tier_of_class(tier_named(name), goodput_bytes_per_s) or TIERS[-1]
 
 
 def _pattern(key: DecisionKey, watched: _WatchedClass) -> CommunicationPattern:
-    newest, goodput_bytes_per_s = watched.newest, watched.goodput_bytes_per_s
-    tier = _tier(key.tier, goodput_bytes_per_s)
+    newest = watched.newest
+    tier = _tier(key.tier, watched.goodput_bytes_per_s)
+    goodput_bytes_per_s = _positive(watched.goodput_bytes_per_s)
+    if goodput_bytes_per_s is None or tier_of(goodput_bytes_per_s) != tier:  # of a class that others share
+        goodput_bytes_per_s = tier.goodput_bytes_per_s
     return CommunicationPattern(
         key=key,
         tier=tier,
-        goodput_bytes_per_s=_positive(goodput_bytes_per_s) or tier.goodput_bytes_per_s,
+        goodput_bytes_per_s=goodput_bytes_per_s,
         chain=newest.chain,
         dtype=newest.dtype,
         shape=newest.shape,

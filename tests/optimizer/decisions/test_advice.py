@@ -56,6 +56,8 @@ def test_a_candidate_that_spares_the_cpu_says_so() -> None:
 
 def test_the_tier_of_the_receivers_is_marked() -> None:
     assert [name for name, each in advices(goodput_bytes_per_s=3e6).items() if each.there] == ["20 Mbit/s"]
+    shared = advices(tier="20 Mbit/s", goodput_bytes_per_s=13e9)
+    assert [name for name, each in shared.items() if each.there] == ["20 Mbit/s"]
 
 
 def test_receivers_that_decode_slowly_get_what_is_decoded_fast() -> None:

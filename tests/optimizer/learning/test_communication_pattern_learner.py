@@ -47,6 +47,13 @@ def test_a_link_of_which_nothing_is_known_has_the_rate_of_its_tier() -> None:
     assert patterns_of(record(1))[0].tier.name == "loopback"
 
 
+def test_receivers_of_a_shared_class_have_the_rate_of_its_tier_not_that_of_the_others() -> None:
+    (found,) = patterns_of(record(1, tier="20 Mbit/s", goodput_bytes_per_s=13e9))
+    assert (found.tier.name, found.goodput_bytes_per_s) == ("20 Mbit/s", 2.5e6)
+    (quiet,) = patterns_of(record(1, tier="loopback", goodput_bytes_per_s=2e6))  # nothing has waited yet
+    assert (quiet.tier.name, quiet.goodput_bytes_per_s) == ("20 Mbit/s", 2e6)
+
+
 def test_records_that_are_no_outcomes_are_left_out() -> None:
     assert patterns_of(record(1, messages=0), record(1, chain=AS_PUBLISHED), record(1, published_encoding="lz4")) == ()
 
