@@ -33,8 +33,8 @@ MAX_PAYLOADS = 400
 """Stored payloads that are tried, the last ones: half a minute with an encoding of much work."""
 MAX_EVENTS = 200_000
 """Records and trials of a history that are replayed, the last ones: some 500 MB of memory."""
-WIDTH = 160
-"""Columns of a table that goes to a file or a pipe."""
+WIDTH = 4096
+"""Most columns of a table that goes to a file or a pipe: more than any has, so that names are not cut off."""
 
 
 @click.group(help=with_lines_kept(HELP), invoke_without_command=True)

@@ -40,6 +40,20 @@ def test_a_table_is_printed(
     assert captured.err == ""
 
 
+def test_nothing_is_cut_off_in_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    stream = "wf/" + "layer." * 20 + "weights"
+    files = HistoryFiles(tmp_path, 10**6)
+    files.append(pack_record(record(1, stream=stream)))
+    files.close()
+    assert run(["optimizer", "history", str(tmp_path)]) == ExitCode.OK
+    head, line, _ = capsys.readouterr().out.splitlines()
+    assert line.startswith(stream)
+    assert head.rstrip().endswith("receiver")
+
+
 def test_json_is_printed(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["optimizer", "history", str(directory), "--json"]) == ExitCode.OK
     found = json.loads(capsys.readouterr().out)
