@@ -21,8 +21,10 @@ WITHOUT_TESTS: Final = {
     "presence/presence.ts": "the face of a presence, exercised by the tests of the presences",
     "requests/address_queue.ts": "queues of the requester, exercised by its tests",
     "requests/inbox.ts": "the faces of inboxes and requests, exercised by the tests of the responder",
+    "requests/requests_part.ts": "wiring of requester and responder, exercised by their tests",
     "requests/reply_queue.ts": "queues of the responder, exercised by its tests",
     "sending/send_queue.ts": "the common part of queues, exercised by the tests of the publisher",
+    "sending/sending_part.ts": "wiring of publisher and sender, exercised by the tests of the publisher",
     "sending/sender.ts": "turns of the queues, exercised by the tests of the publisher",
     "subscribing/stream_sinks.ts": "frames to subscriptions, exercised by the tests of the subscriptions",
     "worker/frys_worker.ts": "program of the worker: tests/browser runs it",
@@ -31,6 +33,7 @@ WITHOUT_TESTS: Final = {
     "session/wire.ts": "types, and bounds that the tests of the publisher reach",
     "protocol/limits.ts": "default values, exercised by whoever checks a length",
     "protocol/messages.ts": "types, nothing runs",
+    "protocol/codecs/offered.ts": "names, which the test of the registry compares with its codecs",
     "protocol/codecs/abc.ts": "interfaces, and errors that the codecs throw",
     "protocol/codecs/pco.ts": "refuses only; the test of the registry asks it",
 }
@@ -38,10 +41,13 @@ WITHOUT_TESTS: Final = {
 
 OF_ITS_OWN: Final = {
     "buffers": "views over memory and their joining, for which Python has memoryview and bytes.join",
+    "codecs/offered": "names of codecs without their code, which a page loads late or never",
     "codecs/words": "bytes as words of the machine, for which Python has numpy",
     "contents": "tensors of a frame: in Python a part of the client's decoding",
     "exact_json": "integers of 64 bits in JSON, which Python reads without help",
+    "addresses": "names that a page has seldom, and loads with requests or presence",
     "narrow_floats": "floats of 16 bits, which numpy has",
+    "narrowing": "rounding to these, which numpy has, and pages load with views",
 }
 """Modules of the protocol that Python has not, and why."""
 

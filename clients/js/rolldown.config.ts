@@ -3,14 +3,14 @@
  *
  * | file | content |
  * |---|---|
- * | `frys.js` | all that a page uses before it is connected; loads the client when it connects |
+ * | `frys.js` | the client: connects, subscribes, reads; loads all other parts when they are first used |
  * | `frys_worker.js`, `frys_sockets.js` | socket and decoder: in a worker, or for pages whose policy forbids workers |
  * | names with a hash | parts that one of these loads: never those of another version |
  * | `LICENSES.txt` | licences of all code in the files |
  */
 
 import { readFileSync } from "node:fs";
-import { defineConfig, type Plugin, type RolldownOptions } from "rolldown";
+import { type CodeSplittingGroup, defineConfig, type Plugin, type RolldownOptions } from "rolldown";
 
 interface Package {
   readonly name: string;
@@ -48,19 +48,27 @@ function noticeOf({ name, version, license }: Package, path: string): string {
   return `${title}\n${"=".repeat(title.length)}\n\n${readFileSync(path, "utf8").trim()}\n`;
 }
 
-/** Return the build of some entries: what they share becomes a part, and nothing of another build is in it. */
-function build(input: Record<string, string>, plugins: Plugin[]): RolldownOptions {
+/**
+ * Return the build of some entries: what they share becomes a part, and nothing of another build is in it.
+ *
+ * @param groups parts that have to be one file each, although others import some of their modules.
+ */
+function build(input: Record<string, string>, plugins: Plugin[], groups: CodeSplittingGroup[] = []): RolldownOptions {
   return {
     input,
     platform: "browser",
+    optimization: { inlineConst: { mode: "all" } },
+    treeshake: { propertyReadSideEffects: false, unknownGlobalSideEffects: false },
     transform: { target: "es2022" },
     output: {
       dir: "dist/browser",
       format: "esm",
       minify: true,
       sourcemap: true,
+      comments: { annotation: false },
       postBanner: BANNER,
       entryFileNames: "[name].js",
+      codeSplitting: { groups },
       chunkFileNames: ({ name, moduleIds }) => `${moduleIds.map(packageNameOf).find(Boolean) ?? name}-[hash].js`,
     },
     plugins,
@@ -78,6 +86,14 @@ const FAR_SIDE: Plugin = {
 };
 
 export default defineConfig([
-  build({ frys: "src/page.ts" }, [FAR_SIDE]),
+  build(
+    { frys: "src/page.ts" },
+    [FAR_SIDE],
+    [
+      { name: "client", tags: ["$initial"], priority: 1 },
+      { name: "sending", test: /\/sending_part\.ts$/ },
+      { name: "views", test: /\/(views|quantization)\.ts$/ },
+    ],
+  ),
   build({ frys_worker: "src/worker/frys_worker.ts", frys_sockets: "src/session/socket_wire.ts" }, [licences()]),
 ]);

@@ -15,20 +15,17 @@ import type { Presence } from "./presence/presence.ts";
 import type { PresenceOptions } from "./presence/presences.ts";
 import type { LinkQuality } from "./protocol/link_quality.ts";
 import { scoreOf } from "./protocol/link_quality.ts";
-import type { Authenticated, Counts, Deleted, Position, SessionMessage, Since } from "./protocol/messages.ts";
+import type { Counts, Position, Since } from "./protocol/messages.ts";
 import { checkPattern } from "./protocol/names.ts";
-import { checkView } from "./protocol/views.ts";
-import { Opcode } from "./protocol/wire.ts";
 import type { Reply } from "./requests/contents.ts";
 import type { Inbox } from "./requests/inbox.ts";
-import type { RequestOptions } from "./requests/requester.ts";
-import type { Value } from "./sending/content.ts";
+import type { Asked, Requester, RequestOptions } from "./requests/requester.ts";
+import { contentOf, type Value } from "./sending/content.ts";
 import type { MessageOptions, PublishOptions } from "./sending/publish_options.ts";
 import type { TransmissionResult } from "./sending/result.ts";
 import { unlessAborted } from "./session/aborting.ts";
-import type { Answer } from "./session/answers.ts";
 import type { ClientState } from "./session/connection.ts";
-import { TimeLimit } from "./session/time_limit.ts";
+import { type CallLimits, limited } from "./session/time_limit.ts";
 import { callBack, callBackLatest } from "./subscribing/called_back.ts";
 import { Subscription } from "./subscribing/subscription.ts";
 import { SubscriptionCore } from "./subscribing/subscription_core.ts";
@@ -71,12 +68,17 @@ export class Client {
 
   /** Measured values of the connection, and their score (spec section 15). */
   get link(): LinkQuality & { readonly score: number } {
-    const { connection, subscriptions, clock, publisher } = this.#parts;
+    const { connection, subscriptions, clock, sending } = this.#parts;
     const rtt_s = connection.session?.clock.smoothedS;
     const jitter_s = connection.session?.clock.jitterS;
     const unread = subscriptions.unread(clock.nowMs());
     const unread_s = unread.bytes ? unread.ms / 1000 : undefined;
-    const found = { rtt_s, jitter_s, goodput_bytes_per_s: publisher.quality.goodputBytesPerS, unread_s };
+    const found = {
+      rtt_s,
+      jitter_s,
+      goodput_bytes_per_s: sending.loaded?.publisher.quality.goodputBytesPerS,
+      unread_s,
+    };
     return { ...found, score: scoreOf(found) };
   }
 
@@ -93,7 +95,7 @@ export class Client {
   async publish(stream: string, value: Value, options: PublishOptions = {}): Promise<TransmissionResult> {
     this.#checkOpen();
     this.#checkMayPublish();
-    return this.#parts.publisher.publish(stream, value, options);
+    return this.#parts.outbox.publish(stream, value, options);
   }
 
   /**
@@ -106,14 +108,13 @@ export class Client {
   publishNowait(stream: string, value: Value, options: MessageOptions = {}): void {
     this.#checkOpen();
     this.#checkMayPublish();
-    this.#parts.publisher.publishNowait(stream, value, options);
+    this.#parts.outbox.publishNowait(stream, value, options);
   }
 
   /** Wait until all published messages are written. */
   async drain(): Promise<void> {
     this.#checkOpen();
-    this.#parts.publisher.flush();
-    await this.#parts.sender.drained();
+    await this.#parts.outbox.drained();
     this.#checkOpen();
   }
 
@@ -141,8 +142,6 @@ export class Client {
       signal,
     } = options;
     const [viewed, lowered] = [viewFields(view), viewFields(lower)];
-    checkView(viewed);
-    checkView(lowered);
     if (observe && (!autoAck || credits)) {
       throw new InvalidArgument("observe goes with neither credits nor autoAck: false: an observer answers nothing");
     }
@@ -150,6 +149,12 @@ export class Client {
       throw new InvalidArgument("latest hands messages to onMessage, once an animation frame: give onMessage");
     }
     signal?.throwIfAborted();
+    if (viewed || lowered) {
+      const { checkView } = await subscriptions.views.load();
+      checkView(viewed);
+      checkView(lowered);
+      signal?.throwIfAborted();
+    }
     const core = new SubscriptionCore(
       this.#parts.nextSubscription(),
       checkPattern(pattern),
@@ -195,9 +200,8 @@ export class Client {
    * @throws ConnectionFailed it is not known whether the request was done.
    */
   async request(address: string, value: Value, options: RequestOptions = {}): Promise<Reply> {
-    this.#checkOpen();
-    this.#checkMayPublish();
-    return this.#parts.requester.request(address, value, options);
+    const asked = this.#asked(address, value, options);
+    return (await this.#requester(address, options)).request(asked, options);
   }
 
   /**
@@ -209,9 +213,21 @@ export class Client {
     value: Value,
     options: RequestOptions = {},
   ): AsyncGenerator<Reply, void, undefined> {
+    const asked = this.#asked(address, value, options);
+    yield* (await this.#requester(address, options)).stream(asked, options);
+  }
+
+  /** Return a request; its content is copied, since the program may change its memory while code is loaded. */
+  #asked(address: string, value: Value, options: RequestOptions): Asked {
     this.#checkOpen();
     this.#checkMayPublish();
-    yield* this.#parts.requester.stream(address, value, options);
+    const content = contentOf(value, options.headers ?? null, options);
+    return { address, content, calledNs: this.#parts.clock.localNs() };
+  }
+
+  async #requester(address: string, options: RequestOptions): Promise<Requester> {
+    const name = `a request to ${address}`;
+    return (await this.#limited(name, () => this.#parts.requests.load(), options)).requester;
   }
 
   /**
@@ -222,7 +238,8 @@ export class Client {
    */
   async inbox(options: { readonly group?: string } = {}): Promise<Inbox> {
     this.#checkOpen();
-    return this.#parts.responder.start(options.group, this.#parts.nextSubscription());
+    const { responder } = await this.#parts.requests.load();
+    return responder.start(options.group, this.#parts.nextSubscription());
   }
 
   /**
@@ -233,7 +250,8 @@ export class Client {
    */
   async presence(scope: string, options: PresenceOptions = {}): Promise<Presence> {
     this.#checkOpen();
-    return this.#parts.presences.start(scope, options);
+    const presences = await this.#parts.presences.load();
+    return presences.start(scope, options);
   }
 
   /** Return the account that the gateway keeps of a subscription, by stream (spec section 7.7). */
@@ -242,8 +260,12 @@ export class Client {
     options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
   ): Promise<Map<string, Counts>> {
     this.#checkOpen();
-    const { subscriptions } = this.#parts;
-    return this.#limited("the account", (call) => subscriptions.account(subscription.core, call), options);
+    const { inquiries } = this.#parts;
+    return this.#limited(
+      "the account",
+      async (call) => (await inquiries.load()).account(subscription.core, call),
+      options,
+    );
   }
 
   /** Delete the streams that match a pattern, and return their names (spec section 4.11). */
@@ -254,17 +276,8 @@ export class Client {
     this.#checkOpen();
     this.#checkMayPublish();
     checkPattern(pattern);
-    const names: string[] = [];
-    for (let more = true; more; ) {
-      const deleted = await this.#ask<Deleted>(
-        "delete",
-        (request) => ({ opcode: Opcode.DELETE, request, pattern }),
-        options,
-      );
-      names.push(...deleted.streams);
-      more = deleted.more === true;
-    }
-    return names;
+    const { inquiries } = this.#parts;
+    return this.#limited("delete", async (call) => (await inquiries.load()).delete(pattern, call), options);
   }
 
   /** Replace the token of the running session; returns the seconds for which it is good, or null. */
@@ -273,54 +286,18 @@ export class Client {
     options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
   ): Promise<number | null> {
     this.#checkOpen();
-    const answer = await this.#ask<Authenticated>(
-      "authenticate",
-      (request) => ({ opcode: Opcode.AUTHENTICATE, request, token }),
-      options,
-    );
-    return answer.expires_s;
-  }
-
-  async #ask<T extends Answer>(
-    name: string,
-    request: (number: number) => SessionMessage,
-    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
-  ): Promise<T> {
-    const { connection } = this.#parts;
-    const asked = async (call: AbortSignal): Promise<T> => {
-      for (;;) {
-        const session = await connection.whenReady(call);
-        try {
-          return await session.ask<T>(request);
-        } catch (error) {
-          if (!(error instanceof RequestRefused && error.code === Code.DRAINING)) {
-            throw error;
-          }
-        }
-      }
-    };
-    return this.#limited(name, asked, options);
+    const { inquiries } = this.#parts;
+    return this.#limited("authenticate", async (call) => (await inquiries.load()).authenticate(token, call), options);
   }
 
   /** Do work within a time limit; what is given up, by that or by the program, is not begun later. */
   async #limited<T>(
     name: string,
     work: (call: AbortSignal) => Promise<T>,
-    { timeoutMs = this.#parts.timeoutMs, signal }: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+    { timeoutMs = this.#parts.timeoutMs, signal }: CallLimits,
   ): Promise<T> {
-    signal?.throwIfAborted();
-    const call = new AbortController();
-    const limit = new TimeLimit(this.#parts.clock, timeoutMs, () =>
-      call.abort(new RequestTimeout(`${name} was not answered within ${timeoutMs / 1000} s`)),
-    );
-    const aborted = (): void => call.abort(signal?.reason);
-    signal?.addEventListener("abort", aborted);
-    try {
-      return await unlessAborted(work(call.signal), call.signal);
-    } finally {
-      limit.stop();
-      signal?.removeEventListener("abort", aborted);
-    }
+    const late = (): Error => new RequestTimeout(`${name} was not answered within ${timeoutMs / 1000} s`);
+    return limited(work, this.#parts.clock, { timeoutMs, signal }, late);
   }
 
   /** Send waiting messages, then close; both for `closeTimeoutMs` at most. Closing what is closed does nothing. */

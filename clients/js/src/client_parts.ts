@@ -1,26 +1,26 @@
 /** Parts of a client, and their wiring: each frame of the gateway to the part that handles it. */
 
 import { Code, type ConnectionFailed, FrysError, InvalidArgument, RequestRefused } from "./errors.ts";
+import type { Inquiries } from "./inquiries.ts";
+import { LazyPart, type Part } from "./lazy_part.ts";
 import type { ClientOptions } from "./options.ts";
 import { onReturn } from "./page_events.ts";
-import { Presences } from "./presence/presences.ts";
-import { CODEC_NAMES, FILTER_NAMES } from "./protocol/codecs/registry.ts";
+import type { Presences } from "./presence/presences.ts";
+import { CODEC_NAMES, FILTER_NAMES } from "./protocol/codecs/offered.ts";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 import { CLIENT_TYPES, type Notice, type Refusal } from "./protocol/messages.ts";
 import { checkClientId } from "./protocol/names.ts";
 import { Opcode, VERSION } from "./protocol/wire.ts";
 import { Reports } from "./report.ts";
-import { Requester } from "./requests/requester.ts";
-import { Responder } from "./requests/responder.ts";
-import { Aliases } from "./sending/aliases.ts";
-import { Publisher } from "./sending/publisher.ts";
-import { Sender } from "./sending/sender.ts";
+import type { RequestsPart } from "./requests/requests_part.ts";
+import { Outbox } from "./sending/outbox.ts";
+import type { SendingPart } from "./sending/sending_part.ts";
 import { DEFAULT_BACKOFF } from "./session/backoff.ts";
 import { type Clock, drawnNumber, SYSTEM_CLOCK } from "./session/clock.ts";
 import { Connection } from "./session/connection.ts";
 import { GatewayAddress } from "./session/gateway_address.ts";
 import type { Session } from "./session/session.ts";
-import type { Failure, Head, Inbound, Resumable, Wires } from "./session/wire.ts";
+import type { Inbound, Resumable, Wires } from "./session/wire.ts";
 import { Subscriptions } from "./subscribing/subscriptions.ts";
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
@@ -35,12 +35,12 @@ export class ClientParts {
   readonly clock: Clock;
   readonly reports: Reports;
   readonly connection: Connection;
-  readonly sender: Sender;
-  readonly publisher: Publisher;
   readonly subscriptions: Subscriptions;
-  readonly requester: Requester;
-  readonly responder: Responder;
-  readonly presences: Presences;
+  readonly outbox: Outbox;
+  readonly sending: LazyPart<SendingPart>;
+  readonly requests: LazyPart<RequestsPart>;
+  readonly presences: LazyPart<Presences>;
+  readonly inquiries: LazyPart<Inquiries>;
   readonly timeoutMs: number;
   readonly isExtension: boolean;
   /** Whether subscriptions observe unless they say otherwise: nobody would come back for the client's messages. */
@@ -98,25 +98,62 @@ export class ClientParts {
         refused: (error) => this.#refused(error),
         beating: () => this.#beating(),
         probed: () => this.subscriptions.sinks.reportHeld(),
-        drained: () => this.sender.pump(),
+        drained: () => this.sending.loaded?.sender.pump(),
         detached: (resumable) => this.#detached(resumable),
         closed: (error) => this.#closed(error),
         changed: (state) => options.onState && this.reports.call(() => options.onState?.(state)),
         reported: (error) => this.reports.report(error),
       },
     );
-    this.sender = new Sender(this.connection, clock, this.reports);
-    const aliases = new Aliases();
-    this.publisher = new Publisher(this.connection, clock, this.sender, aliases, {
-      producer: drawnNumber(clock),
-      timeoutMs: this.timeoutMs,
-      maxPendingBytes: options.maxPendingBytes ?? DEFAULT_MAX_PENDING_BYTES,
+    const { connection, reports, timeoutMs } = this;
+    this.subscriptions = new Subscriptions(connection, wires);
+    const attach = (part: Part): void => {
+      if (connection.session) {
+        part.attached(connection.session);
+      }
+    };
+    this.sending = new LazyPart(
+      connection,
+      "send messages",
+      async () => {
+        const { SendingPart } = await import("./sending/sending_part.ts");
+        return new SendingPart(connection, clock, reports, { producer: drawnNumber(clock), timeoutMs });
+      },
+      attach,
+    );
+    this.requests = new LazyPart(
+      connection,
+      "send and receive requests",
+      async () => {
+        const [sending, { RequestsPart }] = await Promise.all([
+          this.sending.load(),
+          import("./requests/requests_part.ts"),
+        ]);
+        return new RequestsPart(connection, clock, reports, sending, timeoutMs);
+      },
+      attach,
+    );
+    this.presences = new LazyPart(
+      connection,
+      "attend workflows and streams",
+      async () => {
+        const { Presences } = await import("./presence/presences.ts");
+        return new Presences(connection, clock, timeoutMs);
+      },
+      attach,
+    );
+    this.inquiries = new LazyPart(connection, "ask the gateway", async () => {
+      const { Inquiries } = await import("./inquiries.ts");
+      return new Inquiries(connection, this.subscriptions);
     });
-    this.subscriptions = new Subscriptions(this.connection, wires);
-    this.requester = new Requester(this.connection, clock, this.sender, aliases, this.timeoutMs);
-    this.responder = new Responder(this.connection, clock, this.sender, this.reports);
-    this.presences = new Presences(this.connection, clock, this.timeoutMs);
-    this.#leavePage = onReturn(() => this.connection.look());
+    const maxPendingBytes = options.maxPendingBytes ?? DEFAULT_MAX_PENDING_BYTES;
+    this.outbox = new Outbox(connection, clock, reports, this.sending, { timeoutMs, maxPendingBytes });
+    this.#leavePage = onReturn(() => connection.look());
+  }
+
+  /** Parts that are there, in the order in which they learn of a session: those of requests use that of messages. */
+  get #loaded(): Part[] {
+    return [this.sending, this.requests, this.presences].flatMap(({ loaded }) => loaded ?? []);
   }
 
   /** Return the number of a new subscription or inbox. */
@@ -134,11 +171,10 @@ export class ClientParts {
     if (this.connection.state === "closed") {
       return;
     }
-    this.publisher.flush();
     this.subscriptions.flush();
     await this.#sent();
-    this.presences.signOff();
-    const { unsent } = this.sender;
+    this.presences.loaded?.signOff();
+    const { unsent } = this.outbox;
     if (unsent) {
       this.reports.report(new FrysError(`${unsent} messages could not be sent before the client was closed`));
     }
@@ -148,7 +184,7 @@ export class ClientParts {
   async #sent(): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = this.clock.after(this.#closeTimeoutMs, resolve);
-      this.sender.drained().then(() => {
+      this.outbox.drained().then(() => {
         timer.cancel();
         resolve();
       });
@@ -157,30 +193,25 @@ export class ClientParts {
 
   #attached(session: Session): void {
     this.subscriptions.attached(session);
-    this.publisher.attached(session);
-    this.responder.attached(session);
-    this.requester.attached();
-    this.presences.attached(session);
-    this.sender.pump();
+    for (const part of this.#loaded) {
+      part.attached(session);
+    }
+    this.sending.loaded?.sender.pump();
   }
 
   #detached(resumable: Resumable): void {
     this.subscriptions.detached(resumable);
-    this.publisher.detached();
-    this.responder.detached();
-    this.requester.detached();
-    this.presences.detached();
+    for (const part of this.#loaded) {
+      part.detached();
+    }
   }
 
   #closed(error: ConnectionFailed): void {
     const byProgram = this.#closing !== undefined;
-    this.publisher.close(error);
-    this.requester.close(error);
-    const reason = byProgram ? undefined : error;
-    this.subscriptions.close(reason);
-    this.responder.close(reason);
-    this.presences.close(reason);
-    this.sender.release();
+    this.subscriptions.close(byProgram ? undefined : error);
+    for (const part of this.#loaded) {
+      part.close(error, byProgram);
+    }
     this.#leavePage();
     this.#wires.end?.();
   }
@@ -202,26 +233,6 @@ export class ClientParts {
     }
   }
 
-  #head(head: Head): void {
-    if (head.of === Opcode.REPLY) {
-      this.requester.progressed(head.correlation);
-    } else if (head.of !== Opcode.REQUEST) {
-      this.subscriptions.sinks.headReceived(head);
-    }
-  }
-
-  #failed(failure: Failure): void {
-    if (failure.of === Opcode.MESSAGE || failure.of === Opcode.BATCH) {
-      this.subscriptions.sinks.failed(failure);
-    } else if (failure.of === Opcode.REQUEST) {
-      this.responder.failed(failure);
-    } else if (failure.of === Opcode.REPLY) {
-      this.requester.failed(failure);
-    } else {
-      this.reports.report(new RequestRefused(failure.code, `a frame was left out: ${failure.problem}`));
-    }
-  }
-
   #noticed(notice: Notice): void {
     const { onNotice } = this.#options;
     const { code, reason, stream, first, last } = notice;
@@ -239,67 +250,19 @@ export class ClientParts {
   }
 
   #refused(error: Refusal): void {
-    const handled =
-      this.requester.refused(error) ||
-      this.responder.refused(error) ||
-      this.publisher.refused(error) ||
-      this.subscriptions.refused(error);
-    if (!handled) {
+    if (!this.#loaded.some((part) => part.refused(error)) && !this.subscriptions.refused(error)) {
       this.reports.report(new RequestRefused(error.code, error.message));
     }
   }
 
   #received(item: Inbound): void {
-    switch (item.opcode) {
-      case Opcode.MESSAGE:
-      case Opcode.BATCH:
-        this.subscriptions.sinks.arrived(item);
-        break;
-      case Opcode.REQUEST:
-        this.responder.requested(item);
-        break;
-      case Opcode.REPLY:
-        this.requester.replied(item);
-        break;
-      case Opcode.CANCEL:
-        this.responder.cancelled(item);
-        break;
-      case Opcode.MEMBERS:
-        this.presences.received(item);
-        break;
-      case "progress":
-        this.requester.progressed(item.correlation);
-        break;
-      case "head":
-        this.#head(item);
-        break;
-      case "failure":
-        this.#failed(item);
-        break;
-      case Opcode.STREAM:
-        if (!this.publisher.streamReceived(item)) {
-          this.subscriptions.sinks.streamReceived(item);
-        }
-        break;
-      case Opcode.ACK:
-        this.publisher.acknowledged(item);
-        break;
-      case Opcode.RESUME:
-        this.sender.resumed(item.transfer, item.index);
-        break;
-      case Opcode.ABORT:
-        this.subscriptions.sinks.abortReceived(item);
-        break;
-      case Opcode.GAP:
-        this.subscriptions.sinks.gapReceived(item);
-        break;
-      case Opcode.REPLAY:
-        this.subscriptions.sinks.replayReceived(item);
-        break;
-      case Opcode.NOTICE:
-        this.#noticed(item);
-        break;
-      default:
+    if (this.subscriptions.sinks.received(item) || this.#loaded.some((part) => part.received(item))) {
+      return;
+    }
+    if (item.opcode === Opcode.NOTICE) {
+      this.#noticed(item);
+    } else if (item.opcode === "failure") {
+      this.reports.report(new RequestRefused(item.code, `a frame was left out: ${item.problem}`));
     }
   }
 }

@@ -11,7 +11,7 @@ export type { PresenceOptions } from "./presence/presences.ts";
 export type { Member } from "./presence/roster_copy.ts";
 export { bytesOf, joined } from "./protocol/buffers.ts";
 export { checksumOf } from "./protocol/checksum.ts";
-export { CODEC_NAMES, FILTER_NAMES } from "./protocol/codecs/registry.ts";
+export { CODEC_NAMES, FILTER_NAMES } from "./protocol/codecs/offered.ts";
 export { checkDeclared, type DecodeOptions, tensorsOf } from "./protocol/contents.ts";
 export { type DataFields, type DataFrame, decodedBytes, parseData, writeData } from "./protocol/data.ts";
 export { DTYPES, type Dtype } from "./protocol/dtypes.ts";

@@ -3,14 +3,7 @@
 import { getEventListeners } from "node:events";
 import { expect, test, vi } from "vitest";
 import { Client, connect } from "../src/client.ts";
-import {
-  Code,
-  ConnectionClosed,
-  ConnectionFailed,
-  InvalidArgument,
-  RequestTimeout,
-  UsageError,
-} from "../src/errors.ts";
+import { Code, ConnectionClosed, InvalidArgument, UsageError } from "../src/errors.ts";
 import { Opcode } from "../src/protocol/wire.ts";
 import { FakeClock, FakeWires, Stage, settled, staged, WELCOME } from "./fakes.ts";
 
@@ -26,50 +19,6 @@ test("connect gives a client with the id that the gateway has chosen", async () 
 
 test.each([{ clientType: "robot" }, { clientId: "-x" }])("%o cannot be used", async (options) => {
   await expect(connect("ws://gateway", options as object)).rejects.toThrow(/./);
-});
-
-test("delete goes on while there are more streams, and gives all their names", async () => {
-  const stage = await staged();
-  const deleting = new Client(stage.parts).delete("run/*");
-  for (const [streams, more] of [
-    [["run/a"], true],
-    [["run/b"], undefined],
-  ] as const) {
-    await settled();
-    const [{ request }] = stage.wire.takenOf(Opcode.DELETE);
-    stage.wire.receive({ opcode: Opcode.DELETED, request, streams, more });
-  }
-  expect(await deleting).toEqual(["run/a", "run/b"]);
-});
-
-test("delete and authenticate that were sent fail with their connection, and with their time limit", async () => {
-  const stage = await staged();
-  const client = new Client(stage.parts);
-  const deleting = client.delete("run/*");
-  await settled();
-  stage.wire.lose();
-  await expect(deleting).rejects.toThrow(ConnectionFailed);
-  const authenticating = client.authenticate("token", { timeoutMs: 100 });
-  authenticating.catch(() => undefined);
-  await stage.clock.pass(200);
-  await expect(authenticating).rejects.toThrow(RequestTimeout);
-  const aborting = new AbortController();
-  const aborted = client.authenticate("token", { signal: aborting.signal });
-  aborting.abort(new Error("enough"));
-  await expect(aborted).rejects.toThrow("enough");
-});
-
-test("a refusal because the gateway is stopping waits for the next connection", async () => {
-  const stage = await staged();
-  const authenticating = new Client(stage.parts).authenticate("token");
-  await settled();
-  const [{ request }] = stage.wire.takenOf(Opcode.AUTHENTICATE);
-  stage.wire.receive({ opcode: Opcode.GO_AWAY, code: 1001, reason: "stopping", deadline_s: 1 });
-  stage.wire.receive({ opcode: Opcode.ERROR, code: Code.DRAINING, error: "DRAINING", message: "stopping", request });
-  const wire = await stage.again();
-  const [again] = wire.takenOf(Opcode.AUTHENTICATE);
-  wire.receive({ opcode: Opcode.AUTHENTICATED, request: again.request, expires_s: 60 });
-  expect(await authenticating).toBe(60);
 });
 
 test("closing sends what waits, counts what could not be sent, and is done once", async () => {

@@ -211,14 +211,29 @@ export class Stage {
     return this.wires.newest;
   }
 
-  /** Open the newest connection, and answer its HELLO. */
+  /** Open the newest connection, answer its HELLO, and load all code of the client. */
   async welcome(changes: Partial<Welcome> = {}): Promise<FakeWire> {
+    await this.greet(changes);
+    await this.loaded();
+    return this.wire;
+  }
+
+  /** Open the newest connection, and answer its HELLO. */
+  async greet(changes: Partial<Welcome> = {}): Promise<FakeWire> {
     await settled();
     this.wire.events.opened();
     await settled();
     this.wire.receive({ ...WELCOME, ...changes });
     await settled();
     return this.wire;
+  }
+
+  /** Load all parts of the client, which would take longer than the promises for which {@link settled} waits. */
+  async loaded(): Promise<void> {
+    const { sending, requests, presences, inquiries, subscriptions } = this.parts;
+    const parts = [sending, requests, presences, inquiries, subscriptions.views].map((part) => part.load());
+    await Promise.all([...parts, subscriptions.sinks.mayAcknowledge()]);
+    await settled();
   }
 
   /** Lose the connection, and open the next one. */

@@ -4,7 +4,6 @@ import { Code, InvalidArgument, UsageError } from "../errors.ts";
 import type { JsonObject } from "../protocol/exact_json.ts";
 import type { Extent, Quantization } from "../protocol/extensions.ts";
 import type { Kind } from "../protocol/messages.ts";
-import { dequantize } from "../protocol/quantization.ts";
 import { Tensor } from "../protocol/tensors.ts";
 import type { Received } from "./received.ts";
 
@@ -34,6 +33,7 @@ abstract class Delivered {
   /** Relation of the numbers of a quantized view to those of the stream. */
   readonly quantization: Quantization | undefined;
   readonly #handle: AnswerHandle | undefined;
+  readonly #dequantize: Received["dequantize"];
 
   constructor(received: Received, record: number, handle: AnswerHandle | undefined) {
     const { source, arrival } = received;
@@ -47,6 +47,12 @@ abstract class Delivered {
     this.observed = source.observed;
     this.quantization = arrival.extensions?.quantized;
     this.#handle = handle;
+    this.#dequantize = received.dequantize;
+  }
+
+  /** Return the numbers of a tensor in the dtype of the stream. */
+  protected restored(tensor: Tensor): Tensor {
+    return this.quantization && this.#dequantize ? this.#dequantize(tensor, this.quantization) : tensor;
   }
 
   /**
@@ -143,7 +149,7 @@ export class Message extends Delivered {
    * @throws RequestRefused `INVALID_TENSOR`, dtypes between which there is no such relation.
    */
   dequantized(): Tensor {
-    return this.quantization ? dequantize(this.tensor, this.quantization) : this.tensor;
+    return this.restored(this.tensor);
   }
 
   /** Indices that this version has changed, an extent for each dimension; undefined of one that came complete. */
@@ -187,6 +193,6 @@ export class RecordBatch extends Delivered {
 
   /** Return the numbers of a quantized batch in the dtype of the stream; errors as {@link Message.dequantized}. */
   dequantized(): Tensor {
-    return this.quantization ? dequantize(this.tensor, this.quantization) : this.tensor;
+    return this.restored(this.tensor);
   }
 }

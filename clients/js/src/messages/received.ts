@@ -3,6 +3,7 @@
 import { itemBytesOf } from "../protocol/dtypes.ts";
 import type { Kind } from "../protocol/messages.ts";
 import { elementsOf } from "../protocol/meta.ts";
+import type { dequantize } from "../protocol/quantization.ts";
 import { Tensor, viewTensors } from "../protocol/tensors.ts";
 import type { Arrival } from "../session/wire.ts";
 
@@ -19,9 +20,12 @@ export class Received {
   readonly arrival: Arrival;
   /** Seconds from the publish to the arrival. */
   readonly latencyS: number;
+  /** Function that restores the numbers of quantized tensors; there if any subscription has a view. */
+  readonly dequantize: typeof dequantize | undefined;
   #tensors: readonly Tensor[] | undefined;
 
-  constructor(source: Source, arrival: Arrival, arrivedNs: bigint) {
+  constructor(source: Source, arrival: Arrival, arrivedNs: bigint, restore?: typeof dequantize) {
+    this.dequantize = restore;
     this.source = source;
     this.arrival = arrival;
     this.latencyS = Math.max(0, Number(arrivedNs - arrival.timestamp_ns) / 1e9);

@@ -1,14 +1,16 @@
 /** Presences of a client, kept over connections (`spec/client.md`, section 10). */
 
 import { Code, ConnectionFailed, InvalidArgument, RequestRefused, RequestTimeout, UsageError } from "../errors.ts";
+import type { Part } from "../lazy_part.ts";
+import { checkScope } from "../protocol/addresses.ts";
 import type { JsonObject } from "../protocol/exact_json.ts";
-import { checkScope } from "../protocol/names.ts";
-import { type Attend, type Attending, type Members, WATCHINGS, type Watching } from "../protocol/presence.ts";
+import { type Attend, type Attending, WATCHINGS, type Watching } from "../protocol/presence.ts";
 import { Opcode } from "../protocol/wire.ts";
 import type { Clock } from "../session/clock.ts";
 import type { Connection } from "../session/connection.ts";
 import type { Session } from "../session/session.ts";
 import { TimeLimit } from "../session/time_limit.ts";
+import type { Inbound } from "../session/wire.ts";
 import { Presence, type PresenceControl, PresenceCore } from "./presence.ts";
 
 /** Time between two awarenesses of a scope. */
@@ -26,7 +28,7 @@ export interface PresenceOptions {
   readonly watch?: Watching | null;
 }
 
-export class Presences implements PresenceControl {
+export class Presences implements Part, PresenceControl {
   readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
@@ -135,15 +137,24 @@ export class Presences implements PresenceControl {
   }
 
   /** Handle MEMBERS; those before the ATTENDING are of an earlier presence of the scope. */
-  received(members: Members): void {
-    const core = this.#open.get(members.scope);
+  received(item: Inbound): boolean {
+    if (item.opcode !== Opcode.MEMBERS) {
+      return false;
+    }
+    const core = this.#open.get(item.scope);
     if (core?.answered) {
-      const changed = core.roster.take(members);
+      const changed = core.roster.take(item);
       for (const queue of core.queues) {
         queue.note(changed);
       }
       core.wake();
     }
+    return true;
+  }
+
+  /** Leave every ERROR to the client: one that names a scope is reported. */
+  refused(): boolean {
+    return false;
   }
 
   /** Leave all scopes: the client closes, and waits for no answer. */
@@ -155,9 +166,9 @@ export class Presences implements PresenceControl {
   }
 
   /** End all presences: the client is closed. */
-  close(error: Error | undefined): void {
+  close(error: Error, byProgram: boolean): void {
     for (const core of this.#open.values()) {
-      core.end(error);
+      core.end(byProgram ? undefined : error);
     }
     this.#open.clear();
   }

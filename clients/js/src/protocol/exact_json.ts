@@ -20,7 +20,7 @@ const MANY_DIGITS = /\d{16}/;
 const INTEGER = /^-?\d{16,}$/;
 const TOKEN = /[{}[\],:]|"(?:[^"\\]+|\\.)*"|[^\s{}[\],:"]+/g;
 
-const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const DECODER = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const ENCODER = new TextEncoder();
 
 /** Return text from UTF-8; throws a `TypeError` if it is none. */

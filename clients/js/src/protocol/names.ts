@@ -1,33 +1,33 @@
 /**
- * Rules of names: streams, patterns, client ids and addresses (spec sections 3.1 and 4).
+ * Rules of names: streams, patterns and client ids (spec sections 3.1 and 4).
  *
  * Every `check` function returns its argument, or throws `RequestRefused` with `INVALID_NAME`.
  */
 
 import { Code, InvalidArgument, RequestRefused } from "../errors.ts";
 
-const MAX_NAME_BYTES = 255;
+export const MAX_NAME_BYTES = 255;
 const MAX_CLIENT_ID_BYTES = 128;
 const SHOWN_CHARS = 80;
 
 // All allowed characters are ASCII, so that a length in characters is one in bytes.
-const SEGMENT = String.raw`(?!\.\.?(?:/|$))[A-Za-z0-9._-]+`;
+export const SEGMENT = String.raw`(?!\.\.?(?:/|$))[A-Za-z0-9._-]+`;
 const ENDING = String.raw`(?:\.[A-Za-z0-9._-]+)?`;
-const STREAM = new RegExp(`^${SEGMENT}(?:/${SEGMENT})+$`);
-const WORKFLOW = new RegExp(`^${SEGMENT}$`);
+export const STREAM = new RegExp(`^${SEGMENT}(?:/${SEGMENT})+$`);
 const CLIENT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 const PATTERN = new RegExp(`^(?:(?:(?:${SEGMENT}|\\*${ENDING})/)+(?:${SEGMENT}|\\*\\*?${ENDING})|\\*\\*${ENDING})$`);
-const ADDRESS = /^(agent|group):(.*)$/s;
 
 /** Ending of the names of streams of dead letters, to which only the gateway publishes (spec section 4.9). */
 const DEAD_LETTER_ENDING = ".dead";
 
-function invalid(kind: string, value: string, rule: string): RequestRefused {
+/** Return the error for a name that breaks a rule. */
+export function invalid(kind: string, value: string, rule: string): RequestRefused {
   const shown = value.length > SHOWN_CHARS ? `${value.slice(0, SHOWN_CHARS)}...` : value;
   return new RequestRefused(Code.INVALID_NAME, `${kind} '${shown}' is not ${rule}`);
 }
 
-function checkText(kind: string, value: string): string {
+/** Check that a name is text at all. */
+export function checkText(kind: string, value: string): string {
   if (typeof value !== "string") {
     throw new InvalidArgument(`a ${kind} is a string, met ${typeof value}`);
   }
@@ -55,15 +55,6 @@ export function checkPattern(pattern: string): string {
   return pattern;
 }
 
-/** Check an address: `agent:<client_id>` or `group:<name>`. */
-export function checkAddress(address: string): string {
-  const name = ADDRESS.exec(checkText("address", address))?.[2];
-  if (name === undefined || !isClientId(name)) {
-    throw invalid("address", address, "'agent:<client_id>' or 'group:<name>'");
-  }
-  return address;
-}
-
 /** Check a client's id, or the name of a group, which follows the same rule. */
 export function checkClientId(clientId: string, kind = "client id"): string {
   if (!isClientId(checkText(kind, clientId))) {
@@ -72,15 +63,8 @@ export function checkClientId(clientId: string, kind = "client id"): string {
   return clientId;
 }
 
-/** Check the scope of presence: a workflow, or a stream (spec section 16). */
-export function checkScope(scope: string): string {
-  if (checkText("scope", scope).length > MAX_NAME_BYTES || !(STREAM.test(scope) || WORKFLOW.test(scope))) {
-    throw invalid("scope", scope, "a workflow, or a stream '<workflow>/<name>'");
-  }
-  return scope;
-}
-
-function isClientId(name: string): boolean {
+/** Return whether a name is that of a client or a group. */
+export function isClientId(name: string): boolean {
   return name.length <= MAX_CLIENT_ID_BYTES && CLIENT_ID.test(name);
 }
 

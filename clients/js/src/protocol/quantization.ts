@@ -3,7 +3,7 @@
 import { Code, RequestRefused } from "../errors.ts";
 import { type Dtype, dtypeOf } from "./dtypes.ts";
 import type { Quantization } from "./extensions.ts";
-import { toBfloat16, toFloat16 } from "./narrow_floats.ts";
+import { toBfloat16, toFloat16 } from "./narrowing.ts";
 import { Tensor, type TypedArray } from "./tensors.ts";
 
 type Convert = (numbers: Float64Array) => ArrayBufferView;

@@ -45,44 +45,43 @@ export type TypedArray = ArrayOf[Dtype];
 /** One element: `boolean` of bool, `bigint` of int64 and uint64, a pair of complex dtypes, `number` of all others. */
 export type Element = number | bigint | boolean | readonly [real: number, imaginary: number];
 
-type ViewMaker = (buffer: ArrayBufferLike, at: number, bytes: number) => TypedArray;
-
-const VIEWS: Readonly<Record<Dtype, ViewMaker>> = {
-  bool: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
-  int8: (buffer, at, bytes) => new Int8Array(buffer, at, bytes),
-  int16: (buffer, at, bytes) => new Int16Array(buffer, at, bytes / 2),
-  int32: (buffer, at, bytes) => new Int32Array(buffer, at, bytes / 4),
-  int64: (buffer, at, bytes) => new BigInt64Array(buffer, at, bytes / 8),
-  uint8: (buffer, at, bytes) => new Uint8Array(buffer, at, bytes),
-  uint16: (buffer, at, bytes) => new Uint16Array(buffer, at, bytes / 2),
-  uint32: (buffer, at, bytes) => new Uint32Array(buffer, at, bytes / 4),
-  uint64: (buffer, at, bytes) => new BigUint64Array(buffer, at, bytes / 8),
-  float16: (buffer, at, bytes) =>
-    typeof Float16Array === "undefined"
-      ? fromFloat16(new Uint16Array(buffer, at, bytes / 2))
-      : new Float16Array(buffer, at, bytes / 2),
-  bfloat16: (buffer, at, bytes) => fromBfloat16(new Uint16Array(buffer, at, bytes / 2)),
-  float32: (buffer, at, bytes) => new Float32Array(buffer, at, bytes / 4),
-  float64: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
-  complex64: (buffer, at, bytes) => new Float32Array(buffer, at, bytes / 4),
-  complex128: (buffer, at, bytes) => new Float64Array(buffer, at, bytes / 8),
+type ArrayType = { new (buffer: ArrayBufferLike, at: number, length: number): TypedArray } & {
+  readonly BYTES_PER_ELEMENT: number;
+  readonly name: string;
 };
 
-/** Dtypes that arrays have by themselves; the others are named. */
-const NATURAL: Readonly<Record<string, Dtype>> = {
-  Int8Array: "int8",
-  Int16Array: "int16",
-  Int32Array: "int32",
-  BigInt64Array: "int64",
-  Uint8Array: "uint8",
-  Uint8ClampedArray: "uint8",
-  Uint16Array: "uint16",
-  Uint32Array: "uint32",
-  BigUint64Array: "uint64",
-  Float16Array: "float16",
-  Float32Array: "float32",
-  Float64Array: "float64",
+/** Arrays over the received memory; those of complex numbers have two elements for each. */
+const ARRAYS: Readonly<Partial<Record<Dtype, ArrayType>>> = {
+  int8: Int8Array,
+  int16: Int16Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  uint8: Uint8Array,
+  uint16: Uint16Array,
+  uint32: Uint32Array,
+  uint64: BigUint64Array,
+  float32: Float32Array,
+  float64: Float64Array,
 };
+/** Dtypes whose arrays are those of another one. */
+const READ_AS: Readonly<Partial<Record<Dtype, Dtype>>> = { bool: "uint8", complex64: "float32", complex128: "float64" };
+
+/** Dtypes that arrays have by themselves, by the name of the array; the others are named. */
+const NATURAL = new Map<string, Dtype>([
+  ...(Object.entries(ARRAYS) as [Dtype, ArrayType][]).map(([dtype, { name }]): [string, Dtype] => [name, dtype]),
+  ["Uint8ClampedArray", "uint8"],
+  ["Float16Array", "float16"],
+]);
+
+function viewOfBytes(dtype: Dtype, { buffer, byteOffset, byteLength }: Uint8Array): TypedArray {
+  const engine: { readonly Float16Array?: ArrayType } = globalThis; // which may not have it
+  const found = dtype === "float16" ? engine.Float16Array : ARRAYS[READ_AS[dtype] ?? dtype];
+  if (found) {
+    return new found(buffer, byteOffset, byteLength / found.BYTES_PER_ELEMENT);
+  }
+  const bits = new Uint16Array(buffer, byteOffset, byteLength / 2);
+  return dtype === "float16" ? fromFloat16(bits) : fromBfloat16(bits);
+}
 
 /** A tensor: bytes with name, dtype and shape. It keeps the whole message in which it came, unless it is small. */
 export class Tensor<D extends Dtype = Dtype> {
@@ -116,7 +115,7 @@ export class Tensor<D extends Dtype = Dtype> {
     shape?: readonly number[],
     options: { readonly name?: string; readonly dtype?: Dtype } = {},
   ): Tensor {
-    const dtype = options.dtype ?? NATURAL[array.constructor.name];
+    const dtype = options.dtype ?? NATURAL.get(array.constructor.name);
     if (!dtype) {
       throw new UnsupportedDtype(`a ${array.constructor.name} cannot be sent: give a typed array, or name its dtype`);
     }
@@ -257,8 +256,7 @@ export class Tensor<D extends Dtype = Dtype> {
   }
 
   #view(): TypedArray {
-    const { buffer, byteOffset, byteLength } = placed(this.bytes, Math.min(8, itemBytesOf(this.dtype)));
-    const data = VIEWS[this.dtype](buffer, byteOffset, byteLength);
+    const data = viewOfBytes(this.dtype, placed(this.bytes, Math.min(8, itemBytesOf(this.dtype))));
     // Any other byte than 0 reads as 1 (spec section 11), in a copy: the received bytes stay as they are.
     if (this.dtype === "bool" && data instanceof Uint8Array && data.some((byte) => byte > 1)) {
       return data.map((byte) => (byte ? 1 : 0));

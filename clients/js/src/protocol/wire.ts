@@ -55,7 +55,7 @@ export const Opcode = {
 
 export type OpcodeName = keyof typeof Opcode;
 
-const OPCODE_NAMES: ReadonlyMap<number, OpcodeName> = new Map(
+const OPCODE_NAMES: ReadonlyMap<number, OpcodeName> = /* @__PURE__ */ new Map(
   (Object.keys(Opcode) as OpcodeName[]).map((name) => [Opcode[name], name]),
 );
 

@@ -1,12 +1,12 @@
 /** Requests of a client, kept over connections (`spec/client.md`, section 6). */
 
 import { Code, ConnectionFailed, RequestFailed, RequestRefused, RequestTimeout } from "../errors.ts";
+import { checkAddress } from "../protocol/addresses.ts";
 import type { JsonObject } from "../protocol/exact_json.ts";
 import type { Refusal } from "../protocol/messages.ts";
-import { checkAddress } from "../protocol/names.ts";
 import { Flag, Opcode } from "../protocol/wire.ts";
 import type { Aliases } from "../sending/aliases.ts";
-import { type ArrayOptions, contentOf, type Value } from "../sending/content.ts";
+import type { ArrayOptions, Content } from "../sending/content.ts";
 import { type CodecName, OutboundMessage } from "../sending/outbound_message.ts";
 import { nsOf } from "../sending/publish_options.ts";
 import type { Sender } from "../sending/sender.ts";
@@ -37,6 +37,14 @@ export interface RequestOptions extends ArrayOptions {
   /** Time after which the request is not worth an answer any more. */
   readonly expiresInMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Call of a request; its content is a copy. */
+export interface Asked {
+  readonly address: string;
+  readonly content: Content;
+  /** Time of the call by this machine's clock. */
+  readonly calledNs: bigint;
 }
 
 /** Callbacks of a request to its caller. */
@@ -75,9 +83,9 @@ export class Requester {
   }
 
   /** Send a request, and return its last reply; errors as `Client.request`. */
-  request(address: string, value: Value, options: RequestOptions): Promise<Reply> {
+  request(asked: Asked, options: RequestOptions): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      this.#send(address, value, options, {
+      this.#send(asked, options, {
         replied: (reply, last) => last && resolve(reply),
         failed: reject,
       });
@@ -85,12 +93,12 @@ export class Requester {
   }
 
   /** Send a request, and yield every reply as it arrives; errors as `Client.requestStream`. */
-  async *stream(address: string, value: Value, options: RequestOptions): AsyncGenerator<Reply, void, undefined> {
+  async *stream(asked: Asked, options: RequestOptions): AsyncGenerator<Reply, void, undefined> {
     const parts: Reply[] = [];
     let over = false;
     let error: unknown;
     let wake = (): void => undefined;
-    const cancel = this.#send(address, value, options, {
+    const cancel = this.#send(asked, options, {
       replied: (reply, last) => {
         parts.push(reply);
         over = last;
@@ -124,16 +132,16 @@ export class Requester {
   }
 
   /** Send a request; returns a function that cancels it. */
-  #send(address: string, value: Value, options: RequestOptions, asker: Asker): () => void {
+  #send({ address, content, calledNs }: Asked, options: RequestOptions, asker: Asker): () => void {
     const { signal, timeoutMs = this.#timeoutMs } = options;
     signal?.throwIfAborted();
     const queue = this.#queueOf(address);
     const expiresInNs = nsOf("expiresInMs", options.expiresInMs);
     const message = new OutboundMessage({
       opcode: Opcode.REQUEST,
-      content: contentOf(value, options.headers ?? null, options),
+      content,
       flags: 0,
-      calledNs: this.#clock.localNs(),
+      calledNs,
       expiresInNs,
       codec: options.codec ?? "none",
       declaration: {},

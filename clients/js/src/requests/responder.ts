@@ -1,8 +1,8 @@
 /** Inboxes and replies of a client, kept over connections (`spec/client.md`, section 6). */
 
 import { Code, ConnectionFailed, RequestRefused, UsageError } from "../errors.ts";
+import { checkAddress } from "../protocol/addresses.ts";
 import type { Refusal } from "../protocol/messages.ts";
-import { checkAddress } from "../protocol/names.ts";
 import type { Cancel } from "../protocol/signals.ts";
 import { Flag, Opcode } from "../protocol/wire.ts";
 import type { Reports } from "../report.ts";

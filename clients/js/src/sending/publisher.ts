@@ -1,6 +1,6 @@
 /** Publisher: publishes of a client, acknowledged or not, over all connections (`spec/client.md`, section 4). */
 
-import { CapacityError, Code, ConnectionFailed, InvalidArgument, RequestRefused, RequestTimeout } from "../errors.ts";
+import { Code, ConnectionFailed, InvalidArgument, RequestRefused, RequestTimeout } from "../errors.ts";
 import type { Refusal, StreamInfo } from "../protocol/messages.ts";
 import { elementsOf } from "../protocol/meta.ts";
 import { checkPublishedName } from "../protocol/names.ts";
@@ -14,16 +14,22 @@ import type { Session } from "../session/session.ts";
 import { TimeLimit } from "../session/time_limit.ts";
 import type { Aliases } from "./aliases.ts";
 import { Batcher, type Ready } from "./batcher.ts";
-import { type Content, contentOf, type Value } from "./content.ts";
-import type { Declaration } from "./declaration.ts";
-import { type CodecName, OutboundMessage, type Sending } from "./outbound_message.ts";
-import { declarationOf, type MessageOptions, nsOf, type PublishOptions } from "./publish_options.ts";
+import { type Content, contentOf } from "./content.ts";
+import { OutboundMessage, type Sending } from "./outbound_message.ts";
+import type { Draft } from "./outbox.ts";
+import { nsOf, type PublishOptions } from "./publish_options.ts";
 import { PublishQuality, type TransmissionResult } from "./result.ts";
 import type { Sender } from "./sender.ts";
 import { StreamSendQueue } from "./stream_send_queue.ts";
 
 /** Streams of which declarations and sequences are remembered. */
 const MAX_STREAMS = 8192;
+
+export interface PublisherSettings {
+  /** Number that the client has drawn (spec section 4.6). */
+  readonly producer: number;
+  readonly timeoutMs: number;
+}
 
 export class Publisher {
   readonly #connection: Connection;
@@ -32,7 +38,6 @@ export class Publisher {
   readonly #aliases: Aliases;
   readonly #producer: number;
   readonly #timeoutMs: number;
-  readonly #maxPendingBytes: number;
   readonly #queues = new Map<string, StreamSendQueue>();
   readonly #batcher: Batcher;
   readonly quality = new PublishQuality();
@@ -44,27 +49,23 @@ export class Publisher {
     clock: Clock,
     sender: Sender,
     aliases: Aliases,
-    options: { readonly producer: number; readonly timeoutMs: number; readonly maxPendingBytes: number },
+    { producer, timeoutMs }: PublisherSettings,
   ) {
     this.#connection = connection;
     this.#clock = clock;
     this.#sender = sender;
     this.#aliases = aliases;
-    this.#producer = options.producer;
-    this.#timeoutMs = options.timeoutMs;
-    this.#maxPendingBytes = options.maxPendingBytes;
+    this.#producer = producer;
+    this.#timeoutMs = timeoutMs;
     this.#batcher = new Batcher((ready) => this.#submitReady(ready));
   }
 
   /** Publish one message, and return its acknowledgement; errors as `Client.publish`. */
-  publish(stream: string, value: Value, options: PublishOptions): Promise<TransmissionResult> {
-    const started = this.#clock.nowMs();
-    const declaration = declarationOf(options);
+  publish(draft: Draft, options: PublishOptions): Promise<TransmissionResult> {
+    const { stream, declaration, codec, calledNs, calledMs } = draft;
     const queue = this.#queueOf(stream);
-    const { content, extensions } = this.#contentOf(queue, value, options, declaration);
+    const { content, extensions } = this.#contentOf(queue, draft, options);
     queue.check(declaration);
-    this.#checkSize(content);
-    options.signal?.throwIfAborted();
     this.#batcher.flush(stream);
     const timeoutMs = options.timeoutMs ?? this.#timeoutMs;
     return new Promise((resolve, reject) => {
@@ -87,7 +88,7 @@ export class Publisher {
         taken: (ack) => {
           settle();
           if (ack) {
-            resolve(this.#result(stream, message, ack, (this.#clock.nowMs() - started) / 1000));
+            resolve(this.#result(stream, message, ack, (this.#clock.nowMs() - calledMs) / 1000));
           }
         },
         failed: (error) => {
@@ -107,10 +108,10 @@ export class Publisher {
         opcode: Opcode.MESSAGE,
         content,
         flags: Flag.ACK,
-        calledNs: this.#clock.localNs(),
+        calledNs,
         expiresInNs: nsOf("expiresInMs", options.expiresInMs),
         extensions,
-        codec: this.#codecOf(options),
+        codec,
         declaration,
         sending,
       });
@@ -119,29 +120,15 @@ export class Publisher {
     });
   }
 
-  /**
-   * Publish one message that is not acknowledged; never waits.
-   *
-   * @throws CapacityError too many bytes wait.
-   */
-  publishNowait(stream: string, value: Value, options: MessageOptions): void {
-    if (this.#connection.error) {
-      throw this.#connection.error;
-    }
-    const declaration = declarationOf({ kind: options.kind });
-    const queue = this.#queueOf(stream);
-    queue.check(declaration);
-    const content = contentOf(value, options.headers ?? null, options);
-    this.#checkSize(content);
-    const waiting = this.#batcher.bytes + this.#sender.unsentBytes;
-    if (waiting && waiting + content.payload.byteLength > this.#maxPendingBytes) {
-      throw new CapacityError(
-        `${waiting} bytes wait to be sent, maxPendingBytes is ${this.#maxPendingBytes}: await drain(), or publish less`,
-      );
-    }
-    const { kind } = declaration;
-    const calledNs = this.#clock.localNs();
-    this.#batcher.add({ stream, kind, codec: this.#codecOf(options), content, calledNs });
+  /** Publish one message that is not acknowledged; never waits. */
+  publishNowait({ stream, declaration, codec, content, calledNs }: Draft): void {
+    this.#queueOf(stream).check(declaration);
+    this.#batcher.add({ stream, kind: declaration.kind, codec, content, calledNs });
+  }
+
+  /** Bytes that are collected for record batches. */
+  get collectedBytes(): number {
+    return this.#batcher.bytes;
   }
 
   /** Hand everything that is collected to the queues. */
@@ -165,28 +152,25 @@ export class Publisher {
 
   #contentOf(
     queue: StreamSendQueue,
-    value: Value,
-    options: PublishOptions,
-    declaration: Declaration,
+    { content: given, declaration }: Draft,
+    { region, tensor }: PublishOptions,
   ): { content: Content; extensions?: { region: ReturnType<typeof extentsOf> } } {
-    const { region, tensor = "" } = options;
     if (!region) {
-      if (options.tensor !== undefined) {
+      if (tensor !== undefined) {
         throw new InvalidArgument("tensor names the tensor of a region: give region as well");
       }
-      return { content: contentOf(value, options.headers ?? null, options) };
+      return { content: given };
     }
-    const extents = extentsOf(region, queue.shapeOf(tensor, declaration));
+    const name = tensor ?? "";
+    const extents = extentsOf(region, queue.shapeOf(name, declaration));
     const shape = shapeOf(extents);
-    const found = contentOf(value, null, options);
-    const [spec] = found.specs;
-    if (found.specs.length !== 1 || elementsOf(spec.shape) !== elementsOf(shape) || !isSameBut1(spec.shape, shape)) {
-      const given = found.specs.map((each) => `[${each.shape.join(", ")}]`).join(" and ") || "no tensor";
-      throw new InvalidArgument(`a patch of shape ${given} does not fit a region of shape [${shape.join(", ")}]`);
+    const [spec] = given.specs;
+    if (given.specs.length !== 1 || elementsOf(spec.shape) !== elementsOf(shape) || !isSameBut1(spec.shape, shape)) {
+      const found = given.specs.map((each) => `[${each.shape.join(", ")}]`).join(" and ") || "no tensor";
+      throw new InvalidArgument(`a patch of shape ${found} does not fit a region of shape [${shape.join(", ")}]`);
     }
-    const patch = { ...spec, name: tensor, shape };
-    const content = contentOf(new Tensor(patch, found.payload), options.headers ?? null);
-    return { content, extensions: { region: extents } };
+    const patch = new Tensor({ ...spec, name, shape }, given.payload);
+    return { content: contentOf(patch, given.headers), extensions: { region: extents } };
   }
 
   #queueOf(stream: string): StreamSendQueue {
@@ -216,33 +200,11 @@ export class Publisher {
     }
   }
 
-  #codecOf({ codec = "none" }: MessageOptions): CodecName {
-    if (codec !== "none" && codec !== "lz4") {
-      throw new InvalidArgument(`codec '${String(codec)}' cannot be encoded in JavaScript: use none or lz4`);
-    }
-    const agreed = this.#connection.session?.welcome;
-    if (codec === "lz4" && agreed && !(agreed.codecs.includes("lz4") && agreed.filters.includes("shuffle"))) {
-      throw new RequestRefused(Code.UNKNOWN_CODEC, "the gateway has not agreed on lz4 and shuffle");
-    }
-    return codec;
-  }
-
-  #checkSize({ payload }: Content): void {
-    const most = this.#connection.session?.welcome.limits.max_message_bytes;
-    if (most !== undefined && payload.byteLength > most) {
-      const problem = `payload of ${payload.byteLength} bytes exceeds max_message_bytes=${most} of the gateway`;
-      throw new RequestRefused(Code.MESSAGE_TOO_BIG, `${problem}: split the tensor`);
-    }
-  }
-
   #timedOut(queue: StreamSendQueue, message: OutboundMessage): RequestTimeout {
     if (isSent(message)) {
       return new RequestTimeout(`a publish to ${queue.name} was sent, and is not acknowledged in time`);
     }
-    const { session, outage } = this.#connection;
-    const seconds = ((this.#clock.nowMs() - outage.sinceMs) / 1000).toFixed(1);
-    const why = session ? "there was no room" : `no connection for ${seconds} s (${outage.reason})`;
-    return new RequestTimeout(`a publish to ${queue.name} was not sent in time: ${why}`);
+    return new RequestTimeout(`a publish to ${queue.name} was not sent in time: ${this.#connection.whyUnsent}`);
   }
 
   #result(stream: string, message: OutboundMessage, ack: Ack, latencyS: number): TransmissionResult {

@@ -103,9 +103,10 @@ export class Connection {
     return this.#error;
   }
 
-  /** Time of the last loss, by `Clock.nowMs`, and its reason. */
-  get outage(): { readonly sinceMs: number; readonly reason: string } {
-    return { sinceMs: this.#lostMs, reason: this.#outage };
+  /** Reason for which a message could not be sent by now. */
+  get whyUnsent(): string {
+    const seconds = ((this.#clock.nowMs() - this.#lostMs) / 1000).toFixed(1);
+    return this.#session ? "there was no room" : `no connection for ${seconds} s (${this.#outage})`;
   }
 
   /**

@@ -1,5 +1,6 @@
 /** Time limits: bounds on the time without progress, in which the program itself does not hold up the event loop. */
 
+import { unlessAborted } from "./aborting.ts";
 import type { Clock, Timer } from "./clock.ts";
 
 /** Time by which a timer may be late before the event loop counts as held up. */
@@ -60,5 +61,36 @@ export class TimeLimit {
       return;
     }
     this.#arm();
+  }
+}
+
+/** Bounds on one call: the time without progress, and the signal by which the program gives it up. */
+export interface CallLimits {
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Do work within the limits of a call; what is given up, by time or by the program, is not begun later.
+ *
+ * @param work gets a signal that is aborted when the call is given up.
+ * @param late returns the error once the time has passed.
+ */
+export async function limited<T>(
+  work: (call: AbortSignal) => Promise<T>,
+  clock: Clock,
+  { timeoutMs = Number.POSITIVE_INFINITY, signal }: CallLimits,
+  late: () => Error,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const call = new AbortController();
+  const limit = new TimeLimit(clock, timeoutMs, () => call.abort(late()));
+  const aborted = (): void => call.abort(signal?.reason);
+  signal?.addEventListener("abort", aborted);
+  try {
+    return await unlessAborted(work(call.signal), call.signal);
+  } finally {
+    limit.stop();
+    signal?.removeEventListener("abort", aborted);
   }
 }

@@ -6,7 +6,7 @@
  */
 
 import type { Identity } from "../protocol/extensions.ts";
-import type { Acknowledger } from "./acknowledger.ts";
+import { Acknowledger, type AckOutlet } from "./acknowledger.ts";
 import { Ranges } from "./ranges.ts";
 
 /** Producers whose processed sequences a stream remembers; the least recently seen one is forgotten first. */
@@ -250,6 +250,11 @@ export class DuplicateFilters {
     this.#acknowledger = acknowledger;
   }
 
+  /** Send acknowledgements now. */
+  flush(): void {
+    this.#acknowledger.flush();
+  }
+
   /** Return the filter of a stream, which is announced with this epoch. */
   of(stream: string, epoch: number): DuplicateFilter {
     let found = this.#filters.get(stream);
@@ -273,4 +278,9 @@ export class DuplicateFilters {
       filter.reportHeld();
     }
   }
+}
+
+/** Return filters that answer by this way. */
+export function filtersFor(outlet: AckOutlet): DuplicateFilters {
+  return new DuplicateFilters(new Acknowledger(outlet));
 }

@@ -1,55 +1,75 @@
 /** Sinks of the present connection: what the gateway sends, to the subscriptions that receive it. */
 
 import { Code, RequestRefused } from "../errors.ts";
+import { LazyPart } from "../lazy_part.ts";
 import { Received } from "../messages/received.ts";
 import { isAcknowledged } from "../protocol/account.ts";
 import type { StreamInfo } from "../protocol/messages.ts";
-import type { Abort, OffsetRange } from "../protocol/signals.ts";
-import { Opcode } from "../protocol/wire.ts";
+import type { OffsetRange } from "../protocol/signals.ts";
+import { type DataOpcode, Opcode } from "../protocol/wire.ts";
+import type { Connection } from "../session/connection.ts";
 import type { Session } from "../session/session.ts";
-import type { Arrival, Failure, Head } from "../session/wire.ts";
-import { Acknowledger } from "./acknowledger.ts";
-import { type DuplicateFilter, DuplicateFilters } from "./duplicate_filter.ts";
+import type { Arrival, Failure, Head, Inbound } from "../session/wire.ts";
+import type { DuplicateFilter, DuplicateFilters } from "./duplicate_filter.ts";
 import { StreamSink, type Taken } from "./stream_sink.ts";
 import type { SubscriptionCore } from "./subscription_core.ts";
+import type { Views } from "./subscriptions.ts";
 
 const NO_CREDIT: Taken = new Map();
 
-/** Subscriptions of a client, and the session that stands. */
-export interface Receivers {
-  readonly session: Session | undefined;
-  readonly all: Iterable<SubscriptionCore>;
-}
-
 export class StreamSinks {
-  readonly acknowledger: Acknowledger;
-  readonly #receivers: Receivers;
+  readonly #connection: Connection;
+  readonly #views: LazyPart<Views>;
+  readonly #all: () => Iterable<SubscriptionCore>;
   readonly #sinks = new Map<number, StreamSink>();
   /** Ids of acknowledged streams by name and epoch. */
   readonly #ids = new Map<string, number>();
-  readonly #filters: DuplicateFilters;
+  readonly #filters: LazyPart<DuplicateFilters>;
   /** Credit that large messages on their way have taken, by transfer. */
   readonly #transfers = new Map<number, Taken>();
 
-  constructor(receivers: Receivers) {
-    this.#receivers = receivers;
-    this.acknowledger = new Acknowledger({
-      get session() {
-        return receivers.session;
-      },
-      idOf: (stream, epoch) => this.#ids.get(`${epoch} ${stream}`),
+  /**
+   * @param all returns the subscriptions that are open.
+   * @param views functions for views, loaded by the first subscription that has one.
+   */
+  constructor(connection: Connection, all: () => Iterable<SubscriptionCore>, views: LazyPart<Views>) {
+    this.#views = views;
+    this.#connection = connection;
+    this.#all = all;
+    const idOf = (stream: string, epoch: number): number | undefined => this.#ids.get(`${epoch} ${stream}`);
+    this.#filters = new LazyPart(connection, "acknowledge messages", async () => {
+      const { filtersFor } = await import("./duplicate_filter.ts");
+      return filtersFor({
+        get session() {
+          return connection.session;
+        },
+        idOf,
+      });
     });
-    this.#filters = new DuplicateFilters(this.acknowledger);
+  }
+
+  /**
+   * Load what a subscription that does not only observe needs.
+   *
+   * @throws ConnectionFailed as {@link LazyPart.load}.
+   */
+  async mayAcknowledge(): Promise<void> {
+    await this.#filters.load();
+  }
+
+  /** Send acknowledgements now. */
+  flush(): void {
+    this.#filters.loaded?.flush();
   }
 
   /** Report the messages of acknowledged streams that the program still has (spec section 7.8). */
   reportHeld(): void {
-    this.#filters.reportHeld();
+    this.#filters.loaded?.reportHeld();
   }
 
   /** Tell the gateway how many versions of states were conflated (spec section 7.9). */
   reportConflated(session: Session): void {
-    const cores = [...this.#receivers.all];
+    const cores = [...this.#all()];
     for (const sink of this.#sinks.values()) {
       const receiving = [...sink.subscriptions];
       const pending = receiving.filter((core) => core.unreported.has(sink.name));
@@ -88,19 +108,46 @@ export class StreamSinks {
   /** Forget all that is kept of streams that have ended without a connection. */
   forget(streams: readonly string[]): void {
     for (const stream of streams) {
-      this.#filters.end(stream);
+      this.#filters.loaded?.end(stream);
+    }
+  }
+
+  /** Handle a frame; returns whether it was for subscriptions. */
+  received(item: Inbound): boolean {
+    switch (item.opcode) {
+      case Opcode.MESSAGE:
+      case Opcode.BATCH:
+        this.#arrived(item);
+        return true;
+      case Opcode.STREAM:
+        return this.#streamReceived(item);
+      case Opcode.ABORT:
+        this.#release(this.#taken(item.transfer));
+        return true;
+      case Opcode.GAP:
+        this.#gapReceived(item);
+        return true;
+      case Opcode.REPLAY:
+        this.#replayReceived(item);
+        return true;
+      case "head":
+        return isMessage(item.of) && this.#headReceived(item);
+      case "failure":
+        return isMessage(item.of) && this.#failed(item);
+      default:
+        return false;
     }
   }
 
   /** Handle STREAM, which gives a stream its id, or tells its end. */
-  streamReceived(info: StreamInfo): void {
+  #streamReceived(info: StreamInfo): boolean {
     const { id, subscription } = info;
     if (id === null || info.alias !== undefined) {
-      return;
+      return false;
     }
     if (info.ended !== undefined) {
       this.#ended(id, info.ended);
-      return;
+      return true;
     }
     let sink = this.#sinks.get(id);
     if (!sink || sink.epoch !== info.epoch) {
@@ -110,7 +157,7 @@ export class StreamSinks {
         this.#ids.set(`${sink.epoch} ${sink.name}`, id);
       }
     }
-    for (const core of this.#receivers.all) {
+    for (const core of this.#all()) {
       // Acknowledged messages come once, for all subscriptions that match.
       if (sink.wants(core, subscription) && (core.position.joined || sink.filter)) {
         if (core.position.joined) {
@@ -120,6 +167,7 @@ export class StreamSinks {
         sink.subscriptions.add(core);
       }
     }
+    return true;
   }
 
   /** Take a subscription off the view in whose place another one comes. */
@@ -131,7 +179,7 @@ export class StreamSinks {
   }
 
   #filterOf({ kind, observed, stream, epoch = 0 }: StreamInfo): DuplicateFilter | undefined {
-    return kind && isAcknowledged(kind) && !observed ? this.#filters.of(stream, epoch) : undefined;
+    return kind && isAcknowledged(kind) && !observed ? this.#filters.loaded?.of(stream, epoch) : undefined;
   }
 
   #ended(id: number, reason: string): void {
@@ -142,7 +190,7 @@ export class StreamSinks {
     this.#sinks.delete(id);
     if (sink.filter) {
       this.#ids.delete(`${sink.epoch} ${sink.name}`);
-      this.#filters.end(sink.name, sink.epoch);
+      this.#filters.loaded?.end(sink.name, sink.epoch);
     }
     for (const core of sink.subscriptions) {
       core.position.end({ stream: sink.name, epoch: sink.epoch, reason }, id);
@@ -150,16 +198,12 @@ export class StreamSinks {
   }
 
   /** Handle the head of a large message, which takes credit. */
-  headReceived({ stream, transfer, payload_bytes: bytes }: Head): void {
+  #headReceived({ stream, transfer, payload_bytes: bytes }: Head): boolean {
     const sink = this.#sinks.get(stream);
     if (sink) {
       this.#transfers.set(transfer, sink.take(bytes));
     }
-  }
-
-  /** Handle ABORT: a large message does not come. */
-  abortReceived({ transfer }: Abort): void {
-    this.#release(this.#taken(transfer));
+    return true;
   }
 
   #taken(transfer: number | undefined): Taken | undefined {
@@ -176,8 +220,7 @@ export class StreamSinks {
     }
   }
 
-  /** Handle a MESSAGE or BATCH. */
-  arrived(arrival: Arrival): void {
+  #arrived(arrival: Arrival): void {
     const sink = this.#sinks.get(arrival.stream);
     const { transfer, patch, payload } = arrival;
     if (!sink) {
@@ -186,8 +229,8 @@ export class StreamSinks {
     }
     const taken = this.#taken(transfer) ?? sink.take(patch?.payload.byteLength ?? payload.byteLength);
     sink.refreshing = false;
-    const arrivedNs = this.#receivers.session?.clock.atGateway(arrival.arrived_ns) ?? arrival.arrived_ns;
-    const received = new Received(sink, arrival, arrivedNs);
+    const arrivedNs = this.#connection.session?.clock.atGateway(arrival.arrived_ns) ?? arrival.arrived_ns;
+    const received = new Received(sink, arrival, arrivedNs, this.#views.loaded?.dequantize);
     if (sink.filter) {
       this.#acknowledged(sink, sink.filter, received, taken);
       return;
@@ -226,18 +269,18 @@ export class StreamSinks {
   }
 
   /** Handle a message that cannot be read. */
-  failed(failure: Failure): void {
+  #failed(failure: Failure): boolean {
     const sink = this.#sinks.get(failure.stream);
     const { transfer, offset, count, code, problem, declared_bytes: bytes } = failure;
     if (!sink) {
       this.#release(this.#taken(transfer));
-      return;
+      return true;
     }
     this.#release(this.#taken(transfer) ?? sink.take(bytes));
     const again = failure.needs_keyframe;
     if (again && !sink.refreshing) {
       sink.refreshing = true;
-      this.#receivers.session?.tell({ opcode: Opcode.REFRESH, stream: sink.id });
+      this.#connection.session?.tell({ opcode: Opcode.REFRESH, stream: sink.id });
     }
     sink.filter?.refuse(sink.epoch, offset, count, code);
     for (const core of sink.subscriptions) {
@@ -245,10 +288,10 @@ export class StreamSinks {
         core.report(new RequestRefused(code, `message ${offset} of ${sink.name} was left out: ${problem}`));
       }
     }
+    return true;
   }
 
-  /** Handle GAP. */
-  gapReceived({ stream, code, first, last }: OffsetRange): void {
+  #gapReceived({ stream, code, first, last }: OffsetRange): void {
     const sink = this.#sinks.get(stream);
     if (sink) {
       sink.filter?.skip(sink.epoch, first, last);
@@ -258,11 +301,15 @@ export class StreamSinks {
     }
   }
 
-  /** Handle REPLAY. */
-  replayReceived({ stream, first, last }: OffsetRange): void {
+  #replayReceived({ stream, first, last }: OffsetRange): void {
     const sink = this.#sinks.get(stream);
     for (const core of sink?.subscriptions ?? []) {
       core.position.replay(sink?.name ?? "", first, last);
     }
   }
+}
+
+/** Return whether an opcode is that of messages to subscriptions, and not of requests. */
+function isMessage(opcode: DataOpcode | undefined): boolean {
+  return opcode === Opcode.MESSAGE || opcode === Opcode.BATCH;
 }

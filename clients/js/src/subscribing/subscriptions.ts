@@ -1,7 +1,10 @@
 /** Subscriptions of a client: what arrives for them, and what they ask of the gateway (`spec/client.md`, section 5). */
 
 import { Code, ConnectionFailed, RequestRefused, UsageError } from "../errors.ts";
-import type { Account, Counts, Refusal, SessionMessage, Subscribe, Subscribed } from "../protocol/messages.ts";
+import { LazyPart } from "../lazy_part.ts";
+import type { Refusal, SessionMessage, Subscribe, Subscribed } from "../protocol/messages.ts";
+import type { dequantize } from "../protocol/quantization.ts";
+import type { checkView } from "../protocol/views.ts";
 import { Opcode } from "../protocol/wire.ts";
 import type { Connection } from "../session/connection.ts";
 import { MAX_BODY_BYTES, type Session } from "../session/session.ts";
@@ -10,8 +13,15 @@ import { partsOf } from "./resubscription.ts";
 import { StreamSinks } from "./stream_sinks.ts";
 import type { SubscriptionCore } from "./subscription_core.ts";
 
+/** Functions for views, which most subscriptions do not have. */
+export interface Views {
+  readonly checkView: typeof checkView;
+  readonly dequantize: typeof dequantize;
+}
+
 export class Subscriptions {
   readonly sinks: StreamSinks;
+  readonly views: LazyPart<Views>;
   readonly #connection: Connection;
   readonly #wires: Wires;
   readonly #cores = new Map<number, SubscriptionCore>();
@@ -23,15 +33,14 @@ export class Subscriptions {
   constructor(connection: Connection, wires: Wires) {
     this.#connection = connection;
     this.#wires = wires;
-    const all = this.#cores;
-    this.sinks = new StreamSinks({
-      get session() {
-        return connection.session;
-      },
-      get all() {
-        return all.values();
-      },
+    this.views = new LazyPart(connection, "take views", async () => {
+      const [views, quantization] = await Promise.all([
+        import("../protocol/views.ts"),
+        import("../protocol/quantization.ts"),
+      ]);
+      return { ...views, ...quantization };
     });
+    this.sinks = new StreamSinks(connection, () => this.#cores.values(), this.views);
   }
 
   /** All subscriptions that are open. */
@@ -50,6 +59,9 @@ export class Subscriptions {
     this.#cores.set(core.number, core);
     this.#starting.add(core);
     try {
+      if (!core.settings.observe) {
+        await this.sinks.mayAcknowledge();
+      }
       for (;;) {
         const session = await this.#connection.whenReady(signal);
         if (core.buffer.over) {
@@ -80,7 +92,7 @@ export class Subscriptions {
     const known = this.#forget(core);
     core.buffer.end();
     core.withdraw();
-    this.sinks.acknowledger.flush();
+    this.sinks.flush();
     const { session } = this.#connection;
     if (known && session?.open) {
       const { number: subscription } = core;
@@ -98,39 +110,19 @@ export class Subscriptions {
   }
 
   /**
-   * Return the account that the gateway keeps of a subscription, by stream.
+   * Wait until the gateway has taken a subscription.
    *
-   * @param call signal of the call, whose reason is thrown once it is given up.
+   * @throws UsageError it has not been started, or is closed.
    */
-  async account(core: SubscriptionCore, call: AbortSignal): Promise<Map<string, Counts>> {
+  async whenJoined(core: SubscriptionCore): Promise<void> {
     for (;;) {
       if (!this.#cores.has(core.number)) {
         throw new UsageError(`the subscription to ${core.pattern} has not been started, or is closed`);
       }
-      const session = await this.#connection.whenReady(call);
-      if (!core.position.joined) {
-        await new Promise<void>((resolve) => this.#joinWaiters.push(resolve));
-        continue;
+      if (core.position.joined) {
+        return;
       }
-      this.reportConflated();
-      const found = new Map<string, Counts>();
-      try {
-        await session.ask<Account>(
-          (request) => ({ opcode: Opcode.ACCOUNT, request, subscription: core.number }),
-          ({ streams, more }) => {
-            for (const [name, counts] of Object.entries(streams ?? {})) {
-              found.set(name, counts);
-            }
-            return more;
-          },
-        );
-        return found;
-      } catch (error) {
-        // A lost request is repeated: it changes nothing in the gateway.
-        if (!(error instanceof ConnectionFailed) || this.#connection.error) {
-          throw error;
-        }
-      }
+      await new Promise<void>((resolve) => this.#joinWaiters.push(resolve));
     }
   }
 
@@ -155,7 +147,7 @@ export class Subscriptions {
 
   /** Send acknowledgements and reports now: the client closes. */
   flush(): void {
-    this.sinks.acknowledger.flush();
+    this.sinks.flush();
     this.reportConflated();
   }
 

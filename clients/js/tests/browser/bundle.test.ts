@@ -37,3 +37,18 @@ test.each([
     expect(loaded).toContainEqual(expect.stringContaining("/client/zstddec-"));
   }
 });
+
+test("code to publish is loaded by the first publish", async () => {
+  const loaded = (): string[] =>
+    performance
+      .getEntriesByType("resource")
+      .map(({ name }) => /\/client\/(\w+)-[\w-]{8}\.js$/.exec(name)?.[1] ?? "")
+      .filter((part) => ["client", "sending", "requests_part", "presences", "views"].includes(part));
+  expect(loaded()).toEqual(["client"]);
+  const { connect } = await imported();
+  const client = await connect(inject("url"));
+  onTestFinished(() => client.close());
+  client.publishNowait("bundle-sending/field", Float32Array.of(1));
+  expect(await client.publish("bundle-sending/field", Float32Array.of(2))).toMatchObject({ offset: 1n });
+  expect(loaded()).toEqual(["client", "sending"]);
+});

@@ -2,11 +2,12 @@ import { expect, test, vi } from "vitest";
 import { Code, InvalidArgument, UsageError } from "../../src/errors.ts";
 import { Message, RecordBatch } from "../../src/messages/message.ts";
 import { Received } from "../../src/messages/received.ts";
+import { dequantize } from "../../src/protocol/quantization.ts";
 import type { Arrival } from "../../src/session/wire.ts";
 import { arrival } from "../fakes.ts";
 
 function received(fields: Partial<Arrival> = {}, observed = false): Received {
-  return new Received({ name: "wf/a", epoch: 4, kind: "collaboration", observed }, arrival(fields), 0n);
+  return new Received({ name: "wf/a", epoch: 4, kind: "collaboration", observed }, arrival(fields), 0n, dequantize);
 }
 
 test("a message has the fields of its frame, and the offset of its record", () => {

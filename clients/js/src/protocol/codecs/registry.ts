@@ -13,14 +13,10 @@ import { ZSTD } from "./zstd.ts";
 
 /** The filters that need a base: a chain has at most one of them, and only the server uses them. */
 const DELTAS: readonly Filter[] = [XOR, DIFF8, DIFF16, DIFF32, DIFF64];
-const FILTERS: readonly Filter[] = [SHUFFLE, ...DELTAS];
+/** Filters that this client undoes. */
+export const FILTERS: readonly Filter[] = [SHUFFLE, ...DELTAS];
 /** Compressors that this client decodes, without `none`, in the order of preference. */
-const OFFERED: readonly Compressor[] = [LZ4, ZSTD, SNAPPY];
-
-/** Value of `codecs` in HELLO. */
-export const CODEC_NAMES: readonly string[] = OFFERED.map(({ name }) => name);
-/** Value of `filters` in HELLO. */
-export const FILTER_NAMES: readonly string[] = FILTERS.map(({ name }) => name);
+export const OFFERED: readonly Compressor[] = [LZ4, ZSTD, SNAPPY];
 
 const COMPRESSOR_BY_ID: ReadonlyMap<number, Compressor> = new Map(
   [NONE, ...OFFERED, PCO].map((codec) => [codec.id, codec]),
