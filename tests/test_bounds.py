@@ -262,6 +262,9 @@ REACHED_BY = {
     "records of the traffic history that are open, all of the gateway": (
         "optimizer/history/test_recorder.py:test_so_many_records_are_open_and_further_streams_are_counted"
     ),
+    "open records whose messages are counted, 20 times a second": (
+        "optimizer/history/test_recorder.py:test_of_very_many_open_records_the_oldest_are_counted"
+    ),
     "streams of which features of payloads are kept": (
         "optimizer/history/test_recorder.py:test_the_features_of_so_many_streams_are_kept"
     ),

@@ -92,6 +92,8 @@ def _fields(key: SummaryKey, summary: DecisionSummary) -> dict[str, Any]:
         "ratio": summary.ratio,
         "encode_s": summary.encode_s.value,
         "arrival_interval_s": summary.arrival_interval_s.value,
+        "burstiness": summary.burstiness.value,
+        "cpu_headroom": summary.cpu_headroom.value,
         "receivers": summary.receivers,
         "client": newest.client,
         "rtt_s": summary.rtt_s.value,

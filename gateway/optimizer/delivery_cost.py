@@ -41,6 +41,8 @@ class Delivery:
     """Rate at which the receiver takes bytes."""
     interval_s: float | None = None
     """Mean time from one payload to the next; ``None``: there is no next one to wait."""
+    burstiness: float = 1.0
+    """Variance of the payloads in short times over their mean: 1 at random, less at equal intervals, more in bursts."""
     queue_delay_s: float = 0.0
     """Time for which the link is busy with other messages."""
     decode_factor: float = 1.0
@@ -91,7 +93,7 @@ def delivery_cost(figures: EncodingFigures, delivery: Delivery, cpu_price: float
     transfer_s = figures.ratio * delivery.payload_bytes / delivery.goodput_bytes_per_s
     return DeliveryCost(
         encode_s,
-        delivery.queue_delay_s + _wait_s(transfer_s, delivery.interval_s),
+        delivery.queue_delay_s + _wait_s(transfer_s, delivery.interval_s, delivery.burstiness),
         transfer_s,
         figures.decode_s_per_byte * delivery.payload_bytes * delivery.decode_factor,
         cpu_price * encode_s / max(1, delivery.receivers),
@@ -119,10 +121,10 @@ def decode_factor(measured_s_per_byte: float | None, tried_s_per_byte: float | N
     return factor if math.isfinite(factor) and factor > 0 else 1.0
 
 
-def _wait_s(transfer_s: float, interval_s: float | None) -> float:
-    """Return how long a payload waits for those of its own stream before it, that come at any time (M/D/1)."""
+def _wait_s(transfer_s: float, interval_s: float | None, burstiness: float) -> float:
+    """Return how long a payload waits for those of its own stream before it (Kingman; at random M/D/1)."""
     if not interval_s or interval_s <= 0:
         return 0.0
     load = transfer_s / interval_s
     longest_s = OVERLOAD_S * load
-    return longest_s if load >= 1 else min(longest_s, load * transfer_s / (2 * (1 - load)))
+    return longest_s if load >= 1 else min(longest_s, burstiness * load * transfer_s / (2 * (1 - load)))

@@ -26,6 +26,7 @@ DELIVERIES = st.builds(
     payload_bytes=st.integers(1, 10**9),
     goodput_bytes_per_s=st.floats(1e3, 1e10),
     interval_s=st.none() | st.floats(1e-4, 1e3),
+    burstiness=st.floats(0, 64),
     queue_delay_s=st.floats(0, 100),
     decode_factor=st.floats(0.1, 20),
     receivers=st.integers(1, 10_000),
@@ -141,3 +142,10 @@ def test_the_factor_of_decoding_is_one_where_nothing_is_known(
     measured: float | None, tried: float | None, factor: float
 ) -> None:
     assert decode_factor(measured, tried) == pytest.approx(factor)
+
+
+def test_payloads_in_bursts_wait_longer_and_those_at_equal_intervals_not_at_all() -> None:
+    at_random = Delivery(payload_bytes=100_000, goodput_bytes_per_s=MB, interval_s=0.2)
+    waits = [delivery_cost(NONE, replace(at_random, burstiness=each)).queue_s for each in (0.0, 1.0, 4.0)]
+    assert waits == pytest.approx([0.0, 0.05, 0.2])
+    assert delivery_cost(NONE, replace(at_random, burstiness=64.0)).queue_s == OVERLOAD_S * 0.5

@@ -119,6 +119,7 @@ def delivery_to(record: TrafficRecord, tier: LinkTier, decode_factor: float) -> 
         payload_bytes=record.payload_bytes,
         goodput_bytes_per_s=tier.goodput_bytes_per_s,
         interval_s=record.arrival_interval_s,
+        burstiness=1.0 if record.burstiness is None else max(0.0, record.burstiness),
         decode_factor=decode_factor,
         receivers=record.receivers,
     )

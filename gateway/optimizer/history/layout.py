@@ -41,6 +41,7 @@ MAX_TEXT_BYTES: Final = 512
 
 _CHECKED_AT: Final = len(MARK)
 _NUMBERS: Final = struct.Struct("<5Q2I9f")
+_LOAD: Final = struct.Struct("<2f")
 _UNKNOWN: Final = 2**64 - 1
 _MAX_U32: Final = 2**32 - 1
 _MAX_U8: Final = 255
@@ -81,6 +82,7 @@ def pack_record(record: TrafficRecord) -> bytes:
             packed_shape(record.shape),
             packed_planes(features),
             *map(packed_text, texts),
+            _LOAD.pack(real(record.burstiness), real(record.cpu_headroom)),
         ]
     )
     return framed(TRAFFIC_KIND, body)
@@ -128,8 +130,9 @@ def _unpack(body: bytes) -> TrafficRecord:
     planes, at = planes_at(body, at)
     texts, at = texts_at(body, at, 8)
     stream, view, form, codecs, chain, dtype, client, published_encoding = texts
-    # Records of earlier gateways end here.
-    (tier, sdk), _ = texts_at(body, at, 2) if at < len(body) else (("", ""), at)
+    # Records of earlier gateways end here, or behind the next two texts.
+    (tier, sdk), at = texts_at(body, at, 2) if at < len(body) else (("", ""), at)
+    burstiness, cpu_headroom = map(known, _LOAD.unpack_from(body, at)) if at < len(body) else (None, None)
     return TrafficRecord(
         time_ns=whole[0],
         stream=stream,
@@ -149,6 +152,8 @@ def _unpack(body: bytes) -> TrafficRecord:
         encode_s=reals[0],
         messages=whole[4],
         arrival_interval_s=reals[1],
+        burstiness=burstiness,
+        cpu_headroom=cpu_headroom,
         receivers=counts[0],
         client=client,
         rtt_s=reals[2],

@@ -71,6 +71,10 @@ class TrafficRecord:
     """Messages of the stream while the record was open."""
     arrival_interval_s: float | None = None
     """Mean time from one of these messages to the next."""
+    burstiness: float | None = None
+    """Variance of the messages in short times over their mean: 1 at random, less at equal intervals, more in bursts."""
+    cpu_headroom: float | None = None
+    """Share of its time in which the loop's thread had nothing to do, 0 to 1, since the records before."""
     receivers: int = 0
     """Members of the delivery class."""
     client: str = ""

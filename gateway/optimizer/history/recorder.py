@@ -11,6 +11,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Protocol
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
@@ -18,6 +19,7 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.recode import codec_names
 from gateway.connections.ports import Clock, DeliveryPolicy, EncodingOutcome, Sample, Threads
 from gateway.errors import RequestRefused
+from gateway.optimizer.burstiness import Burstiness
 from gateway.optimizer.history.features import features_of
 from gateway.optimizer.history.layout import pack_record
 from gateway.optimizer.history.link_figures import TakeRate, link_figures
@@ -42,6 +44,8 @@ FEATURES_S: Final = 1.0
 """Age of the features of a stream at which they are computed anew, if there are few streams."""
 MOST_FEATURES_PER_S: Final = 200.0
 """Features that are computed in a second, 1 % of a thread's time: those of many streams become older."""
+MAX_COUNTED: Final = 64
+"""Open records whose messages are counted at once, the oldest first: some 0.5 us each."""
 MAX_COMPUTING: Final = 32
 """Payloads that wait for their features, or are in a thread for them; other streams keep those that they have."""
 
@@ -81,6 +85,8 @@ class OpenRecord:
     """Encoding by its publisher; ``None``: it is plain."""
     sample_bytes: int
     """Size of the payload, or of its first chunk, as it was published."""
+    counted_offset: int
+    """Offset of the next message at the last count."""
     outcomes: deque[EncodingOutcome] = field(default_factory=lambda: deque(maxlen=MAX_OUTCOMES))
     """Last outcomes; by their order and not by chain, since a chain takes half a microsecond to hash."""
 
@@ -100,6 +106,8 @@ class KeptFeatures:
     """Time at which computing began."""
     features: PayloadFeatures = UNKNOWN_FEATURES
     """The features; not known as long as they are computed."""
+    burstiness: Burstiness = field(default_factory=Burstiness)
+    """Burstiness of the messages while a record was open."""
 
 
 class TrafficRecorder:
@@ -117,6 +125,7 @@ class TrafficRecorder:
         unsampled_messages: messages of streams for which no record could be opened.
         listeners: are told of records and payloads.
         take_rate: is told of rates of receivers for which nothing waits.
+        cpu_headroom: share of its time in which the loop's thread had nothing to do, for the next records.
     """
 
     def __init__(
@@ -131,6 +140,7 @@ class TrafficRecorder:
         self.unsampled_messages = 0
         self.listeners: list[TrafficListener] = []
         self.take_rate: TakeRate = lambda member, bytes_per_s: None
+        self.cpu_headroom: float | None = None
         self._policy = policy
         self._clock = clock
         self._threads = threads
@@ -157,7 +167,7 @@ class TrafficRecorder:
             return
         now_s, specs = self._clock.monotonic_s(), parse_meta(sample.meta).specs
         self._open[stream.id] = OpenRecord(
-            stream, now_s, stream.next_offset, specs, sample.encoding, len(sample.payload)
+            stream, now_s, stream.next_offset, specs, sample.encoding, len(sample.payload), stream.next_offset
         )
         for listener in self.listeners:
             listener.offered(stream, sample)
@@ -177,6 +187,14 @@ class TrafficRecorder:
         record = self._open.get(stream.id)
         if record is not None:
             record.outcomes.append(outcome)
+
+    def count_messages(self) -> None:
+        """Count the messages of streams whose records are open; to be called at equal intervals."""
+        for number, record in islice(self._open.items(), MAX_COUNTED):
+            kept, offset = self._features.get(number), record.stream.next_offset
+            if kept is not None:
+                kept.burstiness.add(offset - record.counted_offset)
+            record.counted_offset = offset
 
     def forget(self, stream: Stream) -> None:
         """Forget a stream that has ended, whose id is not used again; its open record is lost."""
@@ -256,6 +274,8 @@ class TrafficRecorder:
             encode_s=encode_s,
             messages=messages,
             arrival_interval_s=age_s / messages if messages > 0 else None,
+            burstiness=None if kept is None else kept.burstiness.value,
+            cpu_headroom=self.cpu_headroom,
             receivers=len(delivery),
             **figures._asdict(),
             features=UNKNOWN_FEATURES if kept is None else kept.features,

@@ -60,6 +60,8 @@ class DecisionSummary:
     """Time of the earliest record."""
     encode_s: Mean = field(default_factory=Mean)
     arrival_interval_s: Mean = field(default_factory=Mean)
+    burstiness: Mean = field(default_factory=Mean)
+    cpu_headroom: Mean = field(default_factory=Mean)
     rtt_s: Mean = field(default_factory=Mean)
     goodput_bytes_per_s: Mean = field(default_factory=Mean)
     queue_delay_s: Mean = field(default_factory=Mean)
@@ -84,6 +86,8 @@ class DecisionSummary:
         for mean, value in (
             (self.encode_s, record.encode_s),
             (self.arrival_interval_s, record.arrival_interval_s),
+            (self.burstiness, record.burstiness),
+            (self.cpu_headroom, record.cpu_headroom),
             (self.rtt_s, record.rtt_s),
             (self.goodput_bytes_per_s, record.goodput_bytes_per_s),
             (self.queue_delay_s, record.queue_delay_s),

@@ -75,6 +75,8 @@ class TrafficHistory:
         self._process = WriterProcess(path, settings.history_bytes)
         self._recorder = TrafficRecorder(policy, settings.sample_interval_s, clock, threads, self._process.put)
         self.policy: DeliveryPolicy = RecordingPolicy(policy, self._recorder)
+        self._looked_s = clock.monotonic_s(), thread_time_s()
+        """The time, and the CPU time of the loop's thread, when records were closed last."""
         self._core: Core | None = None
         self._payloads = payloads
         if payloads is not None:
@@ -93,7 +95,7 @@ class TrafficHistory:
         core.sweeps = (
             *core.sweeps,
             Sweep(lambda: max(self._recorder.interval_s, self._spent_s / SHARE), self._close_old),
-            Sweep(lambda: PUMP_INTERVAL_S, lambda: self._process.pump(self._clock.monotonic_s())),
+            Sweep(lambda: PUMP_INTERVAL_S, self._pump),
         )
 
     def listen(self, listener: TrafficListener) -> None:
@@ -156,7 +158,16 @@ class TrafficHistory:
             failure=process.failure,
         )
 
+    def _pump(self) -> None:
+        self._process.pump(self._clock.monotonic_s())
+        self._recorder.count_messages()
+
     def _close_old(self) -> Iterator[None]:
+        now_s, busy_s = self._clock.monotonic_s(), self._thread_time_s()
+        since_s, since_busy_s = self._looked_s
+        self._looked_s = now_s, busy_s
+        if now_s > since_s:
+            self._recorder.cpu_headroom = min(1.0, max(0.0, 1 - (busy_s - since_busy_s) / (now_s - since_s)))
         closing = self._recorder.close_records(self._fanout_of, least_age_s=self._recorder.interval_s / 2)
         return timed(closing, self._thread_time_s, self._swept)
 

@@ -40,6 +40,8 @@ class CommunicationPattern:
     """Size of a payload, decoded; 0 or more."""
     interval_s: float | None
     """Mean time from one payload to the next, above 0, the last records most; ``None``: not known."""
+    burstiness: float
+    """Variance of the payloads in short times over their mean, as it was known last; 1: as at random, or not known."""
     receivers: int
     """Members of the class, 0 or more."""
     messages: int
@@ -167,6 +169,7 @@ def _pattern(key: DecisionKey, watched: _WatchedClass) -> CommunicationPattern:
         shape=newest.shape,
         payload_bytes=newest.payload_bytes,
         interval_s=watched.interval_s,
+        burstiness=1.0 if newest.burstiness is None else max(0.0, newest.burstiness),
         receivers=newest.receivers,
         messages=watched.messages,
         decode_s_per_byte=watched.decode_s_per_byte,

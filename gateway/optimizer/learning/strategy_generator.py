@@ -141,6 +141,7 @@ def delivery_by(pattern: CommunicationPattern, figures: Iterable[EncodingFigures
         payload_bytes=pattern.payload_bytes,
         goodput_bytes_per_s=pattern.goodput_bytes_per_s,
         interval_s=pattern.interval_s,
+        burstiness=pattern.burstiness,
         decode_factor=factor,
         receivers=pattern.receivers,
     )

@@ -54,10 +54,12 @@ def test_values_without_room_are_cut() -> None:
     assert (found.payload_bytes, found.shape) == (2**64 - 2, (2**64 - 2,))
 
 
-def test_records_of_gateways_that_told_no_tiers_are_read() -> None:
-    data = pack_record(record(tier="", sdk=""))
-    earlier = framed(data[HEADER.size : -4])
-    assert unpack_record(earlier, 0, checked_size(earlier, 0)) == record(tier="", sdk="")
+@pytest.mark.parametrize("missing_bytes", [8, 12])
+def test_records_of_gateways_that_told_no_load_or_no_tiers_are_read(missing_bytes: int) -> None:
+    data = pack_record(record(tier="", sdk="", burstiness=2.0, cpu_headroom=0.5))
+    earlier = framed(data[HEADER.size : -missing_bytes])
+    found = unpack_record(earlier, 0, checked_size(earlier, 0))
+    assert found == record(tier="", sdk="", burstiness=None, cpu_headroom=None)
 
 
 def test_a_later_gateway_may_add_fields() -> None:

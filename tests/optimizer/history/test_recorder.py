@@ -7,6 +7,7 @@ import logging
 import numpy as np
 import pytest
 
+from gateway.optimizer.history import recorder as module
 from gateway.optimizer.history.record import AS_PUBLISHED, UNKNOWN_FEATURES
 from gateway.optimizer.history.recorder import (
     FEATURES_S,
@@ -332,3 +333,37 @@ def test_features_of_many_streams_are_computed_less_often(monkeypatch: pytest.Mo
         world.clock.advance(FEATURES_S)
         world.records()
     assert works == [3, 0, 0, 3]
+
+
+def test_messages_are_counted_while_a_record_is_open_for_their_burstiness() -> None:
+    world = RecordedWorld(FixedPolicy(LZ4))
+    steady, bursty = world.publisher("wf/steady", codecs=()), world.publisher("wf/bursty", "bursty", codecs=())
+    world.subscriber("wf/*", codecs=EVERY_CODEC)
+    found = []
+    for number in range(80):
+        steady.publish_array(0, TOKENS)
+        for _ in range(8 if number % 8 == 7 else 0):
+            bursty.publish_array(0, TOKENS)
+        world.settle()
+        world.clock.advance(INTERVAL_S / 20)
+        world.recorder.count_messages()
+        if number % 20 == 19:
+            found += world.records()
+    by = {record.stream: record.burstiness for record in found}
+    assert by["wf/steady"] is not None
+    assert by["wf/bursty"] is not None
+    assert by["wf/steady"] < 0.1 < 3 < by["wf/bursty"]
+
+
+def test_of_very_many_open_records_the_oldest_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_COUNTED", 1)
+    world = RecordedWorld(FixedPolicy(LZ4))
+    publisher = world.publisher("wf/0", codecs=())
+    publisher.open(1, "wf/1")
+    world.subscriber("wf/*", codecs=EVERY_CODEC)
+    for _ in range(20):
+        publisher.publish_array(0, TOKENS)
+        publisher.publish_array(1, TOKENS)
+        world.settle()
+        world.recorder.count_messages()
+    assert [record.burstiness is None for record in world.records()] == [False, True]

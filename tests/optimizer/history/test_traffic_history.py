@@ -134,3 +134,20 @@ def test_streams_that_have_ended_are_left_out(tmp_path: Path) -> None:
     stats = history.stats()
     assert (stats.recorded, stats.writer_starts, stats.writing) == (0, 1, False)
     assert (stats.directory, stats.sample_interval_s) == (str(tmp_path), 2.0)
+
+
+def test_records_tell_which_share_of_its_time_the_loop_had_nothing_to_do(tmp_path: Path) -> None:
+    world, history = begun(tmp_path)
+    busy_s = 0.0
+    history._thread_time_s = lambda: busy_s
+    publisher = world.publisher("wf/noise", codecs=())
+    world.subscriber("wf/noise", codecs=EVERY_CODEC)
+    history._looked_s = world.clock.monotonic_s(), 0.0
+    for spent_s in (0.0, 0.5, 7.0):
+        publisher.publish_array(0, NOISE)
+        world.settle()
+        world.clock.advance(2.0)
+        busy_s += spent_s
+        sweep(world)
+    history.close(30.0)
+    assert [each.cpu_headroom for each in read_history(tmp_path, ReadingTally())] == [1.0, 0.75, 0.0]
