@@ -249,6 +249,10 @@ REACHED_BY = {
     "streams whose reads from the store are counted": (
         "connections/test_past_tails.py:test_of_very_many_streams_some_are_counted"
     ),
+    "streams whose arrivals are sampled, to know what a flush window would save": (
+        "connections/planning/facts/test_arrival_watch.py:"
+        "test_of_many_streams_the_busiest_are_sampled_and_none_that_takes_little"
+    ),
     "states whose joins are counted, to encode versions before the next ones": (
         "connections/joining/test_state_joins.py:test_of_very_many_streams_those_that_were_joined_last_are_counted"
     ),

@@ -1,79 +1,54 @@
-"""Join waves: joins of one stream that come together, and the time of the next wave, if waves keep a period.
+"""Join waves: joins of one stream that come together, and the next wave that is expected, if waves keep a period.
 
 Dashboards that are opened for each shift, agents that a scheduler starts every minute, and pages that poll come so.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from itertools import pairwise
-from statistics import median
 from typing import Final, NamedTuple
+
+from gateway.connections.arrivals import ArrivalKind, ArrivalModel, Bursts
 
 TOGETHER_S: Final = 1.0
 """Longest time from one join of a wave to the next."""
-MAX_WAVES: Final = 9
-"""Waves that are remembered."""
-LEAST_INTERVALS: Final = 3
-"""Times between waves from which a period is told."""
+MAX_WAVES: Final = 5
+"""Waves that are remembered: a period that has changed shows soon."""
 TOLERANCE: Final = 0.2
-"""Share of the period by which each of these times may differ from their median."""
+"""Share of the period by which each time between two waves may differ from it, or from its multiple."""
 MISSED: Final = 2.0
 """Periods without a wave behind the last one after which none is expected any more."""
 
 
-class Forecast(NamedTuple):
+class ExpectedWave(NamedTuple):
     """Next wave that is expected."""
 
-    due_s: float
-    """Time at which it is expected to begin."""
-    period_s: float
-    """Median of the times between waves."""
-    spread_s: float
-    """Largest distance of one of these times to their median."""
-    joins: float
-    """Mean number of joins of a wave."""
+    begin_s: float
+    """Time from which it may come."""
+    end_s: float
+    """Time until which it may."""
+    arrivals: ArrivalModel
+    """Model of the waves."""
 
 
-class JoinWaves:
-    """Waves of joins of one stream.
+class JoinWaves(Bursts):
+    """Waves of joins of one stream."""
 
-    Attributes:
-        last_s: time of the last join.
-    """
-
-    __slots__ = ("_begins_s", "_joins", "last_s")
+    __slots__ = ()
 
     def __init__(self) -> None:
-        self._begins_s: deque[float] = deque(maxlen=MAX_WAVES)
-        self._joins: deque[int] = deque(maxlen=MAX_WAVES)
-        self.last_s = -TOGETHER_S
+        super().__init__(TOGETHER_S, MAX_WAVES)
 
-    def add(self, now_s: float) -> None:
-        """Add a join.
+    def expected(self, now_s: float) -> ExpectedWave | None:
+        """Return the next wave; ``None``: waves keep no period that is known, or have ended.
 
         Args:
-            now_s: its time, by the clock that only goes forward.
+            now_s: time of the clock by which joins were added.
         """
-        if self._begins_s and now_s - self.last_s <= TOGETHER_S:
-            self._joins[-1] += 1
-        else:
-            self._begins_s.append(now_s)
-            self._joins.append(1)
-        self.last_s = max(self.last_s, now_s)
-
-    def forecast(self, now_s: float) -> Forecast | None:
-        """Return the next wave; ``None``: waves keep no period that is known, or have ended."""
-        begins_s = list(self._begins_s)
-        intervals_s = [later - earlier for earlier, later in pairwise(begins_s)]
-        intervals_s = intervals_s[-(MAX_WAVES // 2) :]  # a period that has changed shows soon
-        if len(intervals_s) < LEAST_INTERVALS:
+        model = self.model()
+        if model is None or model.kind is not ArrivalKind.PERIODIC or now_s > model.last_s + MISSED * model.interval_s:
             return None
-        period_s = median(intervals_s)
-        spread_s = max([abs(interval_s - period_s) for interval_s in intervals_s])
-        if spread_s > TOLERANCE * period_s:
+        if model.spread_s > TOLERANCE * model.interval_s:
             return None
-        due_s = begins_s[-1] + period_s
-        if now_s > due_s + (MISSED - 1) * period_s:
-            return None
-        return Forecast(due_s, period_s, spread_s, sum(self._joins) / len(self._joins))
+        # One that is late by no more than others were is still to come.
+        due_s = model.next_s(max(now_s - model.spread_s - TOGETHER_S, model.last_s))
+        return ExpectedWave(due_s - model.spread_s, due_s + model.spread_s + TOGETHER_S, model)

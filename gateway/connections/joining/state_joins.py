@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from gateway.connections.arrivals import ArrivalModel
 from gateway.connections.fanout.state_fanout import Newcomers, StateFanout
-from gateway.connections.joining.join_waves import TOGETHER_S, Forecast, JoinWaves
+from gateway.connections.joining.join_waves import TOGETHER_S, JoinWaves
 from gateway.connections.joining.keyframe_ahead import MAX_PROFILES, Expectation, KeyframeAhead
 from gateway.connections.link_tier import TIERS
 from gateway.connections.outbound.connection import Connection
@@ -30,7 +31,8 @@ class ExpectedJoins(NamedTuple):
     """Wave of joins that is expected at one stream."""
 
     stream: Stream
-    forecast: Forecast
+    arrivals: ArrivalModel
+    """Model of the waves so far."""
     ahead: bool
     """Whether its newest version is encoded ahead."""
 
@@ -107,9 +109,9 @@ class StateJoins:
             if stream.ended is not None or now_s - each.waves.last_s > FORGOTTEN_S:
                 self._forget(stream)
                 continue
-            forecast = each.waves.forecast(now_s)
-            if forecast is not None:
-                yield ExpectedJoins(stream, forecast, each.ahead is not None)
+            wave = each.waves.expected(now_s)
+            if wave is not None:
+                yield ExpectedJoins(stream, wave.arrivals, each.ahead is not None)
 
     def has(self, name: str) -> bool:
         """Return whether the newest version of a stream is encoded ahead."""
@@ -173,9 +175,5 @@ def _expectation(each: _JoinedStream, now_s: float) -> Expectation | None:
     waves, profiles = each.waves, tuple(each.profiles.values())
     if now_s - waves.last_s <= TOGETHER_S:
         return Expectation(now_s, waves.last_s + 2 * TOGETHER_S, profiles)
-    forecast = waves.forecast(now_s)
-    if forecast is None:
-        return None
-    begin_s = forecast.due_s - forecast.spread_s - LEAD_S
-    end_s = forecast.due_s + forecast.spread_s + TOGETHER_S
-    return Expectation(begin_s, end_s, profiles)
+    wave = waves.expected(now_s)
+    return None if wave is None else Expectation(wave.begin_s - LEAD_S, wave.end_s, profiles)

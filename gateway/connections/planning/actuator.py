@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.heartbeat.heartbeat import Heartbeat
 from gateway.connections.hub.hub import Hub
@@ -111,9 +112,9 @@ class Actuator:
         session = self.pool.newest_of(client_id)
         return None if session is None else session.connection
 
-    def receivers_of(self, stream: Stream) -> int:
-        """Return the number of receivers of a stream, which has not ended."""
-        return self._fanouts.of(stream).receivers
+    def fanout_of(self, stream: Stream) -> Fanout:
+        """Return the fan-out of a stream, which has not ended."""
+        return self._fanouts.of(stream)
 
     def take_disturbed(self) -> frozenset[str]:
         """Return the workflows in which the delivery policy has changed an encoding since the last call.

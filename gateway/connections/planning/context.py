@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gateway.connections.arrivals import ArrivalModel
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.outbound.link_reading import NamedPosition
@@ -39,6 +40,8 @@ class StreamFacts(NamedTuple):
     """Connections that are written to directly."""
     latency_objective_s: float | None = None
     """Time within which a message is to leave; ``None``: as soon as it can."""
+    arrivals: ArrivalModel | None = None
+    """Model of the turns of the loop in which messages came; ``None``: they were not sampled."""
 
 
 class ViewFacts(NamedTuple):

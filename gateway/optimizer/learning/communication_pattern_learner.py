@@ -10,11 +10,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.connections.arrivals import MAX_ARRIVALS, ArrivalModel, fitted_arrivals
 from gateway.connections.link_tier import TIERS, LinkTier, tier_named, tier_of, tier_of_class
 from gateway.optimizer.decisions.decision import DecisionKey
 from gateway.optimizer.delivery_cost import EncodingFigures
 from gateway.optimizer.history.record import AS_PUBLISHED, PayloadFeatures, ShadowTrial, TrafficRecord
-from gateway.optimizer.learning.arrival_model import MAX_ARRIVALS, ArrivalModel, fitted_arrivals
 
 RECENT: Final = 0.25
 """Share of the newest record in the mean of intervals: traffic of an hour ago says little."""

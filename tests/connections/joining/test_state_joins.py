@@ -23,7 +23,7 @@ def test_a_wave_that_is_expected_gets_the_version_as_it_was_encoded_ahead(size: 
     assert scene.waves(4) == [PUBLISHED] * 4
     (expected,) = scene.joins.expected()
     assert (expected.stream.name, expected.ahead) == (STREAM, False)
-    assert expected.forecast.period_s == pytest.approx(PERIOD_S, abs=0.01)
+    assert expected.arrivals.interval_s == pytest.approx(PERIOD_S, abs=0.01)
     assert scene.joins.begin(STREAM)
     assert scene.waves(3)[1:] == [LATELY] * 2
     arrival = scene.joined()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.connections.arrivals import ArrivalKind
 from gateway.optimizer.history.record import AS_PUBLISHED, TrafficRecord
-from gateway.optimizer.learning.arrival_model import ArrivalKind
 from gateway.optimizer.learning.communication_pattern_learner import (
     CommunicationPattern,
     CommunicationPatternLearner,

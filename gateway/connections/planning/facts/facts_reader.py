@@ -18,6 +18,7 @@ from gateway.connections.planning.context import (
     StreamFacts,
     WorkflowFacts,
 )
+from gateway.connections.planning.facts.arrival_watch import ArrivalWatch
 from gateway.connections.planning.facts.fan_in_watch import FanInWatch
 from gateway.connections.planning.facts.receiver_watch import ReceiverWatch
 from gateway.connections.planning.facts.roles import awaited_in, gatherers_in
@@ -29,6 +30,7 @@ from gateway.connections.planning.rules.paces import first_paces
 from gateway.connections.ports import Clock
 from gateway.connections.requests.groups import Groups
 from gateway.protocol.names import workflow_of
+from gateway.streams.stream import Stream
 
 MAX_GROUPS: Final = 64
 MAX_MEMBERS: Final = 256
@@ -71,6 +73,7 @@ class FactsReader:
         self._watch = ReceiverWatch(actuator.pool, actuator.lag_changes, actuator.lowering, clock)
         self._slow_starts: list[SlowStart] = []
         self._watched_groups: dict[str, WatchedGroup] = {}
+        self._arrivals = ArrivalWatch(actuator.fanout_of, clock)
         self._fan_ins = FanInWatch(actuator.connection_of)
         self._turns = TurnWatch(actuator.lag_changes)
         self._lags_s: deque[float] = deque(maxlen=MAX_LAGS)
@@ -90,6 +93,7 @@ class FactsReader:
         self._watch.forget()
         self._slow_starts = []
         self._watched_groups = {}
+        self._arrivals.forget()
         self._fan_ins.forget()
         self._turns.forget()
         self._lags_s.clear()
@@ -172,8 +176,8 @@ class FactsReader:
             yield PastFacts(stream.name, workflow_of(stream.name), joins, loaded, idle_s)
 
     def _read_joins(self) -> Iterator[JoinFacts]:
-        for stream, forecast, ahead in self._actuator.joins.expected():
-            yield JoinFacts(stream.name, workflow_of(stream.name), forecast.joins, forecast.period_s, ahead)
+        for stream, waves, ahead in self._actuator.joins.expected():
+            yield JoinFacts(stream.name, workflow_of(stream.name), waves.burst, waves.interval_s, ahead)
 
     def _read_groups(self) -> Generator[None, None, list[GroupFacts]]:
         facts: list[GroupFacts] = []
@@ -187,22 +191,18 @@ class FactsReader:
         return facts
 
     def _read_streams(self) -> Generator[None, None, list[StreamFacts]]:
-        facts: list[StreamFacts] = []
+        facts: dict[Stream, StreamFacts] = {}
         for number, (stream, rate) in enumerate(list(self._workflows.streams.items()), start=1):
             if stream.ended is None and not stream.kind.acknowledged:
-                receivers = self._actuator.receivers_of(stream)
-                workflow = workflow_of(stream.name)
-                facts.append(
-                    StreamFacts(
-                        stream.name,
-                        workflow,
-                        stream.kind,
-                        rate.messages_per_s,
-                        rate.bytes_per_s,
-                        receivers,
-                        stream.config.latency_objective_s,
-                    )
+                facts[stream] = StreamFacts(
+                    stream.name,
+                    workflow_of(stream.name),
+                    stream.kind,
+                    rate.messages_per_s,
+                    rate.bytes_per_s,
+                    self._actuator.fanout_of(stream).receivers,
+                    stream.config.latency_objective_s,
                 )
             if not number % STEP:
                 yield
-        return facts
+        return self._arrivals.look({stream: each for stream, each in facts.items() if stream.ended is None})

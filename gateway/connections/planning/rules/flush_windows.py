@@ -23,8 +23,14 @@ CALM: Final = 0.3
 LEAST_SHARE: Final = 0.1
 """Share of the loop's time that the writes of a workflow take, at least, if a window is to pay."""
 
+LEAST_KEPT: Final = LEAST_SHARE * CALM / BUSY
+"""The same if it is to stay."""
+
 COLLECTED: Final = 4
-"""Messages that a window is to collect."""
+"""Number of writes of which a window is to make one."""
+
+COLLECTED_WITHIN: Final = 2
+"""The same where waiting costs nothing, within a latency objective."""
 
 WINDOWS_S: Final = (0.001, 0.002, 0.005)
 """Windows that are tried: the longest one delays less than a frame of a screen takes."""
@@ -47,24 +53,25 @@ def flush_windows(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> li
     by_workflow = _streams_by_workflow(context)
     sites = {name: Site(Knob.FLUSH_WINDOW, name) for name in by_workflow}
     saved = {
-        name: sum([_writing(each, 0.0) - _writing(each, context.setting(sites[name])) for each in streams])
+        name: sum([writing(each) - writing(each, context.setting(sites[name])) for each in streams])
         for name, streams in by_workflow.items()
     }
     unbatched = context.busy + sum(saved.values())
     measures = []
     for name, streams in by_workflow.items():
-        site, writing = sites[name], sum([_writing(stream, 0.0) for stream in streams])
-        in_force, objective_s = context.setting(site), _objective_of(streams)
-        if writing < LEAST_SHARE * (CALM / BUSY if in_force else 1.0):
+        site, in_force, objective_s = sites[name], context.setting(sites[name]), _objective_of(streams)
+        # Frames cost receivers time too, and within an objective fewer of them cost nothing.
+        share = sum([writing(stream) if objective_s is None else one_by_one(stream) for stream in streams])
+        if share < (LEAST_KEPT if in_force else LEAST_SHARE):
             continue
         if objective_s is None:
             if Knob.FLUSH_WINDOW not in knobs.get(name, (Knob.FLUSH_WINDOW,) if in_force else ()):
                 continue
             if unbatched < (CALM if in_force else BUSY):
                 continue
-        busiest = max(streams, key=lambda stream: _writing(stream, 0.0))
+        busiest = max(streams, key=writing)
         fits = 0 < in_force <= _longest_of(objective_s)
-        window_s = in_force if fits else _window_of(busiest.messages_per_s, objective_s)
+        window_s = in_force if fits else _window_of(busiest, objective_s)
         if not window_s:
             continue
         measures.append(
@@ -72,7 +79,7 @@ def flush_windows(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> li
                 site,
                 window_s,
                 name,
-                f"the loop would be busy for {min(unbatched, 1.0):.0%} of its time, {min(writing, 1.0):.0%} to write"
+                f"the loop would be busy for {min(unbatched, 1.0):.0%} of its time, {min(share, 1.0):.0%} to write"
                 f" {sum([each.messages_per_s for each in streams]):.0f} messages/s of {name} to up to"
                 f" {busiest.receivers} receivers, one by one",
                 precaution=objective_s is not None,
@@ -115,10 +122,23 @@ def _objective_of(streams: Iterable[StreamFacts]) -> float | None:
     return min(known) if known and len(known) == len(objectives) else None
 
 
-def _writing(stream: StreamFacts, window_s: float) -> float:
-    """Return the share of the loop's time that writing takes with a flush window."""
-    writes_per_s = min(stream.messages_per_s, 1 / window_s) if window_s else stream.messages_per_s
-    return writes_per_s * stream.receivers * WRITE_S
+def writing(stream: StreamFacts, window_s: float = 0.0) -> float:
+    """Return the share of the loop's time that writing takes with a flush window; 0: with none."""
+    return _writes_per_s(stream, window_s) * stream.receivers * WRITE_S
+
+
+def one_by_one(stream: StreamFacts) -> float:
+    """Return the share of the loop's time that a write of each message would take, also of those of one turn."""
+    return stream.messages_per_s * stream.receivers * WRITE_S
+
+
+def _writes_per_s(stream: StreamFacts, window_s: float) -> float:
+    """Return the number of writes to each receiver, by the arrivals if they are known, else as messages come evenly."""
+    messages_per_s, arrivals = stream.messages_per_s, stream.arrivals
+    if arrivals is None:
+        return min(messages_per_s, 1 / window_s) if window_s else messages_per_s
+    # The sample may be one of a burst of seconds, which the rate over a look is not.
+    return min(messages_per_s, arrivals.rate_per_s) * arrivals.writes_per_s(window_s) / arrivals.rate_per_s
 
 
 def _longest_of(objective_s: float | None) -> float:
@@ -126,17 +146,23 @@ def _longest_of(objective_s: float | None) -> float:
     return WINDOWS_S[-1] if objective_s is None else OBJECTIVE_SHARE * objective_s
 
 
-def _window_of(messages_per_s: float, objective_s: float | None) -> float:
-    """Return the shortest window that collects some messages; the longest, if it collects two; 0: none does.
+def _window_of(stream: StreamFacts, objective_s: float | None) -> float:
+    """Return the shortest window that makes one write of some; the longest, if it does of two; 0: none does.
 
     With an objective it is the longest that this leaves time for: what it saves grows with it, and costs nothing.
     """
     if objective_s is not None:
         for window_s in reversed(WINDOWS_S):
-            if window_s <= _longest_of(objective_s) and messages_per_s * window_s >= COLLECTED:
+            if window_s <= _longest_of(objective_s) and _collected(stream, window_s) >= COLLECTED_WITHIN:
                 return window_s
         return 0.0
     for window_s in WINDOWS_S:
-        if messages_per_s * window_s >= COLLECTED:
+        if _collected(stream, window_s) >= COLLECTED:
             return window_s
-    return WINDOWS_S[-1] if messages_per_s * WINDOWS_S[-1] >= 2 else 0.0
+    return WINDOWS_S[-1] if _collected(stream, WINDOWS_S[-1]) >= 2 else 0.0
+
+
+def _collected(stream: StreamFacts, window_s: float) -> float:
+    """Return the number of writes of which a window makes one."""
+    writes_per_s = _writes_per_s(stream, window_s)
+    return _writes_per_s(stream, 0.0) / writes_per_s if writes_per_s else 0.0

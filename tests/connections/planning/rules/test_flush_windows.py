@@ -5,10 +5,17 @@ from typing import Any
 
 import pytest
 
+from gateway.connections.arrivals import fitted_arrivals
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.planning.context import Context, StreamFacts, WorkflowFacts
 from gateway.connections.planning.knob import Knob, Measure, Site
-from gateway.connections.planning.rules.flush_windows import CPU_PRICE_S, flush_windows, window_cost_s, windows_of
+from gateway.connections.planning.rules.flush_windows import (
+    CPU_PRICE_S,
+    flush_windows,
+    window_cost_s,
+    windows_of,
+    writing,
+)
 from gateway.connections.planning.rules.strategies import strategies
 from gateway.protocol.messages import Kind
 
@@ -87,7 +94,7 @@ def test_a_window_that_is_in_force_gets_shorter_or_ends_as_the_objective_does() 
     generous = SOON._replace(latency_objective_s=0.5)
     (measure,) = windows(streams=(generous,), settings={WINDOW: 0.001})
     assert measure.value == 0.001  # it is not tried again whether a longer one saves more
-    slow = SOON._replace(messages_per_s=2000.0, receivers=50, latency_objective_s=0.002)
+    slow = SOON._replace(messages_per_s=1500.0, receivers=50, latency_objective_s=0.002)
     assert not windows(streams=(slow,), settings=in_force)
 
 
@@ -101,6 +108,23 @@ def test_a_window_that_is_in_force_gets_shorter_or_ends_as_the_objective_does() 
 )
 def test_an_objective_alone_lets_no_message_wait(stream: StreamFacts) -> None:
     assert not windows(busy=0.3, streams=(stream,))
+
+
+def test_messages_that_come_in_one_turn_are_written_together_anyway() -> None:
+    in_turns = fitted_arrivals([turn * 0.01 for turn in range(40)])
+    assert not windows(streams=(SOON._replace(arrivals=in_turns),))
+    many = MANY._replace(messages_per_s=20_000.0, receivers=500, arrivals=in_turns)
+    assert not windows(workflows=(LAB,), streams=(many,))
+
+
+def test_a_window_is_to_hold_the_writes_of_a_burst() -> None:
+    times_s = [burst * 0.01 + turn * 5e-5 for burst in range(12) for turn in range(30)]
+    bursts = SOON._replace(arrivals=fitted_arrivals(times_s))
+    (measure,) = windows(busy=0.3, streams=(bursts,))
+    assert measure.value == 0.002
+    (measure,) = windows(workflows=(LAB,), streams=(bursts._replace(receivers=50, latency_objective_s=None),))
+    assert measure.value == 0.001
+    assert writing(bursts, 0.005) == pytest.approx(writing(bursts, 0.002))
 
 
 def test_within_the_objective_only_the_time_of_the_loop_costs_something() -> None:

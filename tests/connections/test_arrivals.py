@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.optimizer.learning.arrival_model import MIN_INTERVALS, ArrivalKind, ArrivalModel, fitted_arrivals
+from gateway.connections.arrivals import (
+    LEAST_INTERVALS,
+    MIN_INTERVALS,
+    ArrivalKind,
+    ArrivalModel,
+    Bursts,
+    fitted_arrivals,
+)
 
 SEEDS = range(20)
 Numbers = npt.NDArray[Any]
@@ -94,6 +101,55 @@ def test_too_few_arrivals_say_nothing() -> None:
     assert fitted_arrivals([1.0] * 100) is None
 
 
+def written(times: Numbers, window_s: float) -> int:
+    """Return the number of writes if all is collected that comes within a window from the first arrival on."""
+    writes, ends_s = 0, -math.inf
+    for time_s in times:
+        if time_s >= ends_s:
+            writes, ends_s = writes + 1, time_s + window_s
+    return writes
+
+
+@pytest.mark.parametrize(
+    ("times", "windows_s"),
+    [
+        (poisson(1), (0.02, 0.1, 0.5)),
+        (bursts(2, 60), (0.01, 0.05, 1.0)),
+        (ticks(3, 300, 0.5, 0.0), (0.1, 0.7, 2.2)),
+        (np.concatenate([tick + np.arange(10) * 1e-3 for tick in np.arange(30) * 0.1]), (0.0055, 0.02, 0.35)),
+    ],
+    ids=["poisson", "bursty", "periodic", "periodic bursts"],
+)
+def test_writes_that_a_window_leaves_are_told(times: Numbers, windows_s: tuple[float, ...]) -> None:
+    found = model(times)
+    span_s = float(times[-1] - times[0])
+    assert found.writes_per_s(0.0) == pytest.approx(len(times) / span_s, rel=0.02)
+    for window_s in windows_s:
+        told = found.writes_per_s(window_s) * span_s
+        assert told == pytest.approx(written(times, window_s), rel=0.25), window_s
+
+
+def test_bursts_of_known_width_make_the_same_model() -> None:
+    collected = Bursts(0.5, 20)
+    for time_s in waves(3).tolist():
+        collected.add(time_s)
+    assert collected.model() == model(waves(3))
+
+
+def test_of_bursts_the_last_are_remembered_and_a_few_say_nothing() -> None:
+    collected = Bursts(0.5, LEAST_INTERVALS + 1)
+    for tick in range(LEAST_INTERVALS):
+        collected.add(5.0 * tick)
+        assert collected.model() is None
+    for tick in range(2 * LEAST_INTERVALS):
+        collected.add(100 + 2.0 * tick)
+    found = collected.model()
+    assert found is not None
+    assert (found.interval_s, found.spread_s) == (2.0, 0.0)
+    collected.add(0.0)
+    assert (collected.last_s, collected.model()) == (0.0, None)
+
+
 def test_a_clock_that_jumps_back_begins_anew() -> None:
     jumped = np.concatenate([ticks(1, 50), ticks(2, 50) - 90])
     assert fitted_arrivals(jumped.tolist()) == fitted_arrivals((ticks(2, 50) - 90).tolist())
@@ -111,3 +167,4 @@ def test_any_times_make_a_sound_model_or_none(times_s: list[float]) -> None:
         assert found.interval_s > 0
         assert 0 <= found.confidence <= 1
         assert found.next_s(found.last_s + 1) >= found.last_s + 1
+        assert 0 < found.writes_per_s(1.0) <= found.rate_per_s * (1 + 1e-9)
