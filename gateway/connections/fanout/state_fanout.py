@@ -19,6 +19,7 @@ from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.no_entries import with_entry
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.connections.slices import Slices
+from gateway.streams.derived import DerivedStream
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run, Source
 from gateway.streams.span import offsets_of
@@ -54,7 +55,7 @@ class StateFanout(PubSubFanout):
         history: reads messages that a receiver missed.
         slices: moves receivers between delivery classes.
         merger: merges patches that have been delivered, before too many are kept.
-        newcomers: takes dashboards that join; ``None``: the fan-out is one of a view, which has a pace of its own.
+        newcomers: takes receivers that join; dashboards only of a stream itself, as a view has a pace of its own.
     """
 
     __slots__ = ("_merger", "_newcomers", "_shown")
@@ -68,7 +69,7 @@ class StateFanout(PubSubFanout):
         history: HistoryReader,
         slices: Slices,
         merger: PatchMerger,
-        newcomers: Newcomers | None = None,
+        newcomers: Newcomers,
     ) -> None:
         super().__init__(source, flusher, workers, policy, history, slices)
         self._merger = merger
@@ -80,9 +81,7 @@ class StateFanout(PubSubFanout):
         """Add a receiver, as :class:`~gateway.connections.fanout.pubsub_fanout.PubSubFanout` does."""
         newcomers, is_new = self._newcomers, self.source not in connection.memberships
         super().join(connection, start, unkept)
-        if newcomers is None:
-            return
-        if newcomers.wanted and connection.peer.is_dashboard:
+        if newcomers.wanted and connection.peer.is_dashboard and not isinstance(self.source, DerivedStream):
             newcomers.joined[self, connection] = None
         if newcomers.counted is not None and is_new:
             newcomers.counted(self, connection)

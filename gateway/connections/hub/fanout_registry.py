@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.context import ConsumerContext
@@ -21,6 +21,7 @@ from gateway.ids import StreamId, StreamName
 from gateway.protocol.messages import Kind
 from gateway.shrinking import Shrinking
 from gateway.streams.derived import DerivedStream
+from gateway.streams.history import Entry
 from gateway.streams.memory_reader import MemoryPastReader
 from gateway.streams.observed import ObservedStream
 from gateway.streams.run import Source
@@ -102,6 +103,11 @@ class FanoutRegistry:
         for tables in self._shrinking:
             tables.note()
 
+    def end_view(self, view: DerivedStream, take: Callable[[Entry], object]) -> None:
+        """Hand messages of a stream no more to ``take``, which made those of a view that nobody receives any more."""
+        self.pubsub_of(view.parent).taps.pop(take)
+        self.joins.forget(view)
+
     def named(self, name: str) -> Stream | None:
         """Return the stream with a name that has not ended."""
         return self._streams.get(StreamName(name))
@@ -125,8 +131,7 @@ class FanoutRegistry:
         views = self._views
         parts = views.workers, views.policy, self._history, self._consumers.slices
         if isinstance(source, Stream) and source.kind is Kind.STATE:
-            newcomers = None if isinstance(source, DerivedStream) else self.newcomers
-            return StateFanout(source, self.flusher, *parts, views.merger, newcomers)
+            return StateFanout(source, self.flusher, *parts, views.merger, self.newcomers)
         acks = None
         if isinstance(source, DerivedStream):
             acks = self.pubsub_of(source.parent).acks

@@ -347,7 +347,7 @@ class Views:
         if not siblings:
             del self._of_streams[source.parent]
         self._count -= 1
-        self._fanouts.pubsub_of(source.parent).taps.pop(derivation.take)
+        self._fanouts.end_view(source, derivation.take)
         derivation.close()
         self.memory.add(-derivation.held_bytes)
 

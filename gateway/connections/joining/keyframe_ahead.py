@@ -70,6 +70,7 @@ class KeyframeAhead:
         policy: knows the chain for each profile.
         workers: encode.
         clock: begins in time.
+        futile: takes the chains that hardly make a version smaller, which are not used any more.
 
     Attributes:
         used: number of receivers that got a version as it was encoded ahead.
@@ -82,6 +83,7 @@ class KeyframeAhead:
         "_encoding",
         "_expected",
         "_forms",
+        "_futile",
         "_offset",
         "_policy",
         "_source",
@@ -98,8 +100,10 @@ class KeyframeAhead:
         policy: DeliveryPolicy,
         workers: Workers,
         clock: Clock,
+        futile: set[Chain],
     ) -> None:
         self._source = source
+        self._futile = futile
         self._policy = policy
         self._workers = workers
         self._clock = clock
@@ -163,13 +167,13 @@ class KeyframeAhead:
         if now_s >= expected.end_s:
             self._forget()
             return
-        if now_s < expected.begin_s or not _is_worth_it(version):
+        if now_s < expected.begin_s or not is_worth_it(version):
             return
         offset = offsets_of(version)[1]
         if self._offset != offset:
             self._offset, self._forms, self._tried = offset, {}, set()
         wanted = {each.codecs: self._policy.chain_for(self._source, each) for each in expected.profiles}
-        chains = {chain for codecs, chain in wanted.items() if codecs not in self._tried} - {PLAIN}
+        chains = {chain for codecs, chain in wanted.items() if codecs not in self._tried} - self._futile - {PLAIN}
         self._tried.update(wanted)
         if not chains:
             return
@@ -180,6 +184,7 @@ class KeyframeAhead:
             if isinstance(made, BaseException):
                 logger.warning("version %d of %s is not encoded ahead: %s", offset, self._source.name, made)
                 return
+            self._futile |= chains - made.keys()
             if self._offset == offset and self._expected is not None:
                 self._forms |= {codecs: made[chain] for codecs, chain in wanted.items() if chain in made}
             self._renew()  # a newer version may have come meanwhile
@@ -197,7 +202,7 @@ def _begin(ahead: ref[KeyframeAhead], begin_s: float) -> None:
         wanted.begin(begin_s)
 
 
-def _is_worth_it(version: Run | LargeMessage) -> bool:
+def is_worth_it(version: Run | LargeMessage) -> bool:
     """Return whether a version is encoded ahead: a complete one, large, but not so large that it takes seconds."""
     if isinstance(version, PatchRun | LargePatch):
         return False  # it is merged first, on demand

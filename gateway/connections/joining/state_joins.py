@@ -8,17 +8,21 @@ from typing import Final, NamedTuple
 from gateway.connections.arrivals import ArrivalModel
 from gateway.connections.fanout.state_fanout import Newcomers, StateFanout
 from gateway.connections.joining.join_waves import TOGETHER_S, JoinWaves
-from gateway.connections.joining.keyframe_ahead import MAX_PROFILES, Expectation, KeyframeAhead
+from gateway.connections.joining.keyframe_ahead import MAX_PROFILES, Expectation, KeyframeAhead, is_worth_it
 from gateway.connections.link_tier import TIERS
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock, DeliveryPolicy, Workers
 from gateway.connections.receiver_profile import ReceiverProfile
+from gateway.protocol.encoding import PLAIN, Chain
+from gateway.streams.derived import DerivedStream
 from gateway.streams.stream import Stream
 
 MAX_STREAMS: Final = 256
 """Streams whose joins are counted: those that have been joined last."""
 FORGOTTEN_S: Final = 600.0
 """Time without a join after which those of a stream are forgotten."""
+FUTILE_S: Final = 600.0
+"""Time for which a chain that has hardly made a version smaller is not tried again."""
 
 MAX_NEWCOMERS: Final = 16
 """Receivers of one wave whose links are looked at."""
@@ -28,9 +32,11 @@ LEAD_S: Final = 0.5
 
 
 class ExpectedJoins(NamedTuple):
-    """Wave of joins that is expected at one stream."""
+    """Wave of joins that is expected at one stream, whose newest version it pays to encode before they come."""
 
     stream: Stream
+    name: str
+    """Name of the stream; of a view, with its title."""
     arrivals: ArrivalModel
     """Model of the waves so far."""
     ahead: bool
@@ -40,10 +46,14 @@ class ExpectedJoins(NamedTuple):
 class _JoinedStream:
     """Stream that receivers have joined lately."""
 
-    __slots__ = ("ahead", "fanout", "newcomers", "profiles", "waves")
+    __slots__ = ("ahead", "fanout", "futile", "futile_from_s", "name", "newcomers", "profiles", "waves")
 
-    def __init__(self, fanout: StateFanout) -> None:
+    def __init__(self, fanout: StateFanout, name: str) -> None:
         self.fanout = fanout
+        self.name = name
+        self.futile: set[Chain] = set()
+        """Chains that have hardly made its versions smaller, since the time beside."""
+        self.futile_from_s = 0.0
         self.waves = JoinWaves()
         self.profiles: dict[frozenset[str], ReceiverProfile] = {}
         """Profiles of those that have joined, by their codecs; the newest stands at the end."""
@@ -53,7 +63,7 @@ class _JoinedStream:
 
 
 class StateJoins:
-    """Receivers that join the state streams of a gateway, views left aside.
+    """Receivers that join the state streams of a gateway, and their views that others receive already.
 
     Args:
         newcomers: tell of receivers that join.
@@ -87,7 +97,7 @@ class StateJoins:
         if not isinstance(stream, Stream) or not connection.format.takes_chunks:
             return
         # The stream that was joined last stands at the end.
-        each = self._joined.pop(stream, None) or _JoinedStream(fanout)
+        each = self._joined.pop(stream, None) or _JoinedStream(fanout, _name_of(stream))
         if len(self._joined) >= MAX_STREAMS:
             self._forget(next(iter(self._joined)))
         self._joined[stream] = each
@@ -103,15 +113,28 @@ class StateJoins:
             each.newcomers.append(connection)
 
     def expected(self) -> Iterator[ExpectedJoins]:
-        """Yield the waves that are expected, and forget streams that have ended, or that nobody joins any more."""
+        """Yield the waves that are expected where it pays to encode for them.
+
+        Streams that have ended, or that nobody joins any more, are forgotten.
+        """
         now_s = self._clock.monotonic_s()
         for stream, each in list(self._joined.items()):
             if stream.ended is not None or now_s - each.waves.last_s > FORGOTTEN_S:
                 self._forget(stream)
                 continue
             wave = each.waves.expected(now_s)
-            if wave is not None:
-                yield ExpectedJoins(stream, wave.arrivals, each.ahead is not None)
+            if wave is not None and self._pays(stream, each, now_s):
+                yield ExpectedJoins(stream, each.name, wave.arrivals, each.ahead is not None)
+
+    def _pays(self, stream: Stream, each: _JoinedStream, now_s: float) -> bool:
+        """Return whether a chain may make the newest version smaller for any that are like those who have come."""
+        if now_s - each.futile_from_s > FUTILE_S:
+            each.futile.clear()
+            each.futile_from_s = now_s
+        newest = each.fanout.newest
+        # The policy looks for chains of those that it is asked for.
+        chains = {self._policy.chain_for(stream, profile) for profile in each.profiles.values()}
+        return newest is not None and is_worth_it(newest) and bool(chains - each.futile - {PLAIN})
 
     def has(self, name: str) -> bool:
         """Return whether the newest version of a stream is encoded ahead."""
@@ -120,9 +143,9 @@ class StateJoins:
     def begin(self, name: str) -> bool:
         """Encode the newest version of a stream ahead of joins from now on; return whether it can be."""
         for stream, each in self._joined.items():
-            if stream.name == name and stream.ended is None and each.ahead is None:
+            if each.name == name and stream.ended is None and each.ahead is None:
                 self.end(name)  # that of an earlier stream
-                ahead = KeyframeAhead(stream, each.fanout, self._policy, self._workers, self._clock)
+                ahead = KeyframeAhead(stream, each.fanout, self._policy, self._workers, self._clock, each.futile)
                 each.ahead, self._by_name[name] = ahead, stream
                 each.fanout.send_ahead(ahead)
                 break
@@ -152,9 +175,14 @@ class StateJoins:
             self._forget(stream)
 
     def _forget(self, stream: Stream) -> None:
-        if self._by_name.get(stream.name) is stream:
-            self.end(stream.name)
+        each = self._joined[stream]
+        if self._by_name.get(each.name) is stream:
+            self.end(each.name)
         del self._joined[stream]
+
+
+def _name_of(stream: Stream) -> str:
+    return f"{stream.name}, view {stream.view}" if isinstance(stream, DerivedStream) else stream.name
 
 
 def _take_links(each: _JoinedStream) -> None:

@@ -33,7 +33,9 @@ class Scene:
         self.stream: Stream = stream
         self.fanout = self.world.core.hub.fanouts.pubsub_of(stream)
         core = self.world.core
-        self.ahead = KeyframeAhead(stream, self.fanout, self.policy, core.hub.fanouts._views.workers, self.world.clock)
+        self.futile: set[Chain] = set()
+        workers = core.hub.fanouts._views.workers
+        self.ahead = KeyframeAhead(stream, self.fanout, self.policy, workers, self.world.clock, self.futile)
         self.fanout.taps = {self.ahead.came: None}
         self.count = 0
 

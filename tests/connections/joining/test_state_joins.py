@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from gateway.connections.joining import state_joins
-from gateway.connections.joining.state_joins import FORGOTTEN_S
+from gateway.connections.joining.state_joins import FORGOTTEN_S, FUTILE_S
 from gateway.connections.link_tier import TIERS
 from gateway.protocol.messages import Delete, Kind
+from gateway.protocol.views import View
 from tests.connections.joining.waves import PERIOD_S, SMALL, STREAM, Waves
 from tests.connections.memory import EVERY_CODEC
 from tests.connections.text_messages import SUBSCRIBE, person
@@ -38,6 +40,45 @@ def test_nothing_is_counted_and_nothing_encoded_before_plans_ask() -> None:
     assert scene.waves(6) == [PUBLISHED] * 6
     assert not list(scene.joins.expected())
     assert not scene.joins.begin(STREAM)
+
+
+def test_a_wave_is_not_prepared_for_where_the_policy_has_no_chain_or_the_version_is_small() -> None:
+    for scene in (Waves(codecs=()), Waves(1024)):
+        scene.publish()
+        scene.waves(5)
+        assert not list(scene.joins.expected())
+
+
+def test_a_chain_that_hardly_makes_versions_smaller_is_tried_again_after_a_while() -> None:
+    scene = Waves()
+    noise = np.random.default_rng(1).bytes(SMALL)
+    scene.publisher.publish(0, noise)
+    scene.waves(4)
+    assert list(scene.joins.expected())
+    scene.joins.begin(STREAM)
+    scene.waves(2)
+    assert not list(scene.joins.expected())
+    scene.joins.end(STREAM)
+    scene.waves(int(FUTILE_S / PERIOD_S) + 1)
+    assert list(scene.joins.expected())
+    assert not scene.joins.used
+
+
+def test_receivers_of_a_view_get_it_as_it_was_encoded_ahead() -> None:
+    scene = Waves(16 * SMALL, view=View(np.s_[::4]))
+    payload = scene.publish()
+    stays = scene.join()
+    scene.waves(4)
+    (expected,) = scene.joins.expected()
+    assert expected.name == f"{STREAM}, view [::4]"
+    assert scene.joins.begin(expected.name)
+    assert scene.waves(2)[1] == LATELY
+    arrival = scene.joined()
+    assert (arrival.payload, arrival.encoded) == (payload, True)
+    assert scene.joins.has(expected.name)
+    scene.world.lose(stays)
+    assert not scene.joins.has(expected.name)  # nobody receives it, so that it is not computed
+    assert not scene.joins._joined
 
 
 def test_each_version_that_comes_while_a_wave_is_due_is_encoded_for_it() -> None:

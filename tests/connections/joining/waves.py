@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from gateway.connections.joining.state_joins import StateJoins
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import Kind
+from gateway.protocol.views import View
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
 from tests.connections.reader import Arrival
 
@@ -23,19 +26,32 @@ class Waves:
         size: of a version.
         large: whether versions come in chunks.
         codecs: of those that join.
+        view: that they ask for; ``None``: the state itself.
     """
 
-    def __init__(self, size: int = SMALL, *, large: bool = False, codecs: tuple[str, ...] = EVERY_CODEC) -> None:
+    def __init__(
+        self,
+        size: int = SMALL,
+        *,
+        large: bool = False,
+        codecs: tuple[str, ...] = EVERY_CODEC,
+        view: View | None = None,
+    ) -> None:
         self.policy = FixedPolicy(Chain.parse("zstd:1"))
         self.world = World(policy=self.policy)
         self.publisher = self.world.publisher(STREAM, kind=Kind.STATE, codecs=())
         self.joins: StateJoins = self.world.core.hub.fanouts.joins
-        self._size, self._large, self._codecs = size, large, codecs
+        self._size, self._large, self._codecs, self._view = size, large, codecs, view
         self._version = self._joined = 0
 
     def publish(self) -> bytes:
         """Publish a version."""
         self._version += 1
+        if self._view is not None:
+            field = np.full(self._size // 4, self._version, np.float32)
+            self.publisher.publish_array(0, field)
+            self.world.settle()
+            return self._view.apply(field).tobytes()
         payload = self._version.to_bytes(4, "little") + bytes(self._size - 4)
         if self._large:
             self.publisher.large(0, payload, self._version).end()
@@ -47,7 +63,8 @@ class Waves:
     def join(self) -> Peer:
         """Let one receiver join."""
         self._joined += 1
-        peer = self.world.subscriber(STREAM, f"joiner-{self._joined}", self._codecs)
+        peer = self.world.peer(f"joiner-{self._joined}", self._codecs)
+        peer.subscribe(STREAM, view=self._view)
         self.world.settle()
         return peer
 

@@ -176,8 +176,8 @@ class FactsReader:
             yield PastFacts(stream.name, workflow_of(stream.name), joins, loaded, idle_s)
 
     def _read_joins(self) -> Iterator[JoinFacts]:
-        for stream, waves, ahead in self._actuator.joins.expected():
-            yield JoinFacts(stream.name, workflow_of(stream.name), waves.burst, waves.interval_s, ahead)
+        for stream, name, waves, ahead in self._actuator.joins.expected():
+            yield JoinFacts(name, workflow_of(stream.name), waves.burst, waves.interval_s, ahead)
 
     def _read_groups(self) -> Generator[None, None, list[GroupFacts]]:
         facts: list[GroupFacts] = []
