@@ -295,6 +295,10 @@ class DeliveryPolicy(Protocol):
     def delta_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
         """Return the chain for deltas to the previous version (distance 1); plain if deltas do not pay. A look-up."""
 
+    def anew_for(self, stream: Stream, profile: ReceiverProfile) -> Chain | None:
+        """Return the chain by which payloads that their publisher has encoded are encoded anew; ``None``: they go to
+        these receivers as they were published. A look-up."""
+
     def tells_apart(self, stream: Stream) -> bool:
         """Return whether it pays to tell receivers of a stream with the same codecs apart by link tier and SDK.
 

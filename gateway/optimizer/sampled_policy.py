@@ -86,6 +86,10 @@ class SampledPolicy:
         codecs = profile.codecs
         return self._known(stream, codecs).deltas.get(codecs, PLAIN)
 
+    def anew_for(self, stream: Stream, profile: ReceiverProfile) -> Chain | None:
+        """Return None: what a publisher has encoded goes as it was published."""
+        return None
+
     def tells_apart(self, stream: Stream) -> bool:
         """Return False: it chooses by codecs only."""
         return False

@@ -160,6 +160,7 @@ class FixedPolicy:
     """A :class:`~gateway.connections.ports.DeliveryPolicy` with one chain for all who can decode it.
 
     Attributes:
+        anew: chain of payloads that their publisher has encoded.
         apart: whether receivers are told apart.
         by_tier: chains of complete payloads and of deltas for link tiers that have others.
     """
@@ -167,6 +168,7 @@ class FixedPolicy:
     def __init__(self, chain: Chain = PLAIN, delta: Chain = PLAIN) -> None:
         self.chain = chain
         self.delta = delta
+        self.anew: Chain | None = None
         self.apart = False
         self.by_tier: dict[LinkTier, tuple[Chain, Chain]] = {}
         self.forgotten: list[int] = []
@@ -180,6 +182,9 @@ class FixedPolicy:
     def delta_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
         _, delta = self.by_tier.get(profile.tier, (self.chain, self.delta))
         return delta if delta.names <= profile.codecs else PLAIN
+
+    def anew_for(self, stream: Stream, profile: ReceiverProfile) -> Chain | None:
+        return self.anew if self.anew is not None and self.anew.names <= profile.codecs else None
 
     def tells_apart(self, stream: Stream) -> bool:
         return self.apart

@@ -13,7 +13,7 @@ from gateway.connections.fanout.credited_class import CreditedClass
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.delta_encoder import delta_chunk
 from gateway.connections.fanout.encode_queue import EncodeQueue
-from gateway.connections.fanout.recode import readable, recode_chunk
+from gateway.connections.fanout.recode import encode_chunk_anew, readable, recode_chunk
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import ChunkedFormat
 from gateway.connections.outbound.reading_holds import ReadingHolds
@@ -189,19 +189,26 @@ class Broadcast:
     """One part for each class that takes chunks; made when the first chunk has come."""
     _encoders: list[_ChunkEncoder] = field(default_factory=list, init=False)
 
-    def begin(self, chains: Iterable[tuple[DeliveryClass, Chain | None]], base: PlainPayload | None = None) -> None:
+    def begin(
+        self,
+        chains: Iterable[tuple[DeliveryClass, Chain | None]],
+        base: PlainPayload | None = None,
+        *,
+        anew: bool = False,
+    ) -> None:
         """Begin to send, now that the first chunk has come.
 
         Args:
             chains: for each class that takes chunks, the chain that encodes them; ``None``: as published.
             base: the version before, of the same size, for chains that make deltas.
+            anew: whether the chains are for chunks that the publisher has encoded.
         """
         self.parts = [BroadcastPart(self.message, delivery, chain, self._table) for delivery, chain in chains]
         self.message.base_offset = None if base is None else base.offset
         for chain in {part.chain for part in self.parts if part.chain is not None}:
             parts = [part for part in self.parts if part.chain == chain]
             self._encoders.append(
-                _ChunkEncoder(self.message, chain, parts, self.element, base if chain.delta else None)
+                _ChunkEncoder(self.message, chain, parts, self.element, base if chain.delta else None, anew=anew)
             )
 
     def chunk(self, chunk: StoredChunk) -> None:
@@ -308,6 +315,8 @@ class _ChunkEncoder:
     """Dtype of the elements."""
     base: PlainPayload | None
     """The version that deltas refer to; ``None``: the chain makes no deltas."""
+    anew: bool = field(kw_only=True)
+    """Whether chunks that the publisher has encoded are decoded, and encoded by the chain."""
     outcome: EncodingOutcome | None = field(default=None, init=False)
     """Outcome of the chain so far; ``None``: it has encoded nothing."""
     _held: list[StoredChunk] = field(default_factory=list, init=False)
@@ -331,11 +340,12 @@ class _ChunkEncoder:
 
     def _encode(self, chunk: StoredChunk, index: int) -> tuple[StoredChunk, EncodingOutcome | None]:
         """Return the encoded chunk and, unless it was decoded or came encoded, how the chain did. Runs in a thread."""
-        if self.base is None and (self.chain == PLAIN or chunk.encoding is not None):
+        if self.base is None and (self.chain == PLAIN or (chunk.encoding is not None and not self.anew)):
             return recode_chunk(chunk, self.chain, self.element), None
         started_s = thread_time()
         if self.base is None:
-            encoded = recode_chunk(chunk, self.chain, self.element)
+            encoded = encode_chunk_anew(chunk, self.chain, self.element)
+            encoded = encoded if len(encoded.data) < len(chunk.data) else chunk
         else:
             at = index * self.message.plan.chunk_bytes
             encoded = delta_chunk(chunk, self.chain, self.element, self.base, at, self._known)

@@ -98,6 +98,12 @@ def payload_of(message: Run | LargeMessage) -> PlainPayload | None:
     return PlainPayload(message.last, specs_of(frame.meta), payload_bytes, [StoredChunk(frame.encoding, frame.payload)])
 
 
+def count_delta(delivery: DeliveryClass) -> None:
+    """Record that a class gets a version as a delta."""
+    if delivery.versions is not None:
+        delivery.versions.count_delta()
+
+
 def specs_of(meta: Buffer) -> tuple[TensorSpec, ...]:
     """Return the descriptors of a meta block that was checked before."""
     return parse_meta(meta).specs

@@ -343,7 +343,7 @@ class PubSubFanout:
         """Choose the encoding of each delivery class, by a sample of the first chunk."""
         self._follow_tiers()
         self._transcoder.observe(first.data, broadcast.element, broadcast.message.meta, first.encoding)
-        self._transcoder.begin(broadcast, self._classes.values())
+        self._transcoder.begin(broadcast, first, self._classes.values())
 
     def commit_broadcast(self, broadcast: Broadcast) -> None:
         """Take note that a message is complete: of a state, the next version may be encoded against it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from gateway.connections.ports import MAX_SAMPLE_BYTES
 from gateway.errors import RequestRefused
 from gateway.protocol.codecs import DELTAS, compressor_of, filter_of, is_compressor
 from gateway.protocol.data import DataFrame, parse_data
@@ -60,6 +61,40 @@ def recode_chunk(chunk: StoredChunk, chain: Chain, element: DTypeLike) -> Stored
         return chunk if chunk.encoding is None else StoredChunk(None, decode(chunk.encoding, chunk.data))
     encoded = None if chunk.encoding is not None else encode(chain, chunk.data, element)
     return chunk if encoded is None else StoredChunk(*encoded)
+
+
+def recodable_bytes(payload: Buffer, encoding: Encoding | None) -> int:
+    """Return the size of a payload that may be encoded for receivers who can take it as it was published.
+
+    0: it is not to be decoded, since a small one may declare gigabytes.
+    """
+    return len(payload) if encoding is None or encoding.decoded_bytes <= MAX_SAMPLE_BYTES else 0
+
+
+def encode_run_anew(run: Run, frame: DataFrame, chain: Chain, element: DTypeLike) -> Run:
+    """Return a message encoded by ``chain`` in place of the encoding of its publisher; the run itself if it is smaller.
+
+    Args:
+        run: holds one frame.
+        frame: that frame, cut into its blocks.
+        chain: the chain.
+        element: dtype of the elements.
+
+    Raises:
+        RequestRefused: ``CORRUPT_PAYLOAD``.
+    """
+    plain = recode_run(run, frame, PLAIN, element)
+    anew = recode_run(plain, frame_of(plain), chain, element)
+    return anew if anew.size < run.size else run
+
+
+def encode_chunk_anew(chunk: StoredChunk, chain: Chain, element: DTypeLike) -> StoredChunk:
+    """Return a chunk encoded by ``chain``, in place of the encoding of its publisher.
+
+    Raises:
+        RequestRefused: ``CORRUPT_PAYLOAD``.
+    """
+    return recode_chunk(recode_chunk(chunk, PLAIN, element), chain, element)
 
 
 def codec_names(ids: Iterable[int]) -> frozenset[str]:

@@ -15,11 +15,18 @@ from typing import Any
 
 from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
-from gateway.connections.fanout.delta_encoder import DeltaEncoder, decoded_bytes, delta_run
+from gateway.connections.fanout.delta_encoder import DeltaEncoder, count_delta, decoded_bytes, delta_run
 from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.form import is_brief, texts_in
 from gateway.connections.fanout.patch_merger import takes_patches
-from gateway.connections.fanout.recode import NOT_PUBLISHED, THREAD_BYTES, codec_names, recode_run
+from gateway.connections.fanout.recode import (
+    NOT_PUBLISHED,
+    THREAD_BYTES,
+    codec_names,
+    encode_run_anew,
+    recodable_bytes,
+    recode_run,
+)
 from gateway.connections.fanout.version_tracker import resting_of
 from gateway.connections.outbound.formats import UnchunkedFormat
 from gateway.connections.ports import DeliveryPolicy, EncodingOutcome, Sample, Steps
@@ -28,6 +35,7 @@ from gateway.protocol.data import DataFrame
 from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import PLAIN, Chain, Encoding
 from gateway.protocol.wire import Buffer
+from gateway.streams.large import StoredChunk
 from gateway.streams.plain_payload import PlainPayload
 from gateway.streams.run import Run, Source
 from gateway.streams.state import LargePatch
@@ -100,7 +108,7 @@ class Transcoder:
             self.observe(payload, element, meta, encoding)
         chains: dict[DeliveryClass, Chain] = {}
         for delivery in classes:
-            chain = self.chain_for(delivery, names, len(payload))
+            chain = self.chain_for(delivery, names, recodable_bytes(payload, encoding))
             if chain is not None:
                 chains[delivery] = chain
         if is_large:
@@ -117,32 +125,35 @@ class Transcoder:
         """
         if not delivery.format.takes_chunks:
             return None
-        if names:
-            return None if names <= delivery.profile.codecs or not is_awake(delivery) else PLAIN
+        if not names <= delivery.profile.codecs:
+            return PLAIN if is_awake(delivery) else None
         if payload_bytes < RECODE_BYTES or self._queue.backed_up or not isinstance(self._source, Stream):
             return None
         if not is_awake(delivery):
             return None
+        if names:
+            return self._policy.anew_for(self._source, delivery.profile)
         chain = self._policy.chain_for(self._source, delivery.profile)
         return None if chain == PLAIN else chain
 
-    def begin(self, broadcast: Broadcast, classes: Iterable[DeliveryClass]) -> None:
+    def begin(self, broadcast: Broadcast, first: StoredChunk, classes: Iterable[DeliveryClass]) -> None:
         """Decide how each of the classes gets the chunks of a large message, of which the first is there."""
         message = broadcast.message
         patch = isinstance(message, LargePatch)
         # A patch changes the version before itself: receivers that cannot apply it get a keyframe when it is complete.
         classes = [each for each in taking_chunks(classes) if not patch or takes_patches(each)]
-        chains = {each: self._chain_for_chunks(each, broadcast.publisher_codecs) for each in classes}
+        names = frozenset() if first.encoding is None else codec_names(first.encoding.ids)
+        chains = {each: self._chain_for_chunks(each, broadcast.publisher_codecs, names) for each in classes}
         base = None if patch or self._deltas is None else self._deltas.base_of(message.opcode, message.meta)
         deltas = {} if base is None else self._delta_chains(classes)
         for delivery in deltas:
             count_delta(delivery)
-        broadcast.begin((chains | deltas).items(), base if deltas else None)
+        broadcast.begin((chains | deltas).items(), base if deltas else None, anew=bool(names))
 
-    def _chain_for_chunks(self, delivery: DeliveryClass, publisher_codecs: frozenset[str]) -> Chain | None:
-        if not publisher_codecs - NOT_PUBLISHED <= delivery.profile.codecs:
+    def _chain_for_chunks(self, delivery: DeliveryClass, codecs: frozenset[str], names: frozenset[str]) -> Chain | None:
+        if not codecs - NOT_PUBLISHED <= delivery.profile.codecs:
             return PLAIN
-        return self.chain_for(delivery, frozenset(), RECODE_BYTES)
+        return self.chain_for(delivery, names, RECODE_BYTES)
 
     def _delta_chains(self, classes: Iterable[DeliveryClass]) -> dict[DeliveryClass, Chain]:
         """Return the chains of deltas, for the classes for which deltas pay."""
@@ -271,7 +282,8 @@ class Transcoder:
         names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
         for delivery in recoding.deltas:
             # With deltas beside it, encoding the payload once more for the few keyframes is not worth it.
-            chain = self.chain_for(delivery, names, len(frame.payload) if recoding.base is None else 0)
+            size = recodable_bytes(frame.payload, frame.encoding) if recoding.base is None else 0
+            chain = self.chain_for(delivery, names, size)
             if chain is not None:
                 recoding.chains[delivery] = chain
 
@@ -340,8 +352,9 @@ class _Recoding:
 
     def _recoded(self, chain: Chain) -> Run:
         started_s = thread_time()
-        recoded = recode_run(self.run, self.frame, chain, self.element)
-        if chain != PLAIN and self.frame.encoding is None:
+        recode = recode_run if self.frame.encoding is None or chain == PLAIN else encode_run_anew
+        recoded = recode(self.run, self.frame, chain, self.element)
+        if chain != PLAIN:
             self._note(chain, recoded, thread_time() - started_s)
         return recoded
 
@@ -361,12 +374,6 @@ class _Recoding:
         # Header and meta block are the same in both.
         sent_bytes = published_bytes + sent.size - self.run.size
         self.outcomes.append(EncodingOutcome(chain, published_bytes, sent_bytes, seconds))
-
-
-def count_delta(delivery: DeliveryClass) -> None:
-    """Record that a class gets a version as a delta."""
-    if delivery.versions is not None:
-        delivery.versions.count_delta()
 
 
 def is_awake(delivery: DeliveryClass) -> bool:

@@ -12,12 +12,11 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 from weakref import ref
 
-from gateway.connections.fanout.recode import frame_of, recode_chunk, recode_run
+from gateway.connections.fanout.recode import encode_chunk_anew, encode_run_anew, frame_of
 from gateway.connections.fanout.transcoder import RECODE_BYTES
 from gateway.connections.outbound.backfill import LargeForm
 from gateway.connections.ports import Clock, DeliveryPolicy, Steps, Workers
 from gateway.connections.receiver_profile import ReceiverProfile
-from gateway.protocol.dtypes import DTypeLike
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.meta import parse_meta
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -219,22 +218,12 @@ def _encoded(version: Run | LargeMessage, chains: Iterable[Chain]) -> Steps[dict
             element = parse_meta(version.meta).element
             chunks: list[StoredChunk] = []
             for chunk in version.chunks:
-                chunks.append((yield partial(_recoded_chunk, chunk, chain, element)))
+                chunks.append((yield partial(encode_chunk_anew, chunk, chain, element)))
             if sum([len(chunk.data) for chunk in chunks]) < WORTH_IT * version.received_bytes:
                 forms[chain] = LargeForm(version, chunks)
         else:
-            run: Run = yield partial(_recoded_run, version, chain)
+            frame = frame_of(version)
+            run: Run = yield partial(encode_run_anew, version, frame, chain, parse_meta(frame.meta).element)
             if run.size < WORTH_IT * version.size:
                 forms[chain] = run
     return forms
-
-
-def _recoded_chunk(chunk: StoredChunk, chain: Chain, element: DTypeLike) -> StoredChunk:
-    return recode_chunk(recode_chunk(chunk, PLAIN, element), chain, element)
-
-
-def _recoded_run(run: Run, chain: Chain) -> Run:
-    element = parse_meta(frame_of(run).meta).element
-    for step in (PLAIN, chain):
-        run = recode_run(run, frame_of(run), step, element)
-    return run

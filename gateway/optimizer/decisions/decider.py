@@ -7,19 +7,22 @@ gateway begins.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from gateway.connections.link_tier import TIERS, LinkTier, tier_named, tier_of, tier_of_class
 from gateway.connections.ports import Clock
 from gateway.connections.receiver_profile import ReceiverProfile
 from gateway.optimizer.decisions.advice import delivery_to, may_decode
-from gateway.optimizer.decisions.deciding import NEWS_FACTOR, decide, pays_apart
+from gateway.optimizer.decisions.deciding import NEWS_FACTOR, UNENCODED, decide, pays_apart
 from gateway.optimizer.decisions.decision import DecisionKey
 from gateway.optimizer.decisions.decision_table import DecisionTable
+from gateway.optimizer.decisions.encoding_anew import as_decided, over_published
 from gateway.optimizer.decisions.learned_policy import LearnedPolicy
 from gateway.optimizer.decisions.learned_stream import GuardedDecision, LearnedStream
 from gateway.optimizer.delivery_cost import Delivery, EncodingFigures, decode_factor
 from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
+from gateway.protocol.messages import Kind
 from gateway.streams.derived import DerivedStream
 from gateway.streams.stream import Stream
 
@@ -79,7 +82,11 @@ class Decider:
         before, guarded.record, guarded.recorded_s = _tier_by(guarded), record, learned.recorded_s
         if record.goodput_bytes_per_s is not None:
             guarded.goodput_bytes_per_s = record.goodput_bytes_per_s
-        if guarded.delivery is None or _tier_by(guarded) != before or _is_news(record, guarded.delivery):
+        if (
+            guarded.delivery is None
+            or _tier_by(guarded) != before
+            or _is_news(record, guarded.delivery, guarded.published_ratio or 1.0)
+        ):
             learned.due = True
 
     def sweep(self) -> Generator[None, None, None]:
@@ -102,7 +109,7 @@ class Decider:
             changed |= self._decide_for(learned, profile, guarded, tried)
             yield
         learned.apart = any(
-            pays_apart(_decodable(tried, profile), guarded.delivery, TIERS, apart=learned.apart)
+            pays_apart(_figures_for(profile, guarded, tried), guarded.delivery, TIERS, apart=learned.apart)
             for profile, guarded in learned.decisions.items()
             if guarded.delivery is not None
         )
@@ -122,19 +129,47 @@ class Decider:
             known = None if guarded.decision is not None else self.table.promising(key)
             return known is not None and learned.put(profile, known, None)
         tier = tier_of_class(profile.tier, guarded.goodput_bytes_per_s)
-        if tier is None or record.published_encoding:
+        if tier is None:
             return learned.put(profile, None, None)
         tried = _decodable(tried, profile)
         _note_decoding(guarded, record, tried)
         delivery = delivery_to(record, tier, guarded.decode_factor)
         if guarded.goodput_bytes_per_s is not None and tier_of(guarded.goodput_bytes_per_s) == tier:
             delivery = delivery.at(guarded.goodput_bytes_per_s)
+        if record.published_encoding:
+            return self._decide_anew(learned, profile, record.published_encoding, tried, delivery, tier)
         held = guarded.chains if guarded.guard.in_force(self._clock.monotonic_s()) else None
         decision = decide(tried, delivery, tier, self._policy.baseline_of(learned.stream, profile), held)
         if decision is None:
             return False
         self.table.put(key, decision)
         return learned.put(profile, decision, delivery)
+
+    def _decide_anew(
+        self,
+        learned: LearnedStream,
+        profile: ReceiverProfile,
+        published_encoding: str,
+        tried: Sequence[EncodingFigures],
+        delivery: Delivery,
+        tier: LinkTier,
+    ) -> bool:
+        """Take the decision whether payloads that their publisher has encoded are encoded anew."""
+        stream, guarded = learned.stream, learned.decisions[profile]
+        published = over_published(tried, published_encoding)
+        has_deltas = stream.kind is Kind.STATE and self._policy.baseline_of(stream, profile).delta is not None
+        if published is None or has_deltas:
+            return learned.put(profile, None, None)
+        delivery = replace(delivery, payload_bytes=round(delivery.payload_bytes * published.ratio))
+        factor = guarded.decode_factor
+        guarded.decode_s_per_byte = {each.chain: each.decode_s_per_byte * factor for each in published.figures}
+        followed = guarded.published_ratio is not None and guarded.guard.in_force(self._clock.monotonic_s())
+        held = guarded.chains if followed else None
+        decision = decide(published.figures, delivery, tier, UNENCODED, held)
+        decision = None if decision is None else as_decided(decision, published_encoding)
+        if decision is not None:
+            self.table.put(key_of(stream, profile), decision)
+        return learned.put(profile, decision, delivery, published.ratio)
 
 
 def _profile_of(record: TrafficRecord) -> ReceiverProfile:
@@ -144,6 +179,17 @@ def _profile_of(record: TrafficRecord) -> ReceiverProfile:
 def _decodable(tried: Iterable[EncodingFigures], profile: ReceiverProfile) -> list[EncodingFigures]:
     """Return the figures of chains that receivers of a profile can decode."""
     return [each for each in tried if may_decode(profile.codecs, each.chain)]
+
+
+def _figures_for(
+    profile: ReceiverProfile, guarded: GuardedDecision, tried: Iterable[EncodingFigures]
+) -> Sequence[EncodingFigures]:
+    """Return the figures by which the decision for receivers of a profile was taken."""
+    decodable = _decodable(tried, profile)
+    if guarded.published_ratio is None or guarded.record is None:
+        return decodable
+    published = over_published(decodable, guarded.record.published_encoding)
+    return () if published is None else published.figures
 
 
 def _newest_record(learned: LearnedStream) -> TrafficRecord | None:
@@ -172,7 +218,8 @@ def _note_decoding(guarded: GuardedDecision, record: TrafficRecord, tried: Seque
     guarded.decode_s_per_byte = times
 
 
-def _is_news(record: TrafficRecord, delivery: Delivery) -> bool:
+def _is_news(record: TrafficRecord, delivery: Delivery, published_ratio: float) -> bool:
     """Return whether a record tells of other traffic than decisions were taken for."""
-    pairs = (record.payload_bytes, delivery.payload_bytes), (record.receivers, delivery.receivers)
+    size = published_ratio * record.payload_bytes
+    pairs = (size, delivery.payload_bytes), (record.receivers, delivery.receivers)
     return any(max(pair) > NEWS_FACTOR * max(1, min(pair)) for pair in pairs)

@@ -74,6 +74,13 @@ class LearnedPolicy:
         delta = None if learned is None else learned.deltas.get(profile)
         return self._baseline.delta_for(stream, profile) if delta is None else delta
 
+    def anew_for(self, stream: Stream, profile: ReceiverProfile) -> Chain | None:
+        """Return the chain of the decision that is in force for payloads that their publisher has encoded."""
+        learned = self._streams.get(stream.id)
+        if learned is None or profile not in learned.decisions:
+            self._note(stream, learned, profile)
+        return None if learned is None else learned.anew.get(profile)
+
     def tells_apart(self, stream: Stream) -> bool:
         """Return whether receivers of different link tiers are worth a chain of their own each."""
         learned = self._streams.get(stream.id)
@@ -137,7 +144,7 @@ class LearnedPolicy:
         """Follow no decision: the baseline chooses for all from now on."""
         self.trusted = False
         for learned in self._streams.values():
-            if learned.chains:
+            if learned.chains or learned.anew:
                 self.apply(learned, changed=True)
 
     def distrust_stream(self, number: int) -> None:
@@ -145,7 +152,7 @@ class LearnedPolicy:
         learned = self._streams.get(number)
         if learned is not None:
             learned.trusted = False
-            self.apply(learned, changed=bool(learned.chains))
+            self.apply(learned, changed=bool(learned.chains or learned.anew))
 
     def drop(self, stream: Stream) -> None:
         """Forget the decisions for a stream."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.connections.receiver_profile import ReceiverProfile
-from gateway.optimizer.decisions.deciding import Chains
+from gateway.optimizer.decisions.deciding import UNENCODED, Chains
 from gateway.optimizer.decisions.decision import Decision
 from gateway.optimizer.decisions.guard import Guard
 from gateway.optimizer.decisions.known_figures import KnownFigures
@@ -45,6 +45,9 @@ class GuardedDecision:
     """Time in which they decode over that of this machine, as it was known last."""
     decode_s_per_byte: dict[str, float] = field(default_factory=dict)
     """Time in which they decode, by chain: as they have reported, else as it was tried."""
+    published_ratio: float | None = None
+    """Bytes as they are published over bytes of a payload, of which the decision is to encode them anew; ``None``: it
+    is for payloads that are published plain."""
 
     @property
     def chains(self) -> Chains | None:
@@ -67,6 +70,8 @@ class LearnedStream:
     """Chains of complete payloads that are in force for the messages of this block."""
     deltas: dict[ReceiverProfile, Chain] = field(default_factory=dict)
     """Chains of deltas for the same receivers, plain if none are made."""
+    anew: dict[ReceiverProfile, Chain] = field(default_factory=dict)
+    """Chains of payloads that their publisher has encoded; receivers that are missing get them as published."""
     blocks: Switchback = field(default_factory=Switchback)
     """Blocks of messages."""
     figures: KnownFigures = field(default_factory=KnownFigures)
@@ -80,12 +85,25 @@ class LearnedStream:
     decided_s: float = 0.0
     """Monotonic time of the last decisions."""
 
-    def put(self, profile: ReceiverProfile, decision: Decision | None, delivery: Delivery | None) -> bool:
-        """Take a decision, and return whether it has other chains than the one before."""
+    def put(
+        self,
+        profile: ReceiverProfile,
+        decision: Decision | None,
+        delivery: Delivery | None,
+        published_ratio: float | None = None,
+    ) -> bool:
+        """Take a decision, and return whether it has other chains than the one before.
+
+        Args:
+            profile: the receivers.
+            decision: the decision; ``None``: none can be taken.
+            delivery: payload and receiver by which costs are measured.
+            published_ratio: of payloads that their publisher has encoded.
+        """
         guarded = self.decisions[profile]
-        before = guarded.chains
-        guarded.decision, guarded.delivery = decision, delivery
-        if guarded.chains == before:
+        before, was_anew = guarded.chains, guarded.published_ratio is not None
+        guarded.decision, guarded.delivery, guarded.published_ratio = decision, delivery, published_ratio
+        if guarded.chains == before and (before is None or was_anew == (published_ratio is not None)):
             return False
         guarded.guard.begin()
         return True
@@ -109,8 +127,11 @@ class LearnedStream:
                 chains = guarded.chains
                 if chains is not None and guarded.guard.in_force(now_s):
                     in_force[profile] = chains
-        self.chains = {profile: chains.chain for profile, chains in in_force.items()}
-        self.deltas = {profile: chains.delta or PLAIN for profile, chains in in_force.items()}
+        anew = {profile for profile in in_force if self.decisions[profile].published_ratio is not None}
+        self.anew = {profile: in_force[profile].chain for profile in anew}
+        plain = {profile: chains for profile, chains in in_force.items() if profile not in anew}
+        self.chains = {profile: chains.chain for profile, chains in plain.items()}
+        self.deltas = {profile: chains.delta or PLAIN for profile, chains in plain.items()}
 
     def compare(self, baseline_of: Callable[[ReceiverProfile], Chains], now_s: float) -> list[ReceiverProfile]:
         """Compare the cost of messages by each decision with that by the baseline; return what is taken back.
@@ -125,7 +146,8 @@ class LearnedStream:
             if chains is None or delivery is None or not guarded.guard.in_force(now_s):
                 continue
             own = self.blocks.figures(*chains, guarded.decode_s_per_byte)
-            usual = self.blocks.figures(*baseline_of(profile), guarded.decode_s_per_byte)
+            baseline = UNENCODED if guarded.published_ratio is not None else baseline_of(profile)
+            usual = self.blocks.figures(*baseline, guarded.decode_s_per_byte)
             if own is None or usual is None or own.chain == usual.chain:
                 continue
             own_s, usual_s = delivery_cost(own, delivery).total_s, delivery_cost(usual, delivery).total_s

@@ -107,7 +107,8 @@ class Switchback:
         """
         for each in (chain,) if delta is None else (delta, chain):
             if each == PLAIN:
-                return EncodingFigures(str(PLAIN), 1.0, 0.0, 0.0)  # there are no outcomes of it
+                # There are no outcomes of it.
+                return EncodingFigures(str(PLAIN), 1.0, 0.0, decode_s_per_byte.get(str(PLAIN), 0.0))
             found = self._sums.get(each)
             if found is not None and found.outcomes >= LEAST_OUTCOMES:
                 return found.figures(each, decode_s_per_byte.get(str(each), 0.0))

@@ -228,13 +228,15 @@ class TrafficRecorder:
     def _chains_of(self, record: OpenRecord, delivery: DeliveryClass) -> Collection[Chain | None]:
         """Return the decisions for a class: the chain of deltas, if they pay, and that of complete payloads if used.
 
-        ``None``: as published. For encoded payloads the policy is asked for deltas only, and not here: it would take
-        the question for a new set of receivers.
+        ``None``: as published. For encoded payloads the policy is not asked for deltas here: it would take the question
+        for a new set of receivers.
         """
         if record.encoding is not None:
             if not codec_names(record.encoding.ids) <= delivery.profile.codecs:
                 return (PLAIN,)
-            return [chain for chain in record.outcome_of if chain.names <= delivery.profile.codecs] or (None,)
+            anew = self._policy.anew_for(record.stream, delivery.profile)
+            made = [chain for chain in record.outcome_of if chain.delta or chain == anew]
+            return [chain for chain in made if chain.names <= delivery.profile.codecs] or (None,)
         chain = self._policy.chain_for(record.stream, delivery.profile)
         delta = PLAIN if delivery.versions is None else self._policy.delta_for(record.stream, delivery.profile)
         if delta == PLAIN:

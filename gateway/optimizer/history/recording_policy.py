@@ -25,6 +25,7 @@ class RecordingPolicy:
         """Whether the policy wants the next payload itself."""
         self.chain_for = policy.chain_for
         self.delta_for = policy.delta_for
+        self.anew_for = policy.anew_for
         self.tells_apart = policy.tells_apart
         self.take_changed = policy.take_changed
 

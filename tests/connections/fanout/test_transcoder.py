@@ -115,6 +115,47 @@ def test_chunks_are_decoded_for_those_who_do_not_know_their_codec(codecs: tuple[
     assert [(arrival.payload, arrival.encoded) for arrival in receiver.read().arrivals] == [(payload, encoded)]
 
 
+def letters(size: int) -> bytes:
+    """Bytes of which lz4 makes a half, and zstd a quarter."""
+    return np.random.default_rng(1).integers(0, 4, size).astype(np.uint8).tobytes()
+
+
+@pytest.mark.parametrize("size", [4 * len(MIDDLE), 4 * len(BIG), 30 * CHUNK_BYTES])
+def test_what_a_publisher_has_encoded_is_encoded_anew_where_the_policy_says_so(size: int) -> None:
+    policy = FixedPolicy(LZ4)
+    policy.anew = ZSTD
+    world = World(policy)
+    publisher = world.publisher("wf/a", codecs=("lz4",))
+    receivers = [world.subscriber("wf/a", "", codecs) for codecs in (("lz4",), ("lz4", "zstd"), ("zstd",))]
+    payload, sizes = letters(size), []
+    if size == 30 * CHUNK_BYTES:
+        publisher.large(0, payload, chain=LZ4).end()
+    else:
+        publisher.publish(0, payload, chain=LZ4)
+    world.settle()
+    for receiver in receivers:
+        sizes.append(sum(map(len, receiver.transport.writes)))
+        assert [arrival.payload for arrival in receiver.read().arrivals] == [payload]
+    published, anew, decoded = sizes
+    assert anew < 0.7 * published < decoded
+    (outcome,) = policy.outcomes
+    assert (outcome.chain, outcome.published_bytes > outcome.sent_bytes > 0) == (ZSTD, True)
+
+
+def test_what_does_not_get_smaller_is_sent_as_its_publisher_has_encoded_it() -> None:
+    policy = FixedPolicy()
+    policy.anew = LZ4
+    world = World(policy)
+    publisher = world.publisher("wf/a", codecs=("zstd",))
+    receiver = world.subscriber("wf/a", "receiver", EVERY_CODEC)
+    small, large = letters(4 * len(MIDDLE)), letters(30 * CHUNK_BYTES)
+    publisher.publish(0, small, chain=ZSTD)
+    publisher.large(0, large, chain=ZSTD).end()
+    world.settle()
+    assert [arrival.payload for arrival in receiver.read().arrivals] == [small, large]
+    assert [outcome.sent_bytes == outcome.published_bytes for outcome in policy.outcomes] == [True, True]
+
+
 @pytest.mark.parametrize("size", [len(MIDDLE), len(BIG), 3 * CHUNK_BYTES])
 def test_the_policy_is_told_once_for_each_message_how_its_chain_did(size: int) -> None:
     policy = FixedPolicy(LZ4)

@@ -32,17 +32,17 @@ PCO, LZ4 = Chain(False, "pco", 8), Chain(False, "lz4")
 class Deciding:
     """A decider with one stream and its receivers."""
 
-    def __init__(self, profile: ReceiverProfile | None = None) -> None:
+    def __init__(self, profile: ReceiverProfile | None = None, delta: Chain = PLAIN, kind: Kind = Kind.EVENT) -> None:
         self.clock = ManualClock()
-        self.policy = LearnedPolicy(FixedPolicy(), self.clock)
+        self.policy = LearnedPolicy(FixedPolicy(delta=delta), self.clock)
         self.decider = Decider(self.policy, self.clock)
-        self.stream = Stream(StreamId(1), StreamName("wf/1"), Kind.EVENT, Epoch(1))
-        self.profile = profile or ReceiverProfile(frozenset(CODECS), SLOW)
+        self.stream = Stream(StreamId(1), StreamName("wf/1"), kind, Epoch(1))
+        self.profile = profile or ReceiverProfile(frozenset({*CODECS, "xor"}), SLOW)
         self.policy.chain_for(self.stream, self.profile)
 
     def recorded(self, **fields: object) -> None:
         values: dict[str, object] = {
-            "codecs": CODECS,
+            "codecs": tuple(self.profile.codecs),
             "tier": self.profile.tier.name,
             "sdk": self.profile.sdk,
             "payload_bytes": 524_288,
@@ -177,8 +177,38 @@ def test_records_without_messages_and_of_others_say_nothing() -> None:
     assert deciding.guarded.record is None
 
 
-def test_payloads_that_their_publisher_has_encoded_are_left_alone() -> None:
-    assert Deciding().decided(published_encoding="zstd").decision is None
+def test_payloads_that_their_publisher_has_encoded_are_encoded_anew_where_that_saves_much() -> None:
+    deciding = Deciding()
+    guarded = deciding.decided(published_encoding="lz4")
+    assert guarded.decision is not None
+    assert guarded.decision.reason.startswith("published by lz4, which none stands for here: pco:8 would take")
+    assert guarded.published_ratio == pytest.approx(61_249 / 131_072)
+    assert deciding.policy.anew_for(deciding.stream, deciding.profile) == PCO
+    assert deciding.chain == PLAIN
+    assert deciding.decider.table.get(key_of(deciding.stream, deciding.profile)) is guarded.decision
+    deciding.recorded(published_encoding="lz4")
+    assert not deciding.is_due()
+    deciding.decided()  # the publisher encodes no more
+    assert (deciding.policy.anew_for(deciding.stream, deciding.profile), deciding.chain) == (None, PCO)
+
+
+@pytest.mark.parametrize(
+    ("published_encoding", "profile"),
+    [("lz4", ReceiverProfile(frozenset(CODECS), FAST)), ("pco", None), ("snappy", None)],
+    ids=["a fast link", "nothing better", "never tried"],
+)
+def test_payloads_that_their_publisher_has_encoded_are_left_alone(
+    published_encoding: str, profile: ReceiverProfile | None
+) -> None:
+    deciding = Deciding(profile)
+    fast = {} if profile is None else {"goodput_bytes_per_s": 4e9}
+    assert deciding.decided(published_encoding=published_encoding, **fast).decision is None
+    assert deciding.policy.anew_for(deciding.stream, deciding.profile) is None
+
+
+def test_states_that_go_as_deltas_are_not_encoded_anew() -> None:
+    deciding = Deciding(delta=Chain(False, "zstd", 1, "xor", 1), kind=Kind.STATE)
+    assert deciding.decided(published_encoding="lz4").decision is None
 
 
 def test_receivers_that_decode_slowly_are_known_by_what_they_report() -> None:

@@ -58,6 +58,20 @@ def test_a_decision_is_in_force_for_its_receivers() -> None:
     assert (found.chains, found.deltas) == ({SLOW: LZ4}, {SLOW: DELTA})
 
 
+def test_a_decision_for_payloads_that_are_published_encoded_is_for_these_alone() -> None:
+    found = learned()
+    assert found.put(SLOW, BETTER, DELIVERY, 0.5)
+    assert not found.put(SLOW, BETTER, DELIVERY, 0.4)
+    found.apply(0.0, trusted=True)
+    assert (found.anew, found.chains, found.deltas) == ({SLOW: ZSTD}, {}, {})
+    assert not compare(found, {ZSTD: 400}, baseline=USED)
+    slower = learned()
+    slower.put(SLOW, BETTER, DELIVERY, 0.5)
+    assert [SLOW] in [compare(slower, {ZSTD: 2000}) for _ in range(4)]  # what goes as published is the baseline
+    slower.apply(0.0, trusted=True)
+    assert not slower.anew
+
+
 def test_what_the_baseline_chooses_too_is_left_to_it() -> None:
     assert not learned(USUAL).chains
 

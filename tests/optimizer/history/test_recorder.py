@@ -199,6 +199,23 @@ def test_a_payload_that_its_publisher_has_encoded_is_recorded_as_published() -> 
     assert len(as_published.features.plane_entropy_bits) == 1
 
 
+def test_a_payload_that_is_encoded_anew_is_recorded_with_both_encodings() -> None:
+    policy = FixedPolicy()
+    policy.anew = ZSTD
+    world = RecordedWorld(policy)
+    publisher = world.publisher("wf/a", codecs=EVERY_CODEC)
+    world.subscriber("wf/a", "knowing", EVERY_CODEC)
+    world.subscriber("wf/a", "fast", ("lz4",))
+    publisher.publish(0, TOKENS.tobytes(), chain=LZ4)
+    world.settle()
+    anew, as_published = world.records()
+    assert (anew.chain, anew.published_encoding) == (str(ZSTD), "lz4")
+    assert anew.sent_bytes is not None
+    assert anew.published_bytes is not None
+    assert anew.sent_bytes < anew.published_bytes < anew.payload_bytes
+    assert (as_published.chain, as_published.published_encoding) == (AS_PUBLISHED, "lz4")
+
+
 def test_large_messages_are_recorded() -> None:
     world = RecordedWorld(FixedPolicy(LZ4))
     publisher = world.publisher("wf/large", codecs=())
