@@ -13,7 +13,7 @@ from gateway.connections.fanout.credited_class import CreditedClass
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.delta_encoder import delta_chunk
 from gateway.connections.fanout.encode_queue import EncodeQueue
-from gateway.connections.fanout.recode import encode_chunk_anew, readable, recode_chunk
+from gateway.connections.fanout.recode import readable, recode_chunk, transcode_chunk
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import ChunkedFormat
 from gateway.connections.outbound.reading_holds import ReadingHolds
@@ -344,7 +344,7 @@ class _ChunkEncoder:
             return recode_chunk(chunk, self.chain, self.element), None
         started_s = thread_time()
         if self.base is None:
-            encoded = encode_chunk_anew(chunk, self.chain, self.element)
+            encoded = transcode_chunk(chunk, self.chain, self.element)
             encoded = encoded if len(encoded.data) < len(chunk.data) else chunk
         else:
             at = index * self.message.plan.chunk_bytes

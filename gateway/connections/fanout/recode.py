@@ -71,25 +71,27 @@ def recodable_bytes(payload: Buffer, encoding: Encoding | None) -> int:
     return len(payload) if encoding is None or encoding.decoded_bytes <= MAX_SAMPLE_BYTES else 0
 
 
-def encode_run_anew(run: Run, frame: DataFrame, chain: Chain, element: DTypeLike) -> Run:
-    """Return a message encoded by ``chain`` in place of the encoding of its publisher; the run itself if it is smaller.
+def transcode_run(run: Run, frame: DataFrame, chain: Chain, element: DTypeLike) -> Run:
+    """Return a message encoded by ``chain``, also where its publisher has encoded it; the run itself if it is smaller.
 
     Args:
         run: holds one frame.
         frame: that frame, cut into its blocks.
-        chain: the chain.
+        chain: ``PLAIN`` decodes, however large the result is.
         element: dtype of the elements.
 
     Raises:
         RequestRefused: ``CORRUPT_PAYLOAD``.
     """
+    if chain == PLAIN or frame.encoding is None:
+        return recode_run(run, frame, chain, element)
     plain = recode_run(run, frame, PLAIN, element)
-    anew = recode_run(plain, frame_of(plain), chain, element)
-    return anew if anew.size < run.size else run
+    transcoded = recode_run(plain, frame_of(plain), chain, element)
+    return transcoded if transcoded.size < run.size else run
 
 
-def encode_chunk_anew(chunk: StoredChunk, chain: Chain, element: DTypeLike) -> StoredChunk:
-    """Return a chunk encoded by ``chain``, in place of the encoding of its publisher.
+def transcode_chunk(chunk: StoredChunk, chain: Chain, element: DTypeLike) -> StoredChunk:
+    """Return a chunk encoded by ``chain``, also where its publisher has encoded it.
 
     Raises:
         RequestRefused: ``CORRUPT_PAYLOAD``.

@@ -19,14 +19,7 @@ from gateway.connections.fanout.delta_encoder import DeltaEncoder, count_delta, 
 from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.form import is_brief, texts_in
 from gateway.connections.fanout.patch_merger import takes_patches
-from gateway.connections.fanout.recode import (
-    NOT_PUBLISHED,
-    THREAD_BYTES,
-    codec_names,
-    encode_run_anew,
-    recodable_bytes,
-    recode_run,
-)
+from gateway.connections.fanout.recode import NOT_PUBLISHED, THREAD_BYTES, codec_names, recodable_bytes, transcode_run
 from gateway.connections.fanout.version_tracker import resting_of
 from gateway.connections.outbound.formats import UnchunkedFormat
 from gateway.connections.ports import DeliveryPolicy, EncodingOutcome, Sample, Steps
@@ -107,8 +100,9 @@ class Transcoder:
         if is_large:
             self.observe(payload, element, meta, encoding)
         chains: dict[DeliveryClass, Chain] = {}
+        size = recodable_bytes(payload, encoding)
         for delivery in classes:
-            chain = self.chain_for(delivery, names, recodable_bytes(payload, encoding))
+            chain = self.chain_for(delivery, names, size)
             if chain is not None:
                 chains[delivery] = chain
         if is_large:
@@ -125,7 +119,7 @@ class Transcoder:
         """
         if not delivery.format.takes_chunks:
             return None
-        if not names <= delivery.profile.codecs:
+        if names and not names <= delivery.profile.codecs:
             return PLAIN if is_awake(delivery) else None
         if payload_bytes < RECODE_BYTES or self._queue.backed_up or not isinstance(self._source, Stream):
             return None
@@ -352,8 +346,7 @@ class _Recoding:
 
     def _recoded(self, chain: Chain) -> Run:
         started_s = thread_time()
-        recode = recode_run if self.frame.encoding is None or chain == PLAIN else encode_run_anew
-        recoded = recode(self.run, self.frame, chain, self.element)
+        recoded = transcode_run(self.run, self.frame, chain, self.element)
         if chain != PLAIN:
             self._note(chain, recoded, thread_time() - started_s)
         return recoded

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 from weakref import ref
 
-from gateway.connections.fanout.recode import encode_chunk_anew, encode_run_anew, frame_of
+from gateway.connections.fanout.recode import frame_of, transcode_chunk, transcode_run
 from gateway.connections.fanout.transcoder import RECODE_BYTES
 from gateway.connections.outbound.backfill import LargeForm
 from gateway.connections.ports import Clock, DeliveryPolicy, Steps, Workers
@@ -218,12 +218,12 @@ def _encoded(version: Run | LargeMessage, chains: Iterable[Chain]) -> Steps[dict
             element = parse_meta(version.meta).element
             chunks: list[StoredChunk] = []
             for chunk in version.chunks:
-                chunks.append((yield partial(encode_chunk_anew, chunk, chain, element)))
+                chunks.append((yield partial(transcode_chunk, chunk, chain, element)))
             if sum([len(chunk.data) for chunk in chunks]) < WORTH_IT * version.received_bytes:
                 forms[chain] = LargeForm(version, chunks)
         else:
             frame = frame_of(version)
-            run: Run = yield partial(encode_run_anew, version, frame, chain, parse_meta(frame.meta).element)
+            run: Run = yield partial(transcode_run, version, frame, chain, parse_meta(frame.meta).element)
             if run.size < WORTH_IT * version.size:
                 forms[chain] = run
     return forms

@@ -166,7 +166,7 @@ class Decider:
         followed = guarded.published_ratio is not None and guarded.guard.in_force(self._clock.monotonic_s())
         held = guarded.chains if followed else None
         decision = decide(published.figures, delivery, tier, UNENCODED, held)
-        decision = None if decision is None else as_decided(decision, published_encoding)
+        decision = None if decision is None else as_decided(decision, published_encoding, held and held.chain)
         if decision is not None:
             self.table.put(key_of(stream, profile), decision)
         return learned.put(profile, decision, delivery, published.ratio)

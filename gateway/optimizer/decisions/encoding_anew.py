@@ -12,10 +12,12 @@ from typing import Final, NamedTuple
 from gateway.optimizer.decisions.advice import parsed_chain
 from gateway.optimizer.decisions.decision import Decision
 from gateway.optimizer.delivery_cost import EncodingFigures
-from gateway.protocol.encoding import PLAIN
+from gateway.protocol.encoding import PLAIN, Chain
 
 LEAST_SAVING: Final = 0.2
 """Share of the cost that encoding anew must save: the level by which the publisher encodes is not known."""
+KEPT_SAVING: Final = 0.1
+"""The same for a chain that is in force."""
 
 
 class PublishedFigures(NamedTuple):
@@ -55,9 +57,15 @@ def over_published(tried: Iterable[EncodingFigures], published_encoding: str) ->
     return PublishedFigures(published.ratio, (as_published, *scaled))
 
 
-def as_decided(decision: Decision, published_encoding: str) -> Decision | None:
-    """Return a decision by these figures, in words that tell of the publisher; ``None``: it saves too little."""
-    if decision.saved_share < LEAST_SAVING:
+def as_decided(decision: Decision, published_encoding: str, held: Chain | None) -> Decision | None:
+    """Return a decision by these figures, in words that tell of the publisher; ``None``: it saves too little.
+
+    Args:
+        decision: the decision.
+        published_encoding: codecs and filters by which the publisher encodes.
+        held: chain that is in force.
+    """
+    if decision.saved_share < (KEPT_SAVING if decision.chain == held else LEAST_SAVING):
         return None
     reason = f"published by {published_encoding}, which none stands for here: {decision.reason}"
     return Decision(decision.chain, None, decision.predicted_s, decision.baseline_s, reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,10 +16,14 @@ from gateway.connections.fanout.recode import (
     frame_of,
     last_record,
     readable,
+    recodable_bytes,
     recode_chunk,
     recode_run,
     run_codecs,
+    transcode_chunk,
+    transcode_run,
 )
+from gateway.connections.ports import MAX_SAMPLE_BYTES
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.data import write_data
@@ -103,6 +109,29 @@ def test_chunks() -> None:
     assert decode(encoded.encoding, encoded.data) == PAYLOAD
     assert recode_chunk(encoded, Chain(codec="zstd"), np.dtype("<u8")) is encoded
     assert bytes(recode_chunk(encoded, PLAIN, np.dtype("<u8")).data) == PAYLOAD
+
+
+def test_the_encoding_of_a_publisher_is_replaced_by_a_smaller_one() -> None:
+    lz4, zstd, element = Chain.parse("lz4"), Chain.parse("shuffle+zstd:3"), np.dtype("<u8")
+    published, small = run(PAYLOAD, lz4), run(PAYLOAD, zstd)
+    frame = frame_of(published)
+    transcoded = transcode_run(published, frame, zstd, element)
+    assert bytes_of(transcoded.buffers) == bytes_of(small.buffers)
+    assert transcode_run(small, frame_of(small), lz4, element) is small
+    assert frame_of(transcode_run(small, frame_of(small), PLAIN, element)).payload == PAYLOAD
+    assert transcode_run(run(PAYLOAD), frame_of(run(PAYLOAD)), zstd, element).size == small.size
+    chunk = transcode_chunk(StoredChunk(frame.encoding, frame.payload), zstd, element)
+    assert chunk.encoding is not None
+    assert decode(chunk.encoding, chunk.data) == PAYLOAD
+
+
+def test_what_declares_very_much_is_not_decoded_for_those_who_can_take_it() -> None:
+    encoding = frame_of(run(PAYLOAD, Chain.parse("lz4"))).encoding
+    assert encoding is not None
+    assert [
+        recodable_bytes(bytes(9), each)
+        for each in (None, encoding, replace(encoding, decoded_bytes=MAX_SAMPLE_BYTES + 1))
+    ] == [9, 9, 0]
 
 
 def test_what_cannot_be_decoded_is_refused() -> None:

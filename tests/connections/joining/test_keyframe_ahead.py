@@ -170,7 +170,7 @@ def test_a_version_that_cannot_be_encoded_is_sent_as_it_was_published(
     scene = Scene()
     scene.publish()
     with monkeypatch.context() as patch:
-        patch.setattr(keyframe_ahead, "encode_run_anew", fail)
+        patch.setattr(keyframe_ahead, "transcode_run", fail)
         scene.expect()
         scene.world.settle()
     assert scene.form() is None

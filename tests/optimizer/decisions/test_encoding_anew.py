@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from gateway.optimizer.decisions.decision import Decision
-from gateway.optimizer.decisions.encoding_anew import LEAST_SAVING, as_decided, over_published
+from gateway.optimizer.decisions.encoding_anew import (
+    KEPT_SAVING,
+    LEAST_SAVING,
+    as_decided,
+    over_published,
+)
 from gateway.optimizer.delivery_cost import EncodingFigures
 from gateway.protocol.encoding import PLAIN, Chain
 
@@ -42,6 +47,8 @@ def test_a_decision_has_to_save_much() -> None:
     chain = Chain(False, "zstd", 3)
     decision = Decision(chain, None, 0.5, 1.0, "it is better")
     reason = "published by lz4, which none stands for here: it is better"
-    assert as_decided(decision, "lz4") == Decision(chain, None, 0.5, 1.0, reason)
-    assert as_decided(Decision(chain, None, 1 - LEAST_SAVING / 2, 1.0, "it is better"), "lz4") is None
-    assert as_decided(Decision(PLAIN, None, 1.0, 1.0, "as the baseline"), "lz4") is None
+    assert as_decided(decision, "lz4", None) == Decision(chain, None, 0.5, 1.0, reason)
+    little = Decision(chain, None, 1 - (LEAST_SAVING + KEPT_SAVING) / 2, 1.0, "it is better")
+    assert as_decided(little, "lz4", None) is None
+    assert as_decided(little, "lz4", chain) is not None
+    assert as_decided(Decision(PLAIN, None, 1.0, 1.0, "as the baseline"), "lz4", chain) is None
