@@ -181,7 +181,7 @@ export class Client {
     }
     const subscription = new Subscription(core, subscriptions);
     if (signal) {
-      const aborted = (): void => void subscription.close({ keep: true });
+      const aborted = (): void => void subscriptions.stop(core, true);
       signal.addEventListener("abort", aborted);
       core.buffer.whenEnded = () => signal.removeEventListener("abort", aborted);
     }

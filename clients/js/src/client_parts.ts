@@ -21,6 +21,7 @@ import { Connection } from "./session/connection.ts";
 import { GatewayAddress } from "./session/gateway_address.ts";
 import type { Session } from "./session/session.ts";
 import type { Inbound, Resumable, Wires } from "./session/wire.ts";
+import type { ReceiverLoad } from "./subscribing/receiver_load.ts";
 import { Subscriptions } from "./subscribing/subscriptions.ts";
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
@@ -41,6 +42,7 @@ export class ClientParts {
   readonly requests: LazyPart<RequestsPart>;
   readonly presences: LazyPart<Presences>;
   readonly inquiries: LazyPart<Inquiries>;
+  readonly load: LazyPart<ReceiverLoad>;
   readonly timeoutMs: number;
   readonly isExtension: boolean;
   /** Whether subscriptions observe unless they say otherwise: nobody would come back for the client's messages. */
@@ -53,6 +55,8 @@ export class ClientParts {
   #closing: Promise<void> | undefined;
   #subscriptions = 0;
   #hadUnread = false;
+  /** Bytes that were decoded since the last report, and the time that this took. */
+  #decoded = { bytes: 0, ms: 0 };
 
   constructor(url: string, options: ClientOptions, wires: Wires) {
     const { clientType = "agent", clientId, clock = SYSTEM_CLOCK, backoff } = options;
@@ -114,7 +118,7 @@ export class ClientParts {
     };
     this.sending = new LazyPart(
       connection,
-      "send messages",
+      "send",
       async () => {
         const { SendingPart } = await import("./sending/sending_part.ts");
         return new SendingPart(connection, clock, reports, { producer: drawnNumber(clock), timeoutMs });
@@ -123,7 +127,7 @@ export class ClientParts {
     );
     this.requests = new LazyPart(
       connection,
-      "send and receive requests",
+      "request",
       async () => {
         const [sending, { RequestsPart }] = await Promise.all([
           this.sending.load(),
@@ -135,7 +139,7 @@ export class ClientParts {
     );
     this.presences = new LazyPart(
       connection,
-      "attend workflows and streams",
+      "attend",
       async () => {
         const { Presences } = await import("./presence/presences.ts");
         return new Presences(connection, clock, timeoutMs);
@@ -145,6 +149,10 @@ export class ClientParts {
     this.inquiries = new LazyPart(connection, "ask the gateway", async () => {
       const { Inquiries } = await import("./inquiries.ts");
       return new Inquiries(connection, this.subscriptions);
+    });
+    this.load = new LazyPart(connection, "report", async () => {
+      const { ReceiverLoad } = await import("./subscribing/receiver_load.ts");
+      return new ReceiverLoad();
     });
     const maxPendingBytes = options.maxPendingBytes ?? DEFAULT_MAX_PENDING_BYTES;
     this.outbox = new Outbox(connection, clock, reports, this.sending, { timeoutMs, maxPendingBytes });
@@ -218,18 +226,17 @@ export class ClientParts {
 
   #beating(): void {
     this.subscriptions.reportConflated();
-    const { bytes, ms } = this.subscriptions.unread(this.clock.nowMs());
+    const { session } = this.connection;
+    const { bytes: unreadBytes, ms: unreadMs } = this.subscriptions.unread(this.clock.nowMs());
+    const { bytes: decodedBytes, ms: decodeMs } = this.#decoded;
     // An empty report follows once, when what waited is taken.
-    if (bytes || this.#hadUnread) {
-      this.#hadUnread = bytes > 0;
-      this.connection.session?.signal({
-        opcode: Opcode.REPORT,
-        decoded_bytes: 0n,
-        decode_ns: 0n,
-        unread_bytes: BigInt(bytes),
-        unread_ns: bytes ? BigInt(Math.round(ms * 1e6)) : 0n,
-        positions: [],
-      });
+    if (session && (unreadBytes || this.#hadUnread || decodedBytes)) {
+      this.#hadUnread = unreadBytes > 0;
+      this.#decoded = { bytes: 0, ms: 0 };
+      this.load.load().then(
+        (load) => load.report(session, { unreadBytes, unreadMs, decodedBytes, decodeMs }, this.subscriptions.all),
+        () => undefined, // the next heartbeat tries again
+      );
     }
   }
 
@@ -256,6 +263,10 @@ export class ClientParts {
   }
 
   #received(item: Inbound): void {
+    if ("decoded" in item && item.decoded) {
+      this.#decoded.bytes += item.decoded.bytes;
+      this.#decoded.ms += item.decoded.ms;
+    }
     if (this.subscriptions.sinks.received(item) || this.#loaded.some((part) => part.received(item))) {
       return;
     }

@@ -84,6 +84,7 @@ export type { RefusedHandshake, RefusedRequest, WebSocketLike, WebSocketType } f
 export type {
   AppliedPatch,
   Arrival,
+  Decoded,
   Failure,
   Head,
   Inbound,

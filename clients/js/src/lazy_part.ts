@@ -64,8 +64,7 @@ export class LazyPart<T> {
     try {
       part = await this.#make();
     } catch (error) {
-      const help = "load the page anew if the gateway was replaced by one of another version";
-      throw new ConnectionFailed(`the code to ${this.#name} cannot be loaded: ${String(error)}; ${help}`);
+      throw new ConnectionFailed(`the code to ${this.#name} cannot be loaded: ${error}; load the page anew`);
     }
     if (this.#connection.error) {
       throw this.#connection.error;

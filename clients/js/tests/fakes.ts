@@ -230,8 +230,8 @@ export class Stage {
 
   /** Load all parts of the client, which would take longer than the promises for which {@link settled} waits. */
   async loaded(): Promise<void> {
-    const { sending, requests, presences, inquiries, subscriptions } = this.parts;
-    const parts = [sending, requests, presences, inquiries, subscriptions.views].map((part) => part.load());
+    const { sending, requests, presences, inquiries, load, subscriptions } = this.parts;
+    const parts = [sending, requests, presences, inquiries, load, subscriptions.views].map((part) => part.load());
     await Promise.all([...parts, subscriptions.sinks.mayAcknowledge()]);
     await settled();
   }

@@ -186,7 +186,13 @@ export class Decoder {
       }
       const distance = chunk.encoding ? distanceOf(chunk.encoding) : 0;
       const base = distance ? baseOf(transfer.base, transfer.frame.offset - BigInt(distance)) : undefined;
+      const begunMs = this.#clock.nowMs();
       transfer.assembler.receive(chunk, base);
+      if (chunk.encoding) {
+        const { bytes, ms } = transfer.decoded ?? { bytes: 0, ms: 0 };
+        const spentMs = this.#clock.nowMs() - begunMs;
+        transfer.decoded = { bytes: bytes + chunk.encoding.decoded_bytes, ms: ms + spentMs };
+      }
       const { opcode, publisher, offset } = transfer.frame;
       if (opcode === Opcode.REPLY) {
         yield { opcode: "progress", publisher, correlation: offset };
@@ -199,14 +205,15 @@ export class Decoder {
     }
   }
 
-  #finished({ frame, meta, assembler }: Transfer, end: End): Inbound {
+  #finished({ frame, meta, assembler, decoded }: Transfer, end: End): Inbound {
     try {
       const payload = assembler.payload();
       if (end.checksum !== undefined && checksumOf([payload]) !== end.checksum) {
         throw new RequestRefused(Code.CORRUPT_PAYLOAD, "the payload does not have the checksum of its END");
       }
       const stream = frame.opcode === Opcode.MESSAGE || frame.opcode === Opcode.BATCH;
-      return this.#arrived({ ...frame, offset: stream ? end.offset : frame.offset }, meta, payload);
+      const arrived = this.#arrived({ ...frame, offset: stream ? end.offset : frame.offset }, meta, payload);
+      return decoded ? { ...arrived, decoded } : arrived;
     } catch (error) {
       return this.#failed(error, { ...frame, offset: end.offset });
     }
@@ -217,7 +224,13 @@ export class Decoder {
     const distance = data.encoding ? distanceOf(data.encoding) : 0;
     const newest = source && this.#versions.of(source.key, source.epoch);
     const base = distance ? baseOf(newest, data.offset - BigInt(distance)) : undefined;
-    return this.#arrived(data, meta, decode(data.encoding, data.payload, base));
+    if (!data.encoding) {
+      return this.#arrived(data, meta, data.payload);
+    }
+    const begunMs = this.#clock.nowMs();
+    const payload = decode(data.encoding, data.payload, base);
+    const decoded = { bytes: payload.byteLength, ms: this.#clock.nowMs() - begunMs };
+    return { ...this.#arrived(data, meta, payload), decoded };
   }
 
   #arrived(data: DataFrame, meta: Meta, payload: Uint8Array): Arrival {

@@ -8,7 +8,7 @@ import { Code, RequestRefused } from "../errors.ts";
 import type { DataFrame } from "../protocol/data.ts";
 import type { Meta } from "../protocol/meta.ts";
 import { Assembler } from "../protocol/transfers.ts";
-import type { Resumable } from "../session/wire.ts";
+import type { Decoded, Resumable } from "../session/wire.ts";
 import type { Version } from "./versions.ts";
 
 /** Large messages that may be on their way on one connection (spec section 13). */
@@ -23,6 +23,8 @@ export interface Transfer {
   readonly base: Version | undefined;
   /** Name of the stream if another connection may bring the rest; undefined of views, patches, requests and replies. */
   readonly resumableAs: string | undefined;
+  /** Cost of decoding its chunks so far, on this connection. */
+  decoded?: Decoded | undefined;
 }
 
 /** Transfers of the present connection, and the most advanced one of each stream that the last connection has left. */

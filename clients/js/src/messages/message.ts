@@ -9,6 +9,8 @@ import type { Received } from "./received.ts";
 
 /** Answer that a message owes the gateway. */
 export interface AnswerHandle {
+  /** Subscription that the answer needs: it stays open as long as the program has the message. */
+  readonly subscription?: object | undefined;
   /** Answer with 0 for processed, or with a code: the message is to be delivered again. The first answer counts. */
   answer(code: number): void;
   inProgress(): void;

@@ -16,6 +16,8 @@ export interface Waiting {
   readonly arrivedMs: number;
   /** Whether the version before was replaced in the buffer. */
   readonly afterConflated: boolean;
+  /** Offset of the oldest version that this one has replaced in the buffer. */
+  readonly oldest?: bigint | undefined;
 }
 
 interface Place {
@@ -70,7 +72,8 @@ export class ReceiveBuffer {
       const replaced = place.waiting;
       this.bytes -= bytesOf(replaced);
       // Its place in the order stays that of the oldest version which was not taken.
-      place.waiting = { ...waiting, arrivedMs: replaced.arrivedMs, afterConflated: true };
+      const oldest = replaced.oldest ?? replaced.received.arrival.offset + BigInt(replaced.first);
+      place.waiting = { ...waiting, arrivedMs: replaced.arrivedMs, afterConflated: true, oldest };
       return replaced;
     }
     const added = { waiting };
@@ -80,6 +83,13 @@ export class ReceiveBuffer {
     }
     this.whenFilled?.();
     return undefined;
+  }
+
+  /** Yield all that waits, in its order. */
+  *all(): Generator<Waiting> {
+    for (const { waiting } of this.#places) {
+      yield waiting;
+    }
   }
 
   /** Take the next message; undefined: none waits. */

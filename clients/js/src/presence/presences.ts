@@ -1,5 +1,6 @@
 /** Presences of a client, kept over connections (`spec/client.md`, section 10). */
 
+import { onDropped } from "../dropped.ts";
 import { Code, ConnectionFailed, InvalidArgument, RequestRefused, RequestTimeout, UsageError } from "../errors.ts";
 import type { Part } from "../lazy_part.ts";
 import { checkScope } from "../protocol/addresses.ts";
@@ -58,7 +59,13 @@ export class Presences implements Part, PresenceControl {
     if (core.error) {
       throw core.error;
     }
-    return new Presence(core, this);
+    const handle = new Presence(core, this);
+    this.#leaveDropped(handle, core);
+    return handle;
+  }
+
+  #leaveDropped(handle: Presence, core: PresenceCore): void {
+    onDropped(handle, () => this.stop(core));
   }
 
   async stop(core: PresenceCore): Promise<void> {

@@ -25,6 +25,11 @@ export class ReceiveQueue<T> {
     return this.#items.shift() ?? this.#takers.next();
   }
 
+  /** Take all that waits. */
+  taken(): T[] {
+    return this.#items.splice(0);
+  }
+
   /** End the queue: all that waits can still be taken, and then comes the error, if there is one. */
   end(error?: Error): void {
     this.#takers.end(error);

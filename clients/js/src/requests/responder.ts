@@ -1,5 +1,6 @@
 /** Inboxes and replies of a client, kept over connections (`spec/client.md`, section 6). */
 
+import { onDropped } from "../dropped.ts";
 import { Code, ConnectionFailed, RequestRefused, UsageError } from "../errors.ts";
 import { checkAddress } from "../protocol/addresses.ts";
 import type { Refusal } from "../protocol/messages.ts";
@@ -68,7 +69,19 @@ export class Responder {
       }
       await this.#connection.whenReady(); // the next session has asked again
     }
-    return new Inbox(address, inbox.queue, () => this.#stop(inbox));
+    const handle = new Inbox(address, inbox.queue, () => this.#stop(inbox));
+    this.#closeDropped(handle, inbox);
+    return handle;
+  }
+
+  /** Close an inbox that the program has dropped; nobody takes the requests that wait in it. */
+  #closeDropped(handle: Inbox, inbox: OpenInbox): void {
+    onDropped(handle, () => {
+      for (const request of inbox.queue.taken()) {
+        void request.fail("the request was not taken: the program has dropped the inbox");
+      }
+      return this.#stop(inbox);
+    });
   }
 
   async #ask(session: Session, { number: subscription, address: pattern }: OpenInbox): Promise<void> {

@@ -2,7 +2,7 @@
 
 import { type Action, actionOf, Code, ConnectionClosed, ConnectionFailed, FrysError, nameOf } from "../errors.ts";
 import type { Hello, Refusal, Welcome } from "../protocol/messages.ts";
-import { type Backoff, pauseMs } from "./backoff.ts";
+import { type Backoff, DEFAULT_BACKOFF, pauseMs } from "./backoff.ts";
 import type { Clock, Timer } from "./clock.ts";
 import type { GatewayAddress } from "./gateway_address.ts";
 import { type Lost, Session } from "./session.ts";
@@ -324,8 +324,7 @@ export class Connection {
   }
 
   #pauseFor(action: Action, retryAfterS: number | undefined): number {
-    const backoff = this.#options.backoff ?? { baseMs: 250, capMs: 20_000, laterMs: 2000, stableMs: 5000 };
-    return pauseMs(backoff, action, this.#attempts, this.#clock, retryAfterS);
+    return pauseMs(this.#options.backoff ?? DEFAULT_BACKOFF, action, this.#attempts, this.#clock, retryAfterS);
   }
 
   #sleep(delayMs: number, mayEndEarly: boolean): Promise<void> {

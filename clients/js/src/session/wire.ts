@@ -21,6 +21,12 @@ export interface AppliedPatch {
   readonly payload: Uint8Array;
 }
 
+/** Cost of decoding. */
+export interface Decoded {
+  readonly bytes: number;
+  readonly ms: number;
+}
+
 /** Complete message with its payload decoded: MESSAGE, BATCH, REQUEST or REPLY. */
 export interface Arrival {
   readonly opcode: DataOpcode;
@@ -44,6 +50,8 @@ export interface Arrival {
   readonly transfer?: number | undefined;
   /** Time of arrival, of a large message that of its end, by `Clock.localNs`. */
   readonly arrived_ns: bigint;
+  /** Bytes that had to be decoded, and the time that this took; absent of a plain payload. */
+  readonly decoded?: Decoded | undefined;
 }
 
 /** Beginning of a large message. */

@@ -28,10 +28,15 @@ export async function callBack(
     try {
       await onMessage(message);
     } catch (error) {
-      core.refuse();
-      reports.warn(error);
+      failed(core, reports, error);
     }
   }
+}
+
+/** Refuse the message whose callback has failed, so that it is delivered again, and log the error. */
+function failed(core: SubscriptionCore, reports: Reports, error: unknown): void {
+  core.refuse();
+  reports.warn(error);
 }
 
 /** Hand the newest message of each stream to a callback, once an animation frame. */
@@ -48,7 +53,13 @@ export function callBackLatest(
     for (let left = core.buffer.size; left > 0; left--) {
       const message = core.takeMessage();
       if (message) {
-        reports.call(() => onMessage(message));
+        reports.call(() => {
+          try {
+            return onMessage(message);
+          } catch (error) {
+            return failed(core, reports, error);
+          }
+        });
       }
     }
     core.finish();

@@ -1,5 +1,6 @@
 /** Subscription as the program holds it. */
 
+import { onDropped } from "../dropped.ts";
 import { UsageError } from "../errors.ts";
 import type { Message, RecordBatch } from "../messages/message.ts";
 import type { Counts } from "../protocol/messages.ts";
@@ -23,7 +24,8 @@ export interface SubscriptionCounts {
  * Subscription: an async iterable of messages, or of record batches.
  *
  * A loop that asks for the next message has processed the one before (`autoAck`). A loop that is left has not: JavaScript does
- * not tell a `break` from an error. `close()` answers for the message in progress.
+ * not tell a `break` from an error. `close()` answers for the message in progress. One that the program has dropped, with its
+ * iterators and the messages that it still has to acknowledge, is closed with `keep`; one with `onMessage` stays open.
  */
 export class Subscription implements AsyncIterable<Message> {
   readonly #core: SubscriptionCore;
@@ -32,6 +34,10 @@ export class Subscription implements AsyncIterable<Message> {
   constructor(core: SubscriptionCore, subscriptions: Subscriptions) {
     this.#core = core;
     this.#subscriptions = subscriptions;
+    if (!core.isCalledBack) {
+      core.handle = new WeakRef(this);
+      onDropped(this, () => subscriptions.stop(core, true));
+    }
   }
 
   get pattern(): string {
@@ -69,9 +75,9 @@ export class Subscription implements AsyncIterable<Message> {
    * @throws ConnectionClosed the client was closed with a final code.
    * @throws RequestRefused the gateway did not take the subscription again.
    */
-  next(): Promise<Message | undefined> {
+  async next(): Promise<Message | undefined> {
     this.#checkIterable();
-    return this.#core.nextMessage();
+    return await this.#core.nextMessage(); // who waits here holds the subscription
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, undefined> {

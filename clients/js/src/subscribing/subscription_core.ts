@@ -1,7 +1,7 @@
 /** Core of a subscription: everything that the client needs of it, so that the client does not hold the program's handle. */
 
 import { Code, InvalidArgument } from "../errors.ts";
-import { Message, RecordBatch } from "../messages/message.ts";
+import { type AnswerHandle, Message, RecordBatch } from "../messages/message.ts";
 import { ReceiveBuffer, type Waiting } from "../messages/receive_buffer.ts";
 import type { Received, Source } from "../messages/received.ts";
 import { isAcknowledged } from "../protocol/account.ts";
@@ -61,6 +61,8 @@ export class SubscriptionCore implements AckScope {
   conflatedCount = 0n;
   /** Whether messages go to a callback. */
   isCalledBack = false;
+  /** Handle of the program, which a message holds that it has to acknowledge. */
+  handle: WeakRef<object> | undefined;
 
   constructor(number: number, pattern: string, settings: SubscriptionSettings, clock: Clock, reports: Reports) {
     this.number = number;
@@ -248,13 +250,14 @@ export class SubscriptionCore implements AckScope {
 
   readonly #openRecords = new WeakMap<Waiting, number>();
 
-  #handleOf(waiting: Waiting, records: number): { answer(code: number): void; inProgress(): void } | undefined {
+  #handleOf(waiting: Waiting, records: number): AnswerHandle | undefined {
     const { pending } = waiting;
     if (!pending) {
       return undefined;
     }
     let answered = false;
     return {
+      subscription: this.handle?.deref(),
       answer: (code) => {
         if (answered) {
           return;

@@ -271,9 +271,11 @@ export class SubscriptionPosition {
     return stream?.settled ? stream.id : undefined;
   }
 
-  /** Return the offset behind everything that was received of a stream. */
-  nextOf(name: string): bigint | undefined {
-    return this.#streams.get(name)?.next;
+  /** Return the number of a stream on this connection, and the offset behind all that was received in this epoch. */
+  endOf(name: string, epoch: number): readonly [id: number, next: bigint] | undefined {
+    const stream = this.#streams.get(name);
+    const { id, next } = stream ?? {};
+    return stream?.settled && stream.epoch === epoch && id !== undefined && next !== undefined ? [id, next] : undefined;
   }
 
   /** Record versions of a state that this client conflated, as the gateway is told. */

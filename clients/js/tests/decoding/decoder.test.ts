@@ -4,6 +4,7 @@ import { Code, ProtocolViolation } from "../../src/errors.ts";
 import { joined } from "../../src/protocol/buffers.ts";
 import { checksumOf } from "../../src/protocol/checksum.ts";
 import { type DataFields, writeData } from "../../src/protocol/data.ts";
+import { encode } from "../../src/protocol/encoding.ts";
 import type { StreamInfo } from "../../src/protocol/messages.ts";
 import { type TensorSpec, writeMeta } from "../../src/protocol/meta.ts";
 import { writeSession } from "../../src/protocol/session_body.ts";
@@ -150,4 +151,23 @@ test("bad frames are failures, broken framing ends the connection", () => {
   ]);
   expect(decoded(decoder, [Uint8Array.of(8, 0, 0, 0, 0x7f, 0, 0, 0)])).toEqual([]);
   expect(() => decoded(decoder, [Uint8Array.of(1)])).toThrow(ProtocolViolation);
+});
+
+test("the cost of decoding goes with a message that was encoded", () => {
+  const clock = new FakeClock();
+  const decoder = new Decoder(clock);
+  const nowMs = clock.nowMs.bind(clock);
+  clock.nowMs = () => {
+    clock.ms += 2;
+    return nowMs();
+  };
+  const payload = new Uint8Array(4096).fill(7);
+  const encoded = encode(payload);
+  const [plain, packed] = decoded(
+    decoder,
+    message(payload),
+    message(encoded?.data ?? payload, { encoding: encoded?.encoding }),
+  );
+  expect([plain, packed]).toMatchObject([{ payload }, { payload, decoded: { bytes: 4096, ms: 2 } }]);
+  expect(plain).not.toHaveProperty("decoded");
 });

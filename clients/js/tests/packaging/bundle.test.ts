@@ -19,6 +19,7 @@ const MAX_KB: Readonly<Record<string, number>> = {
   duplicate_filter: 2,
   views: 2,
   inquiries: 1,
+  receiver_load: 1.5,
   // Compressors, loaded by the worker.
   zstddec: 30,
   hysnappy: 3.5,

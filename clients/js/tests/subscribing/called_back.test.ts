@@ -1,7 +1,10 @@
 import { afterEach, expect, test, vi } from "vitest";
+import { Code } from "../../src/errors.ts";
+import { Received } from "../../src/messages/received.ts";
 import { Opcode } from "../../src/protocol/wire.ts";
 import { Reports } from "../../src/report.ts";
 import { callBack, callBackLatest } from "../../src/subscribing/called_back.ts";
+import { PendingAck } from "../../src/subscribing/duplicate_filter.ts";
 import { arrival, settled } from "../fakes.ts";
 import { delivering, newCore } from "./cores.ts";
 
@@ -64,6 +67,34 @@ test("latest hands the newest of each stream once a frame", async () => {
   delivering(core, arrival({ offset: 3n }));
   expect(frames.length).toBe(1);
 });
+
+test.each([callBack, callBackLatest])(
+  "a callback that throws refuses its message, and another one is done: %o",
+  async (call) => {
+    const { core, clock } = newCore({ latest: call === callBackLatest });
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => undefined);
+    const answers: (readonly [bigint, number | undefined])[] = [];
+    const onMessage = ({ offset }: { offset: bigint }): void => {
+      if (offset === 0n) {
+        throw new Error("of the program");
+      }
+    };
+    call(core, onMessage, new Reports(clock), clock);
+    for (const offset of [0n, 1n]) {
+      const unit = { epoch: 1, first: offset, count: 1, identity: undefined };
+      const settled = ({ processed, code }: PendingAck): void => void answers.push([offset, processed ? 0 : code]);
+      const source = { name: `wf/${offset}`, epoch: 1, kind: "control", observed: false } as const;
+      core.deliver(new Received(source, arrival({ offset }), 0n), 0, new PendingAck(unit, settled, settled), undefined);
+    }
+    await clock.pass(16);
+    core.finish();
+    expect(answers).toEqual([
+      [0n, Code.NOT_PROCESSED],
+      [1n, 0],
+    ]);
+    warn.mockRestore();
+  },
+);
 
 test("without frames a timer stands in", async () => {
   const { core, clock } = newCore({ latest: true });

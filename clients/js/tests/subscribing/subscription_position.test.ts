@@ -54,7 +54,8 @@ test("the account goes on with the next stream of the name", () => {
   found.recordArrival("wf/a", "event", 2, 0n, 1);
   expect(found.counts.get("wf/a")).toMatchObject({ delivered: 3n });
   expect(ended).toEqual([{ stream: "wf/a", epoch: 1, reason: "deleted" }]);
-  expect([found.idOf("wf/a"), found.nextOf("wf/a")]).toEqual([8, 1n]);
+  expect([found.idOf("wf/a"), found.endOf("wf/a", 2)]).toEqual([8, [8, 1n]]);
+  expect(found.endOf("wf/a", 1)).toBeUndefined();
 });
 
 test("streams that ended without a connection are found when all others are announced", () => {
@@ -100,5 +101,5 @@ test("messages of an earlier stream of the name leave the position", () => {
   const { found } = position();
   found.announce(streamInfo({ epoch: 5, since: 3n }));
   found.recordArrival("wf/a", "event", 4, 90n, 1);
-  expect(found.nextOf("wf/a")).toBe(3n);
+  expect(found.endOf("wf/a", 5)).toEqual([7, 3n]);
 });

@@ -303,21 +303,6 @@ test("GAP and REPLAY are counted, and an end is told", async () => {
   expect(ended).toEqual([{ stream: "wf/a", epoch: 1, reason: "deleted" }]);
 });
 
-test("what the program has not taken is reported with the heartbeat, and once when it has taken all", async () => {
-  const stage = await staged();
-  const { subscription } = await subscribed(stage);
-  const reports = async () => {
-    await stage.clock.pass(20_000);
-    stage.wire.receive({ opcode: Opcode.PING, t0: 1n, report: false });
-    return stage.wire.takenOf(Opcode.REPORT).map(({ unread_bytes, unread_ns }) => [unread_bytes, unread_ns]);
-  };
-  expect(await reports()).toEqual([]);
-  stage.wire.receive(streamInfo({ since: 0n }), arrival());
-  expect(await reports()).toEqual([[2n, 20_000_000_000n]]);
-  await subscription.next();
-  expect([await reports(), await reports()]).toEqual([[[0n, 0n]], []]);
-});
-
 test("an ERROR that names a subscription goes to its onError", async () => {
   const stage = await staged();
   const errors: Error[] = [];
