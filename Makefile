@@ -20,7 +20,7 @@ HAS_NODE := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help adaptation batching joins run test js js-tests js-client js-fuzz coverage chaos lint format bench slow-readers plans optimizer serving slow slow-link storm scale churn overload diagrams lock image clean
+.PHONY: help adaptation batching chunks joins run test js js-tests js-client js-fuzz coverage chaos lint format bench slow-readers plans optimizer serving slow slow-link storm scale churn overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -94,6 +94,9 @@ storm: $(VENV)/test.stamp  ## 5,000 clients are cut off at once: the time until 
 
 batching: $(VENV)/test.stamp  ## frames and latency of 20,000 small messages a second with a latency objective and without; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.batching $(ARGS)
+
+chunks: $(VENV)/test.stamp  ## sizes of the chunks of large messages over lines with a rate: their time, and that of urgent messages; ARGS="--help"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.chunks $(ARGS)
 
 joins: $(VENV)/test.stamp  ## receivers that join a state in waves over lines with a rate: time to the first version, with plans and without; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.joins $(ARGS)
