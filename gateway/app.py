@@ -248,12 +248,14 @@ class Gateway:
         if not optimizer.trial_cpu_share:
             return TrafficHistory(path, optimizer, policy, clock, self._workers, payloads)
         from gateway.optimizer.decisions.learner import Learner  # noqa: PLC0415
+        from gateway.optimizer.prediction.predictor import Predictor  # noqa: PLC0415
         from gateway.optimizer.shadow.shadow_trials import ShadowTrials  # noqa: PLC0415
 
         learner = Learner(policy, path, clock, self._workers) if optimizer.learn else None
         recorded = learner.policy if learner else policy
         history = TrafficHistory(path, optimizer, recorded, clock, self._workers, payloads)
-        return ShadowTrials(history, optimizer.trial_cpu_share, clock, self._workers, learner)
+        predictor = Predictor(path) if learner else None
+        return ShadowTrials(history, optimizer.trial_cpu_share, clock, self._workers, learner, predictor)
 
     def _warn_of_settings(self) -> None:
         """Log a setting with which no client can work, and report the gateway as not ready.

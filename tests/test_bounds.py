@@ -300,6 +300,16 @@ REACHED_BY = {
     "samples for shadow trials that wait or are tried, all of the gateway": (
         "optimizer/shadow/test_trial_worker.py:test_samples_are_tried_and_wiped"
     ),
+    "streams for which a prediction waits, and trials that the process of predictions is to learn from": (
+        "optimizer/prediction/test_predictor.py:test_the_oldest_requests_make_room"
+    ),
+    "trials that the model learns from": ("optimizer/prediction/test_program.py:test_the_oldest_trials_make_room"),
+    "memory of the process of predictions, beyond its programs": (
+        "optimizer/prediction/test_predictor.py:test_one_without_memory_fails_or_ends_and_the_gateway_goes_on"
+    ),
+    "CPU time of fits": (
+        "optimizer/prediction/test_program.py:test_the_model_is_fitted_anew_as_trials_grow_and_not_often"
+    ),
     "CPU time of shadow trials": "optimizer/shadow/test_cpu_budget.py:test_trials_take_their_share_and_no_more",
     "streams in the table of shadow trials": (
         "optimizer/shadow/test_trial_table.py:test_so_many_streams_are_kept_and_the_one_recorded_longest_ago_makes_room"

@@ -6,10 +6,10 @@ import os
 
 import numpy as np
 
+from gateway.optimizer.background import NICENESS
 from gateway.optimizer.candidates import candidates
 from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial, TriedChain
 from gateway.optimizer.learning.candidate_model import CandidateModel
-from gateway.optimizer.shadow.worker import NICENESS
 from gateway.protocol.codecs import CODEC_NAMES, SHUFFLE
 
 TRIALS = 250

@@ -10,6 +10,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from gateway.optimizer.decisions.stats import DecisionStats
+from gateway.optimizer.prediction.stats import PredictionStats
 from gateway.optimizer.recording import RecordingReport
 from gateway.optimizer.shadow.stats import ShadowTrialStats
 
@@ -45,6 +46,9 @@ class TrafficHistoryCollector(Collector):
         decisions = self._recording.decision_stats()
         if decisions is not None:
             yield from _of_decisions(decisions)
+        predictions = self._recording.prediction_stats()
+        if predictions is not None:
+            yield from _of_predictions(predictions)
 
 
 def _of_trials(stats: ShadowTrialStats) -> Iterator[Metric]:
@@ -54,6 +58,7 @@ def _of_trials(stats: ShadowTrialStats) -> Iterator[Metric]:
     for fate in ("tried", "failed", "lost", "dropped"):
         samples.add_metric([fate], getattr(stats, fate))
     yield samples
+    yield Counter("frys_traffic_probes", "Samples on which only a few cheap candidates were tried.", stats.probed)
     yield Counter("frys_traffic_trial_cpu_seconds", "CPU time of shadow trials.", stats.cpu_s)
     yield Counter("frys_traffic_drifts", "Changes that were seen in the features of streams.", stats.drifts)
     yield Counter("frys_traffic_trial_worker_starts", "Starts of the process of shadow trials.", stats.worker_starts)
@@ -64,3 +69,11 @@ def _of_decisions(stats: DecisionStats) -> Iterator[Metric]:
     yield Gauge("frys_traffic_decisions_in_force", "Decisions that differ from the baseline now.", stats.in_force)
     yield Counter("frys_traffic_decision_changes", "Changes of the decisions for a stream.", stats.changes)
     yield Counter("frys_traffic_decisions_taken_back", "Decisions that the guard has taken back.", stats.taken_back)
+
+
+def _of_predictions(stats: PredictionStats) -> Iterator[Metric]:
+    yield Gauge("frys_traffic_model_trials", "Trials to which the model of encodings is fitted.", stats.model_trials)
+    yield Counter("frys_traffic_model_fits", "Fits of the model.", stats.fits)
+    yield Counter("frys_traffic_model_cpu_seconds", "CPU time of its process, up to the last fit.", stats.cpu_s)
+    yield Counter("frys_traffic_model_starts", "Starts of its process.", stats.process_starts)
+    yield Counter("frys_traffic_predictions", "Streams whose untried candidates were predicted.", stats.predicted)

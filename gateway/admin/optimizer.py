@@ -11,7 +11,9 @@ from starlette.responses import JSONResponse
 
 from gateway.optimizer.decisions.advice import Advice, advise
 from gateway.optimizer.decisions.decision_table import decision_fields
-from gateway.optimizer.decisions.stats import JudgedDecision
+from gateway.optimizer.decisions.stats import DecisionStats, JudgedDecision
+from gateway.optimizer.history.stats import PayloadStoreStats
+from gateway.optimizer.prediction.stats import PredictionStats
 from gateway.optimizer.recording import RecordingReport
 from gateway.optimizer.shadow.stats import TriedTraffic
 
@@ -30,26 +32,24 @@ class OptimizerReport:
         """Answer with the counts of the traffic history, and with the trials of the busiest streams."""
         recording = self._recording
         if recording is None:
-            return JSONResponse({"history": None, "payloads": None, "trials": None, "decisions": None})
-        trials, decisions = recording.trial_stats(), recording.decision_stats()
-        payloads = recording.payload_stats()
-        recorded = {
-            "history": asdict(recording.stats()),
-            "payloads": None if payloads is None else asdict(payloads),
-        }
-        if trials is None:
-            return JSONResponse({**recorded, "trials": None, "decisions": None})
-        busiest = []
+            return JSONResponse(dict.fromkeys(("history", "payloads", "trials", "decisions", "predictions")))
+        trials, busiest = recording.trial_stats(), []
         for traffic in recording.busiest():
             busiest.append(_stream(traffic))
             await asyncio.sleep(0)  # each takes some 200 us
         return JSONResponse(
             {
-                **recorded,
-                "trials": {**asdict(trials), "busiest": busiest},
-                "decisions": None if decisions is None else asdict(decisions),
+                "history": asdict(recording.stats()),
+                "payloads": _counts(recording.payload_stats()),
+                "trials": None if trials is None else {**asdict(trials), "busiest": busiest},
+                "decisions": _counts(recording.decision_stats()),
+                "predictions": _counts(recording.prediction_stats()),
             }
         )
+
+
+def _counts(stats: PayloadStoreStats | DecisionStats | PredictionStats | None) -> dict[str, Any] | None:
+    return None if stats is None else asdict(stats)
 
 
 def _stream(traffic: TriedTraffic) -> dict[str, Any]:
@@ -66,7 +66,8 @@ def _stream(traffic: TriedTraffic) -> dict[str, Any]:
         }
         for record in traffic.classes
     ]
-    return {**trial, "classes": classes, "decisions": [_decision(each) for each in traffic.decisions]}
+    decisions = [_decision(each) for each in traffic.decisions]
+    return {**trial, "probed": traffic.probed, "classes": classes, "decisions": decisions}
 
 
 def _decision(judged: JudgedDecision) -> dict[str, Any]:

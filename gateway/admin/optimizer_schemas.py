@@ -6,9 +6,11 @@ from typing import Final
 
 from gateway.admin.schema_parts import INTEGER, MEASURED, NUMBER, TEXT, Node, object_of, ref_to, schema_of
 from gateway.optimizer.decisions.advice import Advice
+from gateway.optimizer.decisions.decision import SOURCES
 from gateway.optimizer.decisions.stats import DecisionStats
 from gateway.optimizer.history.record import TriedChain
 from gateway.optimizer.history.stats import PayloadStoreStats, TrafficHistoryStats
+from gateway.optimizer.prediction.stats import PredictionStats
 from gateway.optimizer.shadow.stats import ShadowTrialStats
 
 OPTIMIZER_SCHEMAS: Final[Node] = {
@@ -36,6 +38,11 @@ OPTIMIZER_SCHEMAS: Final[Node] = {
             "type": ["object", "null"],
             "description": "Counts of decisions about encodings by their cost; null: none are taken.",
         },
+        predictions={
+            **schema_of(PredictionStats),
+            "type": ["object", "null"],
+            "description": "Counts of predictions for candidates that were not tried; null: nothing is predicted.",
+        },
     ),
     "TriedStream": object_of(
         time_ns=INTEGER | {"description": "Unix time of the last trial."},
@@ -47,6 +54,7 @@ OPTIMIZER_SCHEMAS: Final[Node] = {
         based={"type": "boolean", "description": "Whether deltas were tried."},
         drifted={"type": "boolean", "description": "Whether the trial was made because the payloads had changed."},
         cpu_s=NUMBER,
+        probed={"type": "boolean", "description": "Whether only a few cheap candidates were tried so far."},
         tried={"type": "array", "items": schema_of(TriedChain)},
         features=object_of(
             zero_share=MEASURED,
@@ -80,6 +88,12 @@ OPTIMIZER_SCHEMAS: Final[Node] = {
         predicted_s=NUMBER | {"description": "Predicted cost of a payload."},
         baseline_s=NUMBER | {"description": "Predicted cost of one by the baseline."},
         reason=TEXT,
+        source={
+            "type": "string",
+            "enum": list(SOURCES),
+            "description": "Source of the figures by which it was chosen.",
+        },
+        predicted_ratio=MEASURED | {"description": "Predicted size sent over size of the payload."},
         verdict=object_of(
             in_force={"type": "boolean", "description": "Whether the decision is not taken back."},
             pairs=INTEGER | {"description": "Pairs of blocks that were compared."},

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from gateway.cli import text
 from gateway.connections.link_tier import TIERS
-from gateway.optimizer.decisions.decision import Decision, DecisionKey
+from gateway.optimizer.decisions.decision import Decision, DecisionKey, DecisionSource
 from gateway.optimizer.decisions.decision_file import DecisionFile
 from gateway.optimizer.decisions.decision_table import BadTable, DecisionTable, decision_fields
 from gateway.optimizer.decisions.guard import GuardVerdict
@@ -24,6 +24,17 @@ from gateway.optimizer.learning.optimized_protocol import learn_from_history
 from gateway.protocol.codecs import CODEC_NAMES
 
 logger = logging.getLogger(__name__)
+
+
+_SOURCES: Final[dict[DecisionSource, str]] = {
+    "baseline": "samples alone (the baseline): no candidate saves enough",
+    "model": "a model of other streams alone: this one was not tried",
+    "probe": "a probe: a trial of a few cheap candidates",
+    "probe and model": "a probe (a trial of a few cheap candidates), and a model of other streams for the rest",
+    "trial": "a trial of all candidates",
+    "trial and model": "a trial of the candidates that there was time for, and a model of other streams for the rest",
+}
+"""Sources of decisions, in words."""
 
 
 class ReportedDecision(NamedTuple):
@@ -85,13 +96,21 @@ def report_lines(found: Sequence[ReportedDecision]) -> Iterator[str]:
         yield text.printable(f"  for {_receivers(key)}")
         because = "" if decision.saved_share <= 0 else "because "
         yield text.printable(f"  {because}{decision.reason}")
-        yield f"  predicted cost: {_compared(decision.predicted_s, decision.baseline_s)}"
+        yield f"  by {_SOURCES[decision.source]}"
+        sent = _sent(decision.predicted_ratio)
+        yield f"  predicted cost: {_compared(decision.predicted_s, decision.baseline_s)}{sent}"
         if efficiency is not None and efficiency.measured_s is not None:
-            followed = "" if efficiency.is_followed else f" by {efficiency.used}, which was in use last"
-            yield text.printable(f"  measured cost: {text.duration(efficiency.measured_s)}{followed}")
+            followed = "" if efficiency.is_followed else f", by {efficiency.used}, which was in use last"
+            sent = _sent(efficiency.measured_ratio)
+            yield text.printable(f"  measured cost: {text.duration(efficiency.measured_s)}{sent}{followed}")
         # The choice of the baseline is not compared with itself.
         if verdict is not None and (verdict.pairs or decision.saved_share > 0):
             yield f"  checked: {verdict.words}"
+
+
+def _sent(ratio: float | None) -> str:
+    """Return the part of the bytes that is sent, in words; nothing if it is not known."""
+    return "" if ratio is None else f", {ratio:.3g} of the bytes"
 
 
 def _receivers(key: DecisionKey) -> str:
@@ -123,5 +142,6 @@ def _fields(reported: ReportedDecision) -> dict[str, Any]:
         **decision_fields(key, decision),
         "used": None if efficiency is None else efficiency.used,
         "measured_s": None if efficiency is None else efficiency.measured_s,
+        "measured_ratio": None if efficiency is None else efficiency.measured_ratio,
         "verdict": None if verdict is None else {**asdict(verdict), "words": verdict.words},
     }

@@ -13,11 +13,24 @@ from typing import Final
 
 PLACE: Final = str(Path(__file__).parents[2])
 """Directory that holds the package."""
+MODULE_PROGRAM: Final = """
+import importlib, sys
+name, count = sys.argv[1], int(sys.argv[2])
+sys.path[:] = sys.argv[3 : 3 + count]
+importlib.import_module(name).main()
+"""
+"""Program that runs ``main`` of a module."""
+ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Variables by which numpy and scikit-learn start no threads, so that a process takes one core at most."""
 STALLED_S: Final = 30.0
 """Time after which a process that does nothing of what it is to do is given up."""
 FIRST_PAUSE_S: Final = 1.0
 LAST_PAUSE_S: Final = 60.0
 """Time from the end of a process to the start of the next, which doubles up to this."""
+
+
+class BadMessage(Exception):
+    """Line that neither the gateway nor a process of its own writes to the other."""
 
 
 class StartPause:
@@ -78,6 +91,24 @@ class ChildProcess:
         for pipe in (self._input, self._output):
             os.set_blocking(pipe.fileno(), False)
         self.pid = self._process.pid
+
+    @classmethod
+    def of_module(cls, module: str, *arguments: str, pass_fds: Collection[int] = ()) -> ChildProcess:
+        """Start a process of one thread that runs ``main`` of a module.
+
+        It finds its modules where the gateway does, but not in the working directory.
+
+        Args:
+            module: the module.
+            arguments: of the program; the module finds them at the end of ``sys.argv``.
+            pass_fds: file descriptors that it keeps.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        places = [*[place for place in sys.path if place and Path(place).is_absolute()], PLACE]
+        count, env = str(len(places)), os.environ | ONE_THREAD
+        return cls(MODULE_PROGRAM, module, count, *places, *arguments, pass_fds=pass_fds, env=env)
 
     def poll(self) -> int | None:
         """Return the status with which it has ended; ``None``: it runs."""

@@ -9,6 +9,7 @@ from gateway.connections.core import Core
 from gateway.connections.ports import DeliveryPolicy
 from gateway.optimizer.decisions.stats import DecisionStats
 from gateway.optimizer.history.stats import PayloadStoreStats, TrafficHistoryStats
+from gateway.optimizer.prediction.stats import PredictionStats
 from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
 
 
@@ -26,6 +27,9 @@ class RecordingReport(Protocol):
 
     def decision_stats(self) -> DecisionStats | None:
         """Return the counts of decisions by cost; ``None``: none are taken."""
+
+    def prediction_stats(self) -> PredictionStats | None:
+        """Return the counts of predictions; ``None``: nothing is predicted."""
 
     def busiest(self) -> Sequence[TriedTraffic]:
         """Return the tried streams with the most bytes to their receivers, some."""

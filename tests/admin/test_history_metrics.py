@@ -39,6 +39,7 @@ def test_each_record_counts_by_its_fate() -> None:
         'frys_traffic_trials_total{fate="failed"} 1.0',
         'frys_traffic_trials_total{fate="lost"} 2.0',
         'frys_traffic_trials_total{fate="dropped"} 3.0',
+        "frys_traffic_probes_total 6.0",
         "frys_traffic_trial_cpu_seconds_total 1.5",
         "frys_traffic_drifts_total 4.0",
         "frys_traffic_trial_worker_starts_total 2.0",
@@ -46,4 +47,9 @@ def test_each_record_counts_by_its_fate() -> None:
         "frys_traffic_decisions_in_force 3.0",
         "frys_traffic_decision_changes_total 6.0",
         "frys_traffic_decisions_taken_back_total 1.0",
+        "frys_traffic_model_trials 40.0",
+        "frys_traffic_model_fits_total 3.0",
+        "frys_traffic_model_cpu_seconds_total 2.5",
+        "frys_traffic_model_starts_total 1.0",
+        "frys_traffic_predictions_total 8.0",
     ]

@@ -15,6 +15,7 @@ from gateway.optimizer.decisions.decision import Decision, DecisionKey
 from gateway.optimizer.decisions.guard import GuardVerdict
 from gateway.optimizer.decisions.stats import DecisionStats, JudgedDecision
 from gateway.optimizer.history.stats import PayloadStoreStats, TrafficHistoryStats
+from gateway.optimizer.prediction.stats import PredictionStats
 from gateway.optimizer.recording import RecordingReport
 from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
 from gateway.protocol.encoding import Chain
@@ -46,6 +47,7 @@ TRIALS = ShadowTrialStats(
     cpu_share=0.05,
     cpu_s=1.5,
     tried=11,
+    probed=6,
     failed=1,
     lost=2,
     dropped=3,
@@ -58,6 +60,11 @@ TRIALS = ShadowTrialStats(
 
 
 DECISIONS = DecisionStats(following=True, failure="", streams=4, in_force=3, table=9, changes=6, taken_back=1)
+
+
+PREDICTIONS = PredictionStats(
+    model_trials=40, fits=3, cpu_s=2.5, predicted=8, process_starts=1, working=True, failure=""
+)
 
 
 class StoodStill(RecordingReport):
@@ -79,6 +86,9 @@ class StoodStill(RecordingReport):
     def decision_stats(self) -> DecisionStats | None:
         return None if self._trials is None else DECISIONS
 
+    def prediction_stats(self) -> PredictionStats | None:
+        return None if self._trials is None else PREDICTIONS
+
     def busiest(self) -> Sequence[TriedTraffic]:
         return self._busiest
 
@@ -91,31 +101,27 @@ async def shown(report: OptimizerReport) -> dict[str, Any]:
 
 
 async def test_the_counts_of_the_traffic_history_are_shown() -> None:
-    found = await shown(OptimizerReport(StoodStill()))
-    assert found == {"history": asdict(STATS), "payloads": None, "trials": None, "decisions": None}
+    others = dict.fromkeys(("payloads", "trials", "decisions", "predictions"))
+    assert await shown(OptimizerReport(StoodStill())) == {"history": asdict(STATS), **others}
 
 
 async def test_no_traffic_history_is_null() -> None:
-    found = await shown(OptimizerReport(None))
-    assert found == {"history": None, "payloads": None, "trials": None, "decisions": None}
+    nothing = dict.fromkeys(("history", "payloads", "trials", "decisions", "predictions"))
+    assert await shown(OptimizerReport(None)) == nothing
 
 
 async def test_shadow_trials_are_shown_with_what_they_advise() -> None:
     codecs, size = ("lz4", "zstd"), 524_288
     key = DecisionKey("wf/1", frozenset(codecs), "20 Mbit/s", "frys-python")
-    decision = Decision(Chain(False, "zstd", 1), None, 0.1, 0.2, "half the bytes")
+    decision = Decision(Chain(False, "zstd", 1), None, 0.1, 0.2, "half the bytes", "probe and model", 0.5)
     judged = JudgedDecision(key, decision, GuardVerdict(True, 3, 0.11, 0.22))
     records = (record(codecs=codecs, chain="none", payload_bytes=size, receivers=1),)
-    tried = TriedTraffic(shadow_trial(), records, (judged,))
+    tried = TriedTraffic(shadow_trial(), records, probed=True, decisions=(judged,))
     found = await shown(OptimizerReport(StoodStill(TRIALS, [tried])))
     (stream,) = found["trials"].pop("busiest")
-    assert found == {
-        "history": asdict(STATS),
-        "payloads": asdict(PAYLOADS),
-        "trials": asdict(TRIALS),
-        "decisions": asdict(DECISIONS),
-    }
-    assert (stream["stream"], stream["sample_bytes"]) == ("wf/1", 131_072)
+    counts = {"trials": asdict(TRIALS), "decisions": asdict(DECISIONS), "predictions": asdict(PREDICTIONS)}
+    assert found == {"history": asdict(STATS), "payloads": asdict(PAYLOADS), **counts}
+    assert (stream["stream"], stream["sample_bytes"], stream["probed"]) == ("wf/1", 131_072, True)
     assert [each["chain"] for each in stream["tried"]] == ["none", "lz4", "zstd:1", "pco:8"]
     (delivery,) = stream["classes"]
     assert (delivery["codecs"], delivery["chain"], delivery["receivers"]) == (["lz4", "zstd"], "none", 1)
@@ -133,6 +139,8 @@ async def test_shadow_trials_are_shown_with_what_they_advise() -> None:
         "predicted_s": 0.1,
         "baseline_s": 0.2,
         "reason": "half the bytes",
+        "source": "probe and model",
+        "predicted_ratio": 0.5,
         "verdict": {
             "in_force": True,
             "pairs": 3,
@@ -144,6 +152,7 @@ async def test_shadow_trials_are_shown_with_what_they_advise() -> None:
     }
     assert set(shown_decision) == set(SCHEMAS["Decision"]["properties"])
     assert set(shown_decision["verdict"]) == set(SCHEMAS["Decision"]["properties"]["verdict"]["properties"])
+    assert set(found["predictions"]) == set(SCHEMAS["Optimizer"]["properties"]["predictions"]["properties"])
     stated = SCHEMAS["TriedStream"]["properties"]
     assert set(stream) == set(stated)
     assert set(delivery) == set(stated["classes"]["items"]["properties"])

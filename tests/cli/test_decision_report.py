@@ -21,13 +21,15 @@ from tests.optimizer.learning.test_replay import SLOW, history, record
 
 def test_decisions_of_the_history_are_told_with_reason_and_figures(tmp_path: Path) -> None:
     used = record(1, SLOW, chain="lz4", published_bytes=1000, sent_bytes=350, encode_s=1e-6)
-    head, receivers, reason, predicted, measured = report_lines(decision_report(tmp_path, [*history(SLOW), used]))
+    lines = report_lines(decision_report(tmp_path, [*history(SLOW), used]))
+    head, receivers, reason, source, predicted, measured = lines
     assert head == "wf/1: pco:8"
     assert receivers.startswith("  for receivers at 2 Mbit/s, which decode")
     assert reason.startswith("  because pco:8 would take")
-    assert predicted.endswith("ms)")
+    assert source == "  by a trial of all candidates"
+    assert predicted.endswith(" of the bytes")
     assert "less than by samples alone" in predicted
-    assert measured.endswith("by lz4, which was in use last")
+    assert measured.endswith(", 0.35 of the bytes, by lz4, which was in use last")
 
 
 def test_decisions_that_the_gateway_has_written_come_with_their_verdicts(tmp_path: Path) -> None:
@@ -59,11 +61,12 @@ def test_without_decisions_the_report_says_what_they_take(tmp_path: Path) -> Non
 
 def test_the_choice_of_the_baseline_is_not_said_to_be_checked(tmp_path: Path) -> None:
     key = DecisionKey("wf/1", frozenset({"lz4"}), TIERS[-1].name, "frys-js")
-    decision = Decision(Chain(False, "lz4"), None, 0.5, 0.5, "as the baseline: no candidate takes less")
+    decision = Decision(Chain(False, "lz4"), None, 0.5, 0.5, "as the baseline: no candidate takes less", "baseline")
     found = [ReportedDecision(key, decision, None, GuardVerdict(True, 0, None, None))]
     assert list(report_lines(found)) == [
         "wf/1: lz4",
         "  for frys-js receivers that keep up, which decode lz4",
         "  as the baseline: no candidate takes less",
+        "  by samples alone (the baseline): no candidate saves enough",
         "  predicted cost: 500.00 ms, as by samples alone",
     ]

@@ -150,11 +150,12 @@ async def test_the_processes_end_with_their_gateway(tmp_path: Path, number: sign
     with running_gateway_process("--config", str(config)) as gateway:
         await exchange(gateway.url, lambda: bool(sizes(tmp_path / "traffic")))
         children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children")
-        writer, worker = map(int, children.read_text().split())  # noqa: ASYNC240
+        pids = list(map(int, children.read_text().split()))  # noqa: ASYNC240
+        assert len(pids) == 3  # the writer, and those of trials and predictions
         gateway.process.send_signal(number)
         await asyncio.to_thread(gateway.process.wait)
         end_s = time.monotonic() + TIMEOUT_S
-        while runs(writer) or runs(worker):
+        while any(map(runs, pids)):
             assert time.monotonic() < end_s
             await asyncio.sleep(0.01)
     tally = ReadingTally()
@@ -199,6 +200,7 @@ async def test_without_a_directory_nothing_is_recorded(tmp_path: Path) -> None:
                 "payloads": None,
                 "trials": None,
                 "decisions": None,
+                "predictions": None,
             }
             assert "frys_traffic" not in (await http.get("/metrics")).text
     assert os.listdir(tmp_path) == []

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,12 @@ def test_a_pause_doubles_up_to_a_bound_until_the_process_does_its_work() -> None
     pause.shorten()
     pause.begin(now_s)
     assert pause.is_over(now_s + FIRST_PAUSE_S)
+
+
+def test_a_module_is_run_with_its_arguments_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "spoken.py").write_text("import sys\ndef main(): print(__name__, sys.argv[-1])\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    process = ChildProcess.of_module("spoken", "word")
+    process.wait_for_end(TIMEOUT_S)
+    assert process.read(100) == b"spoken word\n"
+    process.end()

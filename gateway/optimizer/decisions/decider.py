@@ -65,9 +65,23 @@ class Decider:
 
     def tried(self, number: int, trial: ShadowTrial) -> None:
         """Take a shadow trial of the stream with this id."""
+        self._took(number, trial, probed=False)
+
+    def probed(self, number: int, trial: ShadowTrial) -> None:
+        """Take a trial of probes alone."""
+        self._took(number, trial, probed=True)
+
+    def predicted(self, number: int, figures: Iterable[EncodingFigures]) -> None:
+        """Take predictions for chains that were not tried on the stream with this id."""
         learned = self._policy.get(number)
         if learned is not None:
-            learned.figures.take(trial)
+            learned.figures.complete(figures)
+            learned.due = True
+
+    def _took(self, number: int, trial: ShadowTrial, *, probed: bool) -> None:
+        learned = self._policy.get(number)
+        if learned is not None:
+            learned.figures.take(trial, probed=probed)
             learned.trusted = learned.due = True
 
     def recorded(self, stream: Stream, record: TrafficRecord) -> None:
@@ -142,6 +156,7 @@ class Decider:
         decision = decide(tried, delivery, tier, self._policy.baseline_of(learned.stream, profile), held)
         if decision is None:
             return False
+        decision = learned.figures.told(decision)
         self.table.put(key, decision)
         return learned.put(profile, decision, delivery)
 
@@ -168,6 +183,7 @@ class Decider:
         decision = decide(published.figures, delivery, tier, UNENCODED, held)
         decision = None if decision is None else as_decided(decision, published_encoding, held and held.chain)
         if decision is not None:
+            decision = learned.figures.told(decision)
             self.table.put(key_of(stream, profile), decision)
         return learned.put(profile, decision, delivery, published.ratio)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
@@ -75,8 +76,9 @@ def decide(
     reason = _words(tier, best, cost, usual, usual_cost, delivery)
     least = KEPT_SAVING if chosen == held else LEAST_SAVING
     if cost.total_s >= (1 - least) * usual_cost.total_s:
-        return Decision(*baseline, usual_cost.total_s, usual_cost.total_s, f"as the baseline: {reason}")
-    return Decision(*chosen, cost.total_s, usual_cost.total_s, reason)
+        both_s = usual_cost.total_s, usual_cost.total_s
+        return Decision(*baseline, *both_s, f"as the baseline: {reason}", "baseline", usual.ratio)
+    return Decision(*chosen, cost.total_s, usual_cost.total_s, reason, predicted_ratio=best.ratio)
 
 
 def pays_apart(
@@ -98,6 +100,25 @@ def pays_apart(
     return bool(best) and all(
         any(own_s < (1 - least) * cost_s for own_s, cost_s in zip(best, row, strict=True)) for row in costs
     )
+
+
+def by_promise(figures: Iterable[EncodingFigures], payload_bytes: int, tiers: Collection[LinkTier]) -> list[str]:
+    """Return chains in the order in which they are worth a trial: those of least cost on links of some tier first.
+
+    Args:
+        figures: of the chains, as they were probed or predicted.
+        payload_bytes: size of a payload.
+        tiers: the tiers.
+    """
+    excess = dict[str, float]()
+    known = list(figures)
+    for tier in tiers:
+        delivery = Delivery(payload_bytes=payload_bytes, goodput_bytes_per_s=tier.goodput_bytes_per_s)
+        costs = {each.chain: delivery_cost(each, delivery).total_s for each in known}
+        least_s = min(costs.values(), default=0.0)
+        for chain, cost_s in costs.items():
+            excess[chain] = min(excess.get(chain, math.inf), cost_s / least_s if least_s else 1.0)
+    return sorted(excess, key=lambda chain: excess[chain])
 
 
 def _costed(

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from gateway.protocol.encoding import Chain
+
+DecisionSource = Literal["baseline", "model", "probe", "probe and model", "trial", "trial and model"]
+"""Source of a decision: the choice of the baseline, as none saves more; a trial of all candidates; of a few cheap ones,
+with or without predictions for the others; of those that there was time for, with predictions; predictions alone."""
+SOURCES: Final[tuple[DecisionSource, ...]] = get_args(DecisionSource)
+"""All sources."""
+PREDICTED: Final = "predicted from other streams: "
+"""Beginning of the reason for a decision on a chain that was not tried."""
 
 
 class DecisionKey(NamedTuple):
@@ -38,6 +46,15 @@ class Decision:
     """The same by the chain that the baseline would choose."""
     reason: str
     """Reason for the choice, for people."""
+    source: DecisionSource = "trial"
+    """Source of the figures by which it was chosen."""
+    predicted_ratio: float | None = None
+    """Predicted size sent over size of the payload; ``None``: of an earlier version of the gateway."""
+
+    @property
+    def sent_by(self) -> str:
+        """Chain of the payloads that it costs: of deltas, if there are any."""
+        return str(self.delta or self.chain)
 
     @property
     def saved_share(self) -> float:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from gateway.errors import InvalidArgument
-from gateway.optimizer.decisions.decision import Decision, DecisionKey
+from gateway.optimizer.decisions.decision import SOURCES, Decision, DecisionKey, DecisionSource
 from gateway.optimizer.decisions.guard import GuardVerdict
 from gateway.protocol.encoding import Chain
 
@@ -136,6 +136,8 @@ def decision_fields(key: DecisionKey, decision: Decision) -> dict[str, Any]:
         "predicted_s": decision.predicted_s,
         "baseline_s": decision.baseline_s,
         "reason": decision.reason,
+        "source": decision.source,
+        "predicted_ratio": decision.predicted_ratio,
     }
 
 
@@ -162,8 +164,11 @@ def _parsed(fields: object) -> tuple[DecisionKey, Decision]:
     codecs = frozenset(field("codecs", _texts))
     _check(chain.names <= codecs and (made is None or made.names <= codecs), "receivers do not know its chains")
     key = DecisionKey(field("stream", _text), codecs, field("tier", _text), field("sdk", _text), field("view", _text))
-    seconds = field("predicted_s", _seconds), field("baseline_s", _seconds)
-    return key, Decision(chain, made, *seconds, field("reason", _text))
+    seconds = field("predicted_s", _measure), field("baseline_s", _measure)
+    # Source and ratio are missing in tables of earlier versions.
+    known: DecisionSource = "trial" if seconds[0] < seconds[1] else "baseline"
+    source = next((each for each in SOURCES if each == fields.get("source")), known)
+    return key, Decision(chain, made, *seconds, field("reason", _text), source, _measure(fields.get("predicted_ratio")))
 
 
 def _parsed_verdict(fields: object) -> GuardVerdict:
@@ -174,11 +179,11 @@ def _parsed_verdict(fields: object) -> GuardVerdict:
     """
     if not isinstance(fields, dict):
         raise BadTable("its verdict is not a JSON object")
-    in_force, pairs, recess_s = fields.get("in_force"), fields.get("pairs"), _seconds(fields.get("recess_s"))
+    in_force, pairs, recess_s = fields.get("in_force"), fields.get("pairs"), _measure(fields.get("recess_s"))
     if not isinstance(in_force, bool) or not isinstance(pairs, int) or recess_s is None:
         raise BadTable(f"its verdict is {str(fields)[:200]}")
     # A guard compares no cost of 0, so there is none to divide by.
-    measured_s, baseline_s = _seconds(fields.get("measured_s")) or None, _seconds(fields.get("baseline_s")) or None
+    measured_s, baseline_s = _measure(fields.get("measured_s")) or None, _measure(fields.get("baseline_s")) or None
     return GuardVerdict(in_force, pairs, measured_s, baseline_s, recess_s)
 
 
@@ -195,8 +200,8 @@ def _texts(value: object) -> list[str] | None:
     return value if isinstance(value, list) and all(isinstance(each, str) for each in value) else None
 
 
-def _seconds(value: object) -> float | None:
-    """Return a time; ``None`` for anything else, also for one that is negative or not finite."""
+def _measure(value: object) -> float | None:
+    """Return a time or a share; ``None`` for anything else, also for one that is negative or not finite."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) and value >= 0 else None

@@ -7,6 +7,7 @@ elsewhere: its ratio is 1, and the gateway spends nothing on it. Pure functions 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gateway.optimizer.decisions.advice import parsed_chain
@@ -68,7 +69,7 @@ def as_decided(decision: Decision, published_encoding: str, held: Chain | None) 
     if decision.saved_share < (KEPT_SAVING if decision.chain == held else LEAST_SAVING):
         return None
     reason = f"published by {published_encoding}, which none stands for here: {decision.reason}"
-    return Decision(decision.chain, None, decision.predicted_s, decision.baseline_s, reason)
+    return replace(decision, delta=None, reason=reason)
 
 
 def _without_level(chain: str) -> str:

@@ -1,11 +1,17 @@
-"""Known figures of one stream: what its shadow trials have measured, as a mean that noise moves little. Pure values."""
+"""Known figures of one stream: those that its shadow trials have measured, and predictions for the rest. Pure values.
+
+Measured figures are means, which noise moves little. If a stream was only probed, or its trial had no time for all
+candidates, predictions stand in for those that are missing.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.optimizer.decisions.advice import figures_of
+from gateway.optimizer.decisions.decision import PREDICTED, Decision, DecisionSource
 from gateway.optimizer.delivery_cost import EncodingFigures
 from gateway.optimizer.history.record import ShadowTrial
 
@@ -21,18 +27,50 @@ class KnownFigures:
 
     measured: dict[str, EncodingFigures] = field(default_factory=dict)
     """Means of what was tried, by chain."""
+    predicted: dict[str, EncodingFigures] = field(default_factory=dict)
+    """Predictions for further chains."""
+    probed: bool = False
+    """Whether the stream was only probed so far."""
 
-    def take(self, trial: ShadowTrial) -> None:
-        """Take the outcomes of a trial."""
+    @property
+    def source(self) -> DecisionSource:
+        """Source of a decision by these figures."""
+        if not self.measured:
+            return "model"
+        if self.predicted:
+            return "probe and model" if self.probed else "trial and model"
+        return "probe" if self.probed else "trial"
+
+    def take(self, trial: ShadowTrial, *, probed: bool = False) -> None:
+        """Take the outcomes of a trial.
+
+        Args:
+            trial: the trial.
+            probed: whether it is one of probes alone.
+        """
         newest = {each.chain: each for each in figures_of(trial)}
-        if trial.drifted or not all(_is_alike(self.measured.get(chain), each) for chain, each in newest.items()):
+        like = all(_is_alike(self.measured.get(chain), each) for chain, each in newest.items())
+        if trial.drifted or probed or self.probed or not like:
             self.measured = newest
         else:
             self.measured = {chain: _mean(self.measured.get(chain), each) for chain, each in newest.items()}
+        self.predicted, self.probed = {}, probed
+
+    def complete(self, figures: Iterable[EncodingFigures]) -> None:
+        """Take predictions for chains that were not tried; those of others come too late."""
+        self.predicted = {each.chain: each for each in figures if each.chain not in self.measured}
 
     def all(self) -> tuple[EncodingFigures, ...]:
         """Return the figures of all chains."""
-        return tuple(self.measured.values())
+        return (*self.measured.values(), *self.predicted.values())
+
+    def told(self, decision: Decision) -> Decision:
+        """Return a decision by these figures with its source; one for a chain that was not tried says so."""
+        if decision.saved_share <= 0:
+            return replace(decision, source="baseline")
+        is_predicted = decision.sent_by in self.predicted
+        reason = PREDICTED + decision.reason if is_predicted else decision.reason
+        return replace(decision, source=self.source, reason=reason)
 
 
 def _is_alike(before: EncodingFigures | None, newest: EncodingFigures) -> bool:

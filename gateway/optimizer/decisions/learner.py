@@ -7,7 +7,7 @@ have changed, so the baseline chooses again, until the process answers.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from gateway.optimizer.decisions.decision_table import DecisionTable
 from gateway.optimizer.decisions.learned_policy import LearnedPolicy
 from gateway.optimizer.decisions.learned_stream import LearnedStream
 from gateway.optimizer.decisions.stats import DecisionStats, JudgedDecision
+from gateway.optimizer.delivery_cost import EncodingFigures
 from gateway.optimizer.history.record import ShadowTrial, TrafficRecord
 from gateway.streams.stream import Stream
 
@@ -67,11 +68,24 @@ class Learner:
 
     def tried(self, number: int, trial: ShadowTrial) -> None:
         """Take a shadow trial of the stream with this id: the process does its work."""
+        self._recover()
+        self._decider.tried(number, trial)
+
+    def probed(self, number: int, trial: ShadowTrial) -> None:
+        """Take a trial of probes alone."""
+        self._recover()
+        self._decider.probed(number, trial)
+
+    def predicted(self, number: int, figures: Iterable[EncodingFigures]) -> None:
+        """Take predictions for chains that were not tried on the stream with this id."""
+        self._decider.predicted(number, figures)
+
+    def _recover(self) -> None:
+        """Follow decisions again."""
         if self._failure:
             logger.info("decisions about encodings are followed again: shadow trials are made")
             self._failure = ""
             self.policy.trust()
-        self._decider.tried(number, trial)
 
     def recorded(self, stream: Stream, record: TrafficRecord) -> None:
         """Take a traffic record of some receivers of a stream."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -118,6 +119,26 @@ def read_history(
         damaged_bytes = tally.damaged_bytes - damaged_before
         if damaged_bytes:
             logger.warning("%s: %d bytes that belong to no sound record are left out", path, damaged_bytes)
+
+
+def newest_trials(directory: Path, most: int) -> list[ShadowTrial]:
+    """Return the newest shadow trials of a history, the oldest of them first; damaged parts are left out silently.
+
+    Args:
+        directory: holds the files; one that cannot be read has none.
+        most: number of trials from which no further file is read, and of those that are returned.
+    """
+    found: list[ShadowTrial] = []
+    with contextlib.suppress(OSError):
+        for path in reversed(history_files(directory)):
+            if len(found) >= most:
+                break
+            of_file: list[ShadowTrial] = []
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                for _ in records_in(file.read(MAX_READ_BYTES), ReadingTally(), of_file.append):
+                    pass
+            found[:0] = of_file
+    return found[-most:]
 
 
 def read_events(directory: Path, tally: ReadingTally, most: int) -> Sequence[TrafficRecord | ShadowTrial]:

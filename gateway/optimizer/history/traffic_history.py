@@ -116,6 +116,9 @@ class TrafficHistory:
     def decision_stats(self) -> None:
         """Return the counts of decisions: none are taken."""
 
+    def prediction_stats(self) -> None:
+        """Return the counts of predictions: nothing is predicted."""
+
     def busiest(self) -> tuple[()]:
         """Return the streams that were tried: none."""
         return ()

@@ -27,13 +27,15 @@ class ClassEfficiency:
     """Chain that was in use last; another one than that of the decision where this was not followed."""
     measured_s: float | None
     """Delivery cost of a payload by that chain, by its measured outcome, 0 or more; ``None``: it was not measured."""
+    measured_ratio: float | None
+    """Measured size sent over size of the payload by that chain; ``None``: it was not measured."""
     payloads_per_s: float
     """Number of payloads a second to all receivers, 0 or more; 0: not known."""
 
     @property
     def is_followed(self) -> bool:
         """Whether the chain in use is that of the decision."""
-        return self.used == str(self.decision.delta or self.decision.chain)
+        return self.used == self.decision.sent_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,9 @@ def evaluate_efficiency(patterns: Iterable[CommunicationPattern], strategy: Deci
     for pattern in patterns:
         decision = strategy.get(pattern.key)
         if decision is not None:
+            ratio = None if pattern.measured is None else pattern.measured.ratio
             per_s = pattern.receivers / pattern.interval_s if pattern.interval_s else 0.0
-            found.append(ClassEfficiency(pattern.key, decision, pattern.chain, measured_cost_s(pattern), per_s))
+            found.append(ClassEfficiency(pattern.key, decision, pattern.chain, measured_cost_s(pattern), ratio, per_s))
     return Efficiency(tuple(found))
 
 

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from copy import copy
-from dataclasses import replace
-from typing import Final
 
 from gateway.optimizer.candidates import candidates
 from gateway.optimizer.decisions.advice import figures_of, may_decode
 from gateway.optimizer.decisions.deciding import Chains, decide
 from gateway.optimizer.decisions.decision import Decision
 from gateway.optimizer.decisions.decision_table import DecisionTable
+from gateway.optimizer.decisions.known_figures import KnownFigures
 from gateway.optimizer.delivery_cost import Delivery, EncodingFigures, decode_factor
 from gateway.optimizer.history.record import ShadowTrial
 from gateway.optimizer.learning.candidate_model import CandidateModel
 from gateway.optimizer.learning.communication_pattern_learner import CommunicationPattern
 from gateway.optimizer.learning.sampled_rule import element_of, is_integer, usual_chains
 from gateway.protocol.encoding import Chain
-
-PREDICTED: Final = "predicted from other streams: "
-"""Beginning of the reason for a decision on a chain that was not tried."""
 
 
 class StrategyGenerator:
@@ -99,15 +95,13 @@ def decision_by(
         model: ``None``: there is none, and only chains that were tried can be chosen.
         held: decision that is in force.
     """
+    known = KnownFigures()
+    known.take(trial)
     figures = known_figures(trial, pattern.key.codecs, model)
+    known.complete(figures)
     baseline = usual_chains(figures, trial, pattern.key.codecs)
     decision = decide(figures, delivery_by(pattern, figures), pattern.tier, baseline, held)
-    if decision is None:
-        return None
-    tried = {each.chain for each in trial.tried}
-    if str(decision.delta or decision.chain) in tried or decision.saved_share <= 0:
-        return decision
-    return replace(decision, reason=PREDICTED + decision.reason)
+    return None if decision is None else known.told(decision)
 
 
 def known_figures(

@@ -50,6 +50,11 @@ class CpuBudget:
         """True if a trial may begin that cannot wait: what was borrowed before is no more than a burst."""
         return self._left_s > -self.share * BURST_S
 
+    @property
+    def longest_s(self) -> float:
+        """CPU time after which a trial tries no further chain: what was saved for a burst."""
+        return max(FIRST_TRIAL_S, self.share * BURST_S)
+
     def spend(self, cpu_s: float) -> None:
         """Take the CPU time of a trial, also of one that began without the budget."""
         self.spent_s += cpu_s

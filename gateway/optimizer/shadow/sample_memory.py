@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.protocol.wire import Buffer
 
-SLOTS: Final = 4
+SLOTS: Final = 16
 """Samples that wait for the process or are with it, all of the gateway."""
 TRIED_BYTES: Final = 128 * 1024
 """Longest sample; a shorter payload is taken whole."""
@@ -21,7 +21,6 @@ SLOT_BYTES: Final = 2 * TRIED_BYTES
 MEMORY_BYTES: Final = SLOTS * SLOT_BYTES
 """Size of all slots."""
 
-_PIECE_BYTES: Final = 32 * 1024
 _PIECES_AT: Final = (0, 211, 467, 1009)
 """Places of the pieces, in parts of the last one: unevenly, as for :mod:`gateway.protocol.sampling`."""
 _PIECE_MULTIPLE: Final = 16
@@ -52,13 +51,14 @@ class SampleMemory:
         """Return the bytes of a slot."""
         return self._view[number * SLOT_BYTES : (number + 1) * SLOT_BYTES]
 
-    def fill(self, number: int, payload: Buffer, base: Buffer | None) -> tuple[int, int]:
+    def fill(self, number: int, payload: Buffer, base: Buffer | None, most_bytes: int = TRIED_BYTES) -> tuple[int, int]:
         """Copy a sample of a payload into a slot, and the same bytes of its previous version behind it.
 
         Args:
             number: the slot.
             payload: flat bytes, decoded.
             base: those of the previous version; one of another size is left out.
+            most_bytes: longest sample, :data:`TRIED_BYTES` at most.
 
         Returns:
             The bytes of the sample, and those of the previous version, 0 if there are none; of a closed memory 0, 0.
@@ -67,10 +67,10 @@ class SampleMemory:
             slot = self.slot(number)
         except ValueError:
             return 0, 0
-        size = copy_pieces(payload, slot)
+        size = copy_pieces(payload, slot, most_bytes)
         if base is None or len(base) != len(payload):
             return size, 0
-        return size, copy_pieces(base, slot[size:])
+        return size, copy_pieces(base, slot[size:], most_bytes)
 
     def clear(self, number: int) -> None:
         """Leave nothing of a sample in its slot."""
@@ -84,15 +84,16 @@ class SampleMemory:
             self._map.close()
 
 
-def copy_pieces(payload: Buffer, out: memoryview) -> int:
+def copy_pieces(payload: Buffer, out: memoryview, most_bytes: int = TRIED_BYTES) -> int:
     """Copy a payload, or four pieces of one that is longer than a sample, and return their size."""
     data = memoryview(payload).cast("B")
-    if len(data) <= TRIED_BYTES:
+    if len(data) <= most_bytes:
         out[: len(data)] = data
         return len(data)
-    last, at = len(data) - _PIECE_BYTES, 0
+    piece_bytes = most_bytes // len(_PIECES_AT)
+    last, at = len(data) - piece_bytes, 0
     for place in _PIECES_AT:
         begin = last * place // _PIECES_AT[-1] // _PIECE_MULTIPLE * _PIECE_MULTIPLE
-        out[at : at + _PIECE_BYTES] = data[begin : begin + _PIECE_BYTES]
-        at += _PIECE_BYTES
+        out[at : at + piece_bytes] = data[begin : begin + piece_bytes]
+        at += piece_bytes
     return at

@@ -13,23 +13,30 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.connections.core import Core
+from gateway.connections.link_tier import TIERS
 from gateway.connections.ports import Clock, DeliveryPolicy, Sample, Threads
 from gateway.connections.sweeps import Sweep
 from gateway.errors import RequestRefused
-from gateway.optimizer.candidates import candidates
+from gateway.optimizer.candidates import PROBE_BYTES, candidates, probes
+from gateway.optimizer.decisions.advice import figures_of
+from gateway.optimizer.decisions.deciding import by_promise
 from gateway.optimizer.decisions.learner import Learner
 from gateway.optimizer.decisions.stats import DecisionStats
 from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial, TrafficRecord
 from gateway.optimizer.history.stats import PayloadStoreStats, TrafficHistoryStats
 from gateway.optimizer.history.traffic_history import TrafficHistory
 from gateway.optimizer.history.trial_record import pack_trial
+from gateway.optimizer.prediction.messages import Prediction
+from gateway.optimizer.prediction.predictor import Predictor
+from gateway.optimizer.prediction.stats import PredictionStats
 from gateway.optimizer.shadow.cpu_budget import CpuBudget
+from gateway.optimizer.shadow.sample_memory import TRIED_BYTES
 from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
 from gateway.optimizer.shadow.trial_messages import TrialAnswer, TrialRequest
-from gateway.optimizer.shadow.trial_table import MAX_LOSSES, TrialTable, TriedStream
+from gateway.optimizer.shadow.trial_table import MAX_LOSSES, PROBES_FOR_A_TRIAL, TrialTable, TriedStream
 from gateway.optimizer.shadow.trial_worker import SampleSlot, TrialWorker
 from gateway.protocol.dtypes import dtype_name
-from gateway.protocol.encoding import decode
+from gateway.protocol.encoding import Chain, decode
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -58,6 +65,10 @@ class TakenSample:
     """Whether it was taken because of a change."""
     sample_bytes: int
     """Size of the sample."""
+    chains: tuple[Chain, ...]
+    """Candidates that may be tried on it."""
+    probed: bool
+    """Whether only probes are."""
 
 
 class ShadowTrials:
@@ -69,6 +80,7 @@ class ShadowTrials:
         clock: the time.
         threads: decode and copy samples.
         learner: takes decisions by the outcomes; ``None``: nothing does.
+        predictor: predicts outcomes of candidates for which there is no time; ``None``: nothing does.
 
     Attributes:
         policy: policy for the core, that of the history.
@@ -81,17 +93,19 @@ class ShadowTrials:
         clock: Clock,
         threads: Threads,
         learner: Learner | None = None,
+        predictor: Predictor | None = None,
     ) -> None:
         self.policy: DeliveryPolicy = history.policy
         self._learner = learner
+        self._predictor = predictor
         self._history = history
         self._clock = clock
         self._threads = threads
         self._budget = CpuBudget(cpu_share, clock.monotonic_s())
         self._worker = TrialWorker()
         self._table = TrialTable()
-        self._wanted: set[int] = set()
-        """Streams of which the next payload is taken."""
+        self._wanted: dict[int, bool] = {}
+        """Streams of which the next payload is taken, and whether it is only probed."""
         self._changed: set[int] = set()
         """Streams of which it is taken because their chain does not achieve any more what it did before."""
         self._under_way: dict[int, TakenSample] = {}
@@ -101,7 +115,7 @@ class ShadowTrials:
         self._failing: set[int] = set()
         """Streams whose trials have failed since the last that has not."""
         self._closed = False
-        self._tried = self._failed = self._lost = self._dropped = self._drifts = 0
+        self._tried = self._probed = self._failed = self._lost = self._dropped = self._drifts = 0
         self._failure = ""
         history.listen(self)
 
@@ -110,6 +124,8 @@ class ShadowTrials:
         self._history.begin(core)
         # Before there is traffic, which a start would hold up.
         self._worker.pump(self._clock.monotonic_s())
+        if self._predictor is not None:
+            self._predictor.start(self._clock.monotonic_s())
         core.sweeps = (*core.sweeps, Sweep(lambda: SWEEP_S, self.sweep))
         if self._learner is not None:
             self._learner.begin()
@@ -122,6 +138,8 @@ class ShadowTrials:
     def close(self, timeout_s: float) -> None:
         """End the worker, and have all records written; for any thread, once the core is not used any more."""
         self._worker.close(min(timeout_s, WORKER_END_S))
+        if self._predictor is not None:
+            self._predictor.close(min(timeout_s, WORKER_END_S))
         if self._learner is not None:
             self._learner.close()
         self._history.close(timeout_s)
@@ -140,6 +158,7 @@ class ShadowTrials:
             cpu_share=self._budget.share,
             cpu_s=self._budget.spent_s,
             tried=self._tried,
+            probed=self._probed,
             failed=self._failed,
             lost=self._lost,
             dropped=self._dropped,
@@ -154,13 +173,17 @@ class ShadowTrials:
         """Return the counts of decisions; ``None``: none are taken."""
         return None if self._learner is None else self._learner.stats()
 
+    def prediction_stats(self) -> PredictionStats | None:
+        """Return the counts of predictions; ``None``: nothing is predicted."""
+        return None if self._predictor is None else self._predictor.stats()
+
     def busiest(self) -> list[TriedTraffic]:
         """Return the tried streams with the most bytes to their receivers, some."""
         found = []
         for tried in self._table.busiest(SHOWN):
             assert tried.trial is not None
             decisions = () if self._learner is None else self._learner.judged(tried.number)
-            found.append(TriedTraffic(tried.trial, tuple(tried.records), decisions))
+            found.append(TriedTraffic(tried.trial, tuple(tried.records), tried.probed, decisions))
         return found
 
     def offered(self, stream: Stream, sample: Sample) -> None:
@@ -170,8 +193,8 @@ class ShadowTrials:
             self._changed.discard(number)
             self._take(self._table.get(number), sample, drifted=True)
         elif number in self._wanted:
-            self._wanted.discard(number)
-            self._take(self._table.get(number), sample, drifted=False)
+            probed = self._wanted.pop(number)
+            self._take(self._table.get(number), sample, drifted=False, probed=probed)
 
     def featured(self, stream: Stream, sample: Sample, features: PayloadFeatures) -> None:
         """Look at features that were computed anew, and take the payload at once if they have changed."""
@@ -187,11 +210,13 @@ class ShadowTrials:
             self._changed.add(stream.id)
         if self._learner is not None:
             self._learner.recorded(stream, record)
+        if self._predictor is not None:
+            self._predictor.wake()
 
     def forgotten(self, stream: Stream) -> None:
         """Forget a stream that has ended."""
         self._table.forget(stream.id)
-        self._wanted.discard(stream.id)
+        self._wanted.pop(stream.id, None)
         self._changed.discard(stream.id)
 
     def sweep(self) -> Generator[None, None, None]:
@@ -204,13 +229,18 @@ class ShadowTrials:
             fault = self._worker.fault(now_s)
             if fault:
                 self._learner.fail(fault)
+            for prediction in () if self._predictor is None else self._predictor.pump(now_s):
+                self._complete(self._learner, prediction)
             yield from self._learner.sweep()
         count = self._budget.trials_at(now_s, len(self._under_way) + self._copying)
         self._changed = {number for number in self._changed if number in self._table}
-        self._wanted = set((yield from self._table.due(min(count, self._worker.free_slots), now_s)))
+        may_probe = self._predictor is not None and self._predictor.is_ready
+        most = min(PROBES_FOR_A_TRIAL * count if may_probe else count, self._worker.free_slots)
+        due = yield from self._table.due(most, now_s)
+        self._wanted = self._table.shared_out(due, count, may_probe=may_probe)
 
-    def _take(self, tried: TriedStream | None, sample: Sample, *, drifted: bool) -> None:
-        """Have a sample of a payload copied by a thread, and then tried."""
+    def _take(self, tried: TriedStream | None, sample: Sample, *, drifted: bool, probed: bool = False) -> None:
+        """Have a sample of a payload copied by a thread, and then tried, or only probed."""
         if tried is None or self._closed or not sample.is_readable or tried.is_aside(self._clock.monotonic_s()):
             return
         if tried.under_way:
@@ -235,24 +265,27 @@ class ShadowTrials:
                 if not isinstance(sizes, RequestRefused):  # the payload cannot be decoded by anybody
                     logger.error("a sample for a shadow trial cannot be taken", exc_info=sizes)
                 return
-            self._ask(tried, sample, slot, *sizes, drifted=drifted)
+            sample_bytes, base_bytes = sizes
+            based, now_s = base_bytes > 0, self._clock.monotonic_s()
+            possible = candidates(sample.element, tried.codecs, integers=sample.integers, based=based)
+            chains = tuple([chain for chain in possible if not tried.is_aside(now_s, str(chain))])
+            taken = TakenSample(tried, slot, based, drifted, sample_bytes, chains, probed)
+            self._ask(taken, base_bytes, dtype_name(sample.element))
 
-        self._threads.submit(_copy(sample, slot), copied)
+        self._threads.submit(_copy(sample, slot, PROBE_BYTES if probed else TRIED_BYTES), copied)
 
-    def _ask(
-        self, tried: TriedStream, sample: Sample, slot: SampleSlot, sample_bytes: int, base_bytes: int, *, drifted: bool
-    ) -> None:
+    def _ask(self, taken: TakenSample, base_bytes: int, dtype: str) -> None:
         """Ask the worker for a trial of a sample in its slot."""
-        based = base_bytes > 0
-        chains = candidates(sample.element, tried.codecs, integers=sample.integers, based=based)
-        now_s = self._clock.monotonic_s()
-        names = tuple([str(chain) for chain in chains if not tried.is_aside(now_s, str(chain))])
-        request = TrialRequest(slot.number, sample_bytes, base_bytes, dtype_name(sample.element), names)
-        if self._closed or not sample_bytes:
+        slot, order = taken.slot, {name: place for place, name in enumerate(taken.tried.promise)}
+        names = [str(chain) for chain in (probes(taken.chains) if taken.probed else taken.chains)]
+        names.sort(key=lambda name: order.get(name, len(order)))
+        longest_s = self._budget.longest_s
+        request = TrialRequest(slot.number, taken.sample_bytes, base_bytes, dtype, tuple(names), longest_s)
+        if self._closed or not taken.sample_bytes:
             self._worker.give_back(slot)
-        elif self._worker.ask(slot, request, now_s):
-            tried.under_way = True
-            self._under_way[slot.number] = TakenSample(tried, slot, based, drifted, sample_bytes)
+        elif self._worker.ask(slot, request, self._clock.monotonic_s()):
+            taken.tried.under_way = True
+            self._under_way[slot.number] = taken
         else:
             self._lost += 1
 
@@ -285,9 +318,26 @@ class ShadowTrials:
             tried=answer.tried,
             features=record.features,
         )
-        self._history.put(pack_trial(tried.trial))
+        tried.probed, tried.promise = taken.probed, ()
+        self._probed += taken.probed
+        if not taken.probed:
+            self._history.put(pack_trial(tried.trial))
         if self._learner is not None:
-            self._learner.tried(tried.number, tried.trial)
+            (self._learner.probed if taken.probed else self._learner.tried)(tried.number, tried.trial)
+        if self._predictor is not None:
+            if not taken.probed:
+                self._predictor.learn(tried.trial)
+            known = {each.chain for each in answer.tried} | set(answer.failed)
+            missing = [chain for chain in taken.chains if str(chain) not in known]
+            self._predictor.ask(tried.number, tried.trial, missing)
+
+    def _complete(self, learner: Learner, prediction: Prediction) -> None:
+        """Take figures of candidates that were not tried; those that promise most are the first to be tried next."""
+        learner.predicted(prediction.number, prediction.figures)
+        tried = self._table.get(prediction.number)
+        if tried is not None and tried.trial is not None and prediction.figures:
+            figures = (*figures_of(tried.trial), *prediction.figures)
+            tried.promise = tuple(by_promise(figures, tried.records[-1].payload_bytes, TIERS))
 
     def _note_failure(self, tried: TriedStream, answer: TrialAnswer) -> None:
         """Set aside what has failed: chains, if others have not, or else the stream."""
@@ -321,7 +371,7 @@ class ShadowTrials:
             self._learner.set_aside(tried.number)
 
 
-def _copy(sample: Sample, slot: SampleSlot) -> Callable[[], tuple[int, int]]:
+def _copy(sample: Sample, slot: SampleSlot, most_bytes: int) -> Callable[[], tuple[int, int]]:
     """Return the work of a thread that copies a sample into its slot."""
 
     def copy() -> tuple[int, int]:
@@ -330,6 +380,6 @@ def _copy(sample: Sample, slot: SampleSlot) -> Callable[[], tuple[int, int]]:
             base = None if sample.base is None else sample.base()
         except RequestRefused:  # there are no deltas to it
             base = None
-        return slot.memory.fill(slot.number, payload, base)
+        return slot.memory.fill(slot.number, payload, base, most_bytes)
 
     return copy

@@ -18,6 +18,8 @@ class ShadowTrialStats:
     """CPU time that they have taken."""
     tried: int
     """Trials that were made."""
+    probed: int
+    """Trials among these of a few cheap candidates alone; a model was asked for the others."""
     failed: int
     """Trials that have failed in their process, for example because it has no memory left."""
     lost: int
@@ -44,5 +46,7 @@ class TriedTraffic:
     """The last trial."""
     classes: tuple[TrafficRecord, ...]
     """Last record of each delivery class."""
+    probed: bool = False
+    """Whether that was one of a few cheap candidates alone."""
     decisions: tuple[JudgedDecision, ...] = ()
     """Decisions for its receivers, if the gateway learns."""

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from gateway.optimizer.child_process import BadMessage
 from gateway.optimizer.history.record import TriedChain
 from gateway.protocol.encoding import PLAIN
 
@@ -16,10 +17,6 @@ MAX_LINE_BYTES: Final = 4096
 """Longest line: the bytes that POSIX has a pipe write at once on Linux."""
 MAX_ERROR: Final = 250
 """Characters of a reason that are told, of six bytes each at most."""
-
-
-class BadMessage(Exception):
-    """Line that neither side writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,9 @@ class TrialRequest:
     dtype: str
     """Dtype of the elements."""
     chains: tuple[str, ...]
-    """Chains to try."""
+    """Chains to try, in this order."""
+    longest_s: float
+    """CPU time after which no further one is tried."""
 
     def line(self) -> bytes:
         """Return the line."""
@@ -56,6 +55,7 @@ class TrialRequest:
                 int(fields["base_bytes"]),
                 str(fields["dtype"]),
                 tuple([str(chain) for chain in fields["chains"]]),
+                float(fields["longest_s"]),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise BadMessage(f"no request for a trial: {line[:80]!r}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import OrderedDict
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -26,6 +26,8 @@ LEAST_AGE_S: Final = 10.0
 """Age of a trial from which another one may be made, unless the features have changed."""
 NEVER_S: Final = 3600.0
 """Age that counts for a stream without a trial."""
+PROBES_FOR_A_TRIAL: Final = 6
+"""Number of probes that take the time of one trial, or less."""
 STEP_STREAMS: Final = 256
 """Streams that are looked at in one step, some 100 us."""
 IDLE_S: Final = 60.0
@@ -73,6 +75,10 @@ class TriedStream:
     """Time of the last record."""
     trial: ShadowTrial | None = None
     """The last trial."""
+    probed: bool = False
+    """Whether that was one of probes alone."""
+    promise: tuple[str, ...] = ()
+    """Chains in the order in which they are worth a trial, by predictions; empty: there are none."""
     tried_s: float | None = None
     """Time at which its sample was taken."""
     under_way: bool = False
@@ -192,6 +198,24 @@ class TrialTable:
             if len(weights) % STEP_STREAMS == 0:
                 yield
         return [number for weight, number in heapq.nlargest(count, weights) if weight > 0]
+
+    def shared_out(self, due: Sequence[int], trials: int, *, may_probe: bool) -> dict[int, bool]:
+        """Return the streams of which the next payload is taken, and whether it is only probed.
+
+        If more streams wait for their first trial than may be tried, they are probed instead.
+
+        Args:
+            due: streams that are worth a trial, the most first.
+            trials: number of trials that there is time for.
+            may_probe: whether there is a model that makes something of probes.
+        """
+        untried = [number for number in due if number in self._streams and self._streams[number].trial is None]
+        if not may_probe or len(untried) <= trials:
+            return dict.fromkeys(due[:trials], False)
+        probed = untried[: PROBES_FOR_A_TRIAL * trials]
+        left = trials - math.ceil(len(probed) / PROBES_FOR_A_TRIAL)
+        others = [number for number in due if number not in untried][:left]
+        return dict.fromkeys(probed, True) | dict.fromkeys(others, False)
 
     def busiest(self, count: int) -> list[TriedStream]:
         """Return at most ``count`` streams with a trial, those with the most bytes to their receivers first."""

@@ -9,21 +9,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from gateway.optimizer.child_process import PLACE, STALLED_S, ChildProcess, StartPause
+from gateway.optimizer.child_process import STALLED_S, BadMessage, ChildProcess, StartPause
 from gateway.optimizer.shadow.sample_memory import SLOTS, SampleMemory
-from gateway.optimizer.shadow.trial_messages import MAX_LINE_BYTES, BadMessage, TrialAnswer, TrialRequest
+from gateway.optimizer.shadow.trial_messages import MAX_LINE_BYTES, TrialAnswer, TrialRequest
 
 logger = logging.getLogger(__name__)
 
-PROGRAM: Final = "import sys; sys.path[:] = sys.argv[1:-1]; from gateway.optimizer.shadow import worker; worker.main()"
-"""Program of the process. It finds its modules where the gateway does, but not in the working directory."""
-ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""Variables by which numpy starts no threads, which the process has no use for."""
+MODULE: Final = "gateway.optimizer.shadow.worker"
+"""Program of the process."""
 SILENT_S: Final = 5.0
 """Time without an answer from which the process does not count as working; a trial takes some 10 ms."""
 
@@ -164,15 +160,7 @@ class TrialWorker:
             logger.warning("there is no memory for samples, so there are no shadow trials: %s", error)
             return
         try:
-            places = [place for place in sys.path if place and Path(place).is_absolute()]
-            process = ChildProcess(
-                PROGRAM,
-                *places,
-                PLACE,
-                str(memory.descriptor),
-                pass_fds=[memory.descriptor],
-                env=os.environ | ONE_THREAD,
-            )
+            process = ChildProcess.of_module(MODULE, str(memory.descriptor), pass_fds=[memory.descriptor])
         except OSError as error:
             memory.close()
             self._pause.begin(now_s)

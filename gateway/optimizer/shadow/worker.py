@@ -7,16 +7,13 @@ sample is wiped before its answer is written, whatever became of the trial.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
-import signal
 import sys
 import time
-from pathlib import Path
 from typing import Final
 
 from gateway.errors import FrysError
+from gateway.optimizer.background import stand_back
 from gateway.optimizer.history.record import TriedChain
 from gateway.optimizer.shadow.sample_memory import SampleMemory
 from gateway.optimizer.shadow.trial_messages import TrialAnswer, TrialRequest
@@ -24,12 +21,8 @@ from gateway.optimizer.shadow.trying import try_chains
 from gateway.protocol.dtypes import dtype_named
 from gateway.protocol.encoding import Chain
 
-NICENESS: Final = 10
-"""Niceness above that of the gateway."""
 MAX_DATA_BYTES: Final = 512 * 1024 * 1024
 """Memory of the process beyond its programs, past which a trial fails."""
-FIRST_TO_KILL: Final = "1000"
-"""Score by which the system kills this process before any other one if memory runs out."""
 
 
 def answer(request: TrialRequest, memory: SampleMemory) -> TrialAnswer:
@@ -46,6 +39,8 @@ def answer(request: TrialRequest, memory: SampleMemory) -> TrialAnswer:
         base = slot[request.sample_bytes :][: request.base_bytes] if request.base_bytes else None
         element = dtype_named(request.dtype)
         for chain in request.chains:
+            if time.thread_time() - begin_s > request.longest_s:
+                break
             try:
                 tried += try_chains([Chain.parse(chain)], sample, element, base, time.thread_time)
             except Exception as failure:  # noqa: BLE001 - a codec may raise anything, and the others are tried
@@ -60,12 +55,7 @@ def answer(request: TrialRequest, memory: SampleMemory) -> TrialAnswer:
 
 def main() -> None:
     """Try chains until the standard input ends; the last argument is the descriptor of the shared memory."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    os.nice(NICENESS)
-    with contextlib.suppress(OSError, ValueError):  # a container may forbid either
-        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_KILL)
-        resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA_BYTES, MAX_DATA_BYTES))
+    stand_back(MAX_DATA_BYTES)
     memory = SampleMemory(int(sys.argv[-1]))
     for line in sys.stdin.buffer:
         os.write(sys.stdout.fileno(), answer(TrialRequest.parse(line), memory).line())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from gateway.optimizer.decisions.decision_table import DecisionTable
 from gateway.optimizer.decisions.guard import GuardVerdict
 from gateway.optimizer.decisions.learned_policy import LearnedPolicy
 from gateway.optimizer.decisions.learned_stream import GuardedDecision, LearnedStream
+from gateway.optimizer.delivery_cost import EncodingFigures
 from gateway.optimizer.history.record import ShadowTrial, TrafficRecord, TriedChain
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.messages import Kind
@@ -303,3 +305,24 @@ def test_a_saving_about_the_threshold_does_not_come_and_go_with_noise(saved: flo
         deciding.clock.advance(10.0)
         deciding.sweep()
     assert deciding.decider.changes <= 5
+
+
+def test_a_probe_decides_with_what_is_predicted_of_the_rest() -> None:
+    deciding = Deciding()
+    deciding.recorded()
+    whole = shadow_trial()
+    deciding.decider.probed(1, replace(whole, tried=whole.tried[:3]))
+    deciding.sweep()
+    assert deciding.guarded.decision is not None
+    assert (str(deciding.chain), deciding.guarded.decision.source) == ("zstd:1", "probe")
+    deciding.decider.predicted(1, [EncodingFigures("pco:8", 0.2, 1e-8, 1e-9)])
+    deciding.decider.predicted(7, [])
+    deciding.sweep()
+    decision = deciding.guarded.decision
+    assert (deciding.chain, decision.source, decision.predicted_ratio) == (PCO, "probe and model", 0.2)
+    assert decision.reason.startswith("predicted from other streams: pco:8 would take")
+    deciding.decider.tried(1, whole)
+    deciding.sweep()
+    assert deciding.guarded.decision.source == "trial"
+    kept = DecisionTable.from_json(deciding.decider.table.to_json())
+    assert dict(kept) == {key_of(deciding.stream, deciding.profile): deciding.guarded.decision}

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from gateway.connections.link_tier import TIERS, LinkTier
 from gateway.optimizer.decisions.advice import figures_of
-from gateway.optimizer.decisions.deciding import APART_SAVING, TOGETHER_SAVING, UNENCODED, Chains, decide, pays_apart
+from gateway.optimizer.decisions.deciding import (
+    APART_SAVING,
+    TOGETHER_SAVING,
+    UNENCODED,
+    Chains,
+    by_promise,
+    decide,
+    pays_apart,
+)
 from gateway.optimizer.decisions.decision import Decision
 from gateway.optimizer.delivery_cost import Delivery, EncodingFigures
 from gateway.protocol.encoding import PLAIN, Chain
@@ -135,3 +143,16 @@ def test_a_decision_in_force_stays_until_it_saves_nothing() -> None:
         for share in (0.94, 0.96, 0.99, 1.0, 1.01)
     ]
     assert chosen == [(ZSTD, ZSTD), (LZ4, ZSTD), (LZ4, ZSTD), (LZ4, LZ4), (LZ4, LZ4)]
+
+
+def test_chains_that_are_the_best_for_some_link_are_tried_first() -> None:
+    figures = (
+        EncodingFigures("none", 1.0, 0.0, 0.0),
+        EncodingFigures("zstd:3", 0.51, 1e-8, 1e-9),
+        EncodingFigures("zstd:9", 0.49, 1e-6, 1e-9),
+        EncodingFigures("pco:8", 0.3, 8e-9, 1e-9),
+    )
+    order = by_promise(figures, 524_288, TIERS)
+    assert set(order[:2]) == {"none", "pco:8"}
+    assert order[2:] == ["zstd:3", "zstd:9"]
+    assert by_promise((), 524_288, TIERS) == []

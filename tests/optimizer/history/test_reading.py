@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.optimizer.history.files import HistoryFiles, history_files
 from gateway.optimizer.history.layout import FILE_HEADER, HEADER, MARK, TRIAL_KIND, framed, pack_record
-from gateway.optimizer.history.reading import ReadingTally, read_events, read_history, records_in
+from gateway.optimizer.history.reading import ReadingTally, newest_trials, read_events, read_history, records_in
 from gateway.optimizer.history.record import ShadowTrial
 from gateway.optimizer.history.trial_record import pack_trial
 from tests.optimizer.history.records import record, shadow_trial
@@ -120,3 +121,19 @@ def test_records_and_trials_come_in_the_order_in_which_they_were_written(tmp_pat
     (tmp_path / "traffic-000000000001-1.frys").write_bytes(FILE_HEADER + packed)
     assert list(read_events(tmp_path, ReadingTally(), 100)) == written
     assert list(read_events(tmp_path, ReadingTally(), 2)) == written[-2:]
+
+
+def test_the_newest_trials_are_found_in_the_newest_files(tmp_path: Path) -> None:
+    files = HistoryFiles(tmp_path, 2**20)
+    for begin in (0, 3, 6):
+        files.append(b"".join([pack_trial(shadow_trial(number)) for number in range(begin, begin + 3)]))
+        files.close()
+
+    def streams(most: int) -> list[str]:
+        return [trial.stream for trial in newest_trials(tmp_path, most)]
+
+    assert streams(4) == ["wf/5", "wf/6", "wf/7", "wf/8"]
+    assert streams(100) == [f"wf/{number}" for number in range(9)]
+    assert newest_trials(tmp_path / "nowhere", 4) == []
+    history_files(tmp_path)[-1].write_bytes(b"\xff" * 100)
+    assert streams(2) == ["wf/4", "wf/5"]

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.connections.link_tier import TIERS
+from gateway.optimizer.decisions.decision import PREDICTED
 from gateway.optimizer.history.record import PayloadFeatures, TrafficRecord
 from gateway.optimizer.learning.communication_pattern_learner import CommunicationPattern, pattern_of
-from gateway.optimizer.learning.strategy_generator import PREDICTED, StrategyGenerator, known_figures
+from gateway.optimizer.learning.strategy_generator import StrategyGenerator, known_figures
 from gateway.protocol.encoding import PLAIN
 from tests.optimizer.history.records import record
 from tests.optimizer.learning.trials import CODECS, trial, trials

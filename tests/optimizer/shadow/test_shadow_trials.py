@@ -19,6 +19,7 @@ from gateway.optimizer.decisions.learner import Learner
 from gateway.optimizer.history.reading import ReadingTally, read_history
 from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial, TriedChain
 from gateway.optimizer.history.traffic_history import TrafficHistory
+from gateway.optimizer.prediction.predictor import Predictor
 from gateway.optimizer.settings import OptimizerSettings
 from gateway.optimizer.shadow.sample_memory import SLOTS
 from gateway.optimizer.shadow.shadow_trials import MAX_FAILING, ShadowTrials, TakenSample
@@ -28,6 +29,7 @@ from gateway.optimizer.shadow.trial_worker import SILENT_S
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import Kind
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, ManualClock, StepWorkers, World
+from tests.optimizer.prediction.histories import written
 
 TIMEOUT_S = 30.0
 TOKENS = np.arange(16_384, dtype=np.int64)
@@ -37,13 +39,14 @@ NOISE = np.random.default_rng(1).standard_normal(16_384)
 class TriedWorld(World):
     """A world whose traffic is recorded and tried."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, share: float = 0.5) -> None:
         clock, workers = ManualClock(), StepWorkers()
         settings = OptimizerSettings(history_dir=str(directory))
         self.learner = Learner(FixedPolicy(), directory, clock, workers)
         history = TrafficHistory(directory, settings, self.learner.policy, clock, workers)
         self.directory = directory
-        self.trials = ShadowTrials(history, 0.5, clock, workers, self.learner)
+        self.predictor = Predictor(directory)
+        self.trials = ShadowTrials(history, share, clock, workers, self.learner, self.predictor)
         super().__init__(self.trials.policy, clock=clock, workers=workers)
         before = len(self.core.sweeps)
         self.trials.begin(self.core)
@@ -204,8 +207,9 @@ def test_no_decision_is_followed_while_the_process_is_gone_or_stands_still(
     with suppress(ProcessLookupError):
         os.kill(process.pid, signal.SIGCONT)
     world.clock.advance(LEAST_AGE_S)
-    published(world, times=4)
-    world.sweep_until(lambda: follows(world))
+    while not follows(world):
+        published(world)
+        world.sweep_until(lambda: not world.trials._under_way)
 
 
 def fail(world: TriedWorld, learned: LearnedStream, *failed: str, tried: tuple[TriedChain, ...] = ()) -> None:
@@ -213,7 +217,7 @@ def fail(world: TriedWorld, learned: LearnedStream, *failed: str, tried: tuple[T
     found, slot = world.trials._table.get(learned.stream.id), world.trials._worker.take_slot()
     assert found is not None
     assert slot is not None
-    taken = TakenSample(found, slot, based=False, drifted=False, sample_bytes=1)
+    taken = TakenSample(found, slot, based=False, drifted=False, sample_bytes=1, chains=(), probed=False)
     world.trials._learn(taken, TrialAnswer(slot.number, 0.5, tried, failed, "MemoryError"))
     world.trials._worker.give_back(slot)
 
@@ -338,3 +342,77 @@ def test_no_sample_is_taken_once_the_gateway_stops(world: TriedWorld) -> None:
     world.stop()
     published(world, times=3)
     assert not world.trials._under_way
+
+
+@pytest.fixture
+def scarce(tmp_path: Path) -> Iterator[TriedWorld]:
+    """A world with a model, where a hundredth of a core is for trials."""
+    written(tmp_path, 30)
+    tried = TriedWorld(tmp_path, 0.01)
+    published(tried)
+    tried.sweep_until(lambda: tried.predictor.is_ready)
+    yield tried
+    tried.trials.close(TIMEOUT_S)
+
+
+def settle(world: TriedWorld) -> None:
+    """Wait until both processes have answered."""
+    world.sweep_until(lambda: not world.trials._under_way)
+    world.sweep_until(lambda: not world.predictor._waiting and not world.predictor._asked)
+
+
+def probe(world: TriedWorld) -> LearnedStream:
+    """Publish to more streams than may be tried, until what was not tried of one is predicted; return that."""
+    end_s = time.monotonic() + TIMEOUT_S
+    while True:
+        for number in range(4):
+            published(world, name=f"wf/{number}")
+            settle(world)
+        found = [learned for learned in world.learner.policy if learned.figures.predicted]
+        if found:
+            return found[0]
+        assert time.monotonic() < end_s
+
+
+def test_new_streams_for_which_there_is_no_time_are_probed_and_the_rest_is_predicted(scarce: TriedWorld) -> None:
+    learned = probe(scarce)
+    stats = scarce.trials.prediction_stats()
+    assert stats is not None
+    assert (stats.model_trials, stats.predicted >= 1, scarce.trials.trial_stats().probed >= 1) == (30, True, True)
+    figures, sources = learned.figures, [learned.figures.source]
+    assert "zstd:1" in figures.measured
+    assert "pco:8" in figures.predicted
+    assert any(traffic.probed for traffic in scarce.trials.busiest())
+    found = scarce.trials._table.get(learned.stream.id)
+    assert found is not None
+    promise = found.promise
+    assert set(promise) == {*figures.measured, *figures.predicted}
+    scarce.clock.advance(100.0)
+    while found.probed:
+        published(scarce, name=learned.stream.name)
+        settle(scarce)
+    assert [*sources, figures.source] == ["probe and model", "trial"]
+    assert found.trial is not None
+    order = [each.chain for each in found.trial.tried]
+    assert order == [chain for chain in promise if chain in order]
+    recorded, _ = scarce.closed()
+    assert all("pco:8" in {each.chain for each in trial.tried} for trial in recorded)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_decisions_outlive_the_process_of_the_model(scarce: TriedWorld, number: signal.Signals) -> None:
+    learned = probe(scarce)
+    process = scarce.predictor._process
+    assert process is not None
+    os.kill(process.pid, number)
+    scarce.clock.advance(LEAST_AGE_S)
+    published(scarce, times=3)
+    assert learned.figures.predicted
+    assert follows(scarce)
+    scarce.predictor.close(TIMEOUT_S)
+    scarce.clock.advance(100.0)
+    before = scarce.trials.trial_stats().tried
+    while scarce.trials.trial_stats().tried == before:
+        published(scarce, name="wf/new")
+        scarce.sweep_until(lambda: not scarce.trials._under_way)
+    assert follows(scarce)

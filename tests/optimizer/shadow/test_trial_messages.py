@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.optimizer.candidates import MAX_CANDIDATES
+from gateway.optimizer.child_process import BadMessage
 from gateway.optimizer.history.record import TriedChain
 from gateway.optimizer.shadow.sample_memory import TRIED_BYTES
-from gateway.optimizer.shadow.trial_messages import MAX_ERROR, MAX_LINE_BYTES, BadMessage, TrialAnswer, TrialRequest
+from gateway.optimizer.shadow.trial_messages import MAX_ERROR, MAX_LINE_BYTES, TrialAnswer, TrialRequest
 
 NAMES = st.text("abcdefgh0123456789+:", max_size=24)
 SECONDS = st.floats(0, 1000)
@@ -20,6 +21,7 @@ REQUESTS = st.builds(
     st.integers(0, TRIED_BYTES),
     NAMES,
     st.lists(NAMES, max_size=MAX_CANDIDATES).map(tuple),
+    SECONDS,
 )
 OUTCOMES = st.builds(TriedChain, NAMES, st.integers(0, 2**20), SECONDS, SECONDS)
 ANSWERS = st.builds(

@@ -10,6 +10,7 @@ from gateway.optimizer.shadow.trial_table import (
     LEAST_AGE_S,
     MAX_CLASSES,
     MAX_STREAMS,
+    PROBES_FOR_A_TRIAL,
     STEP_STREAMS,
     TrialTable,
     TriedStream,
@@ -135,3 +136,22 @@ def test_the_busiest_are_those_that_were_tried() -> None:
         add(table, number, payload_bytes=1000 * number).trial = shadow_trial(number) if number != 3 else None
     assert [each.trial for each in table.busiest(2)] == [shadow_trial(2), shadow_trial(1)]
     assert table.busiest(2)[0].records == [replace(record(2), payload_bytes=2000, arrival_interval_s=1.0)]
+
+
+def test_probes_make_up_for_trials_that_there_is_no_time_for() -> None:
+    table = TrialTable()
+    for number in range(1, 21):
+        add(table, number)
+    tried = [19, 20]
+    for number in tried:
+        table.found(number, 0.0).trial = shadow_trial(number)
+    everything = list(range(20, 0, -1))
+    assert table.shared_out(everything, 1, may_probe=False) == {20: False}
+    assert table.shared_out([20, 19, 1], 1, may_probe=True) == {20: False}
+    assert table.shared_out(everything, 0, may_probe=True) == {}
+    few = table.shared_out([20, 1, 2, 3], 2, may_probe=True)
+    assert few == {1: True, 2: True, 3: True, 20: False}
+    shared = table.shared_out(everything, 3, may_probe=True)
+    assert list(shared) == list(range(18, 0, -1))
+    assert all(shared.values())
+    assert len(table.shared_out(everything, 2, may_probe=True)) == 2 * PROBES_FOR_A_TRIAL

@@ -30,7 +30,7 @@ def worker() -> Iterator[TrialWorker]:
 
 def request_for(slot: SampleSlot, *chains: str) -> TrialRequest:
     size, _ = slot.memory.fill(slot.number, SAMPLE, None)
-    return TrialRequest(slot.number, size, 0, "int64", chains or ("none", "lz4"))
+    return TrialRequest(slot.number, size, 0, "int64", chains or ("none", "lz4"), 60.0)
 
 
 def taken(worker: TrialWorker) -> SampleSlot:

@@ -30,9 +30,9 @@ def memory() -> Iterator[SampleMemory]:
     os.close(shared.descriptor)
 
 
-def filled(memory: SampleMemory, *chains: str, dtype: str = "int64") -> TrialRequest:
+def filled(memory: SampleMemory, *chains: str, dtype: str = "int64", longest_s: float = 60.0) -> TrialRequest:
     size, base_bytes = memory.fill(2, TOKENS.data.cast("B"), (TOKENS + 1).data.cast("B"))
-    return TrialRequest(2, size, base_bytes, dtype, chains)
+    return TrialRequest(2, size, base_bytes, dtype, chains, longest_s)
 
 
 def test_each_candidate_is_tried_and_the_sample_wiped(memory: SampleMemory) -> None:
@@ -73,3 +73,9 @@ def test_a_chain_that_raises_leaves_the_others(memory: SampleMemory, monkeypatch
     assert found.failed == ("pco:4", "pco:8")
     assert (found.error, found.says_something) == ("pco:4: no such number", True)
     assert [each.chain for each in found.tried] == [str(chain) for chain in CHAINS if chain.codec != "pco"]
+
+
+def test_past_its_time_no_further_chain_is_tried(memory: SampleMemory) -> None:
+    found = answer(filled(memory, *map(str, CHAINS), longest_s=0.0), memory)
+    assert len(found.tried) <= 1
+    assert (found.error, found.failed) == ("", ())
