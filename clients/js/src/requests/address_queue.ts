@@ -28,6 +28,11 @@ export class AddressQueue extends SendQueue implements AliasOwner {
     this.#correlations = correlations;
   }
 
+  /** Whether nothing waits and no alias is open. */
+  get forgettable(): boolean {
+    return this.idle && !this.#aliases.has(this.#alias);
+  }
+
   protected override place(session: Session, message: OutboundMessage): Placed | undefined {
     if (session.draining) {
       return undefined;

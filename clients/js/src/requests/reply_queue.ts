@@ -8,10 +8,13 @@ import type { Session } from "../session/session.ts";
 
 export class ReplyQueue extends SendQueue {
   readonly #peer: number;
+  readonly #done: () => void;
 
-  constructor(sender: Sender, peer: number) {
+  /** @param done called when all replies are sent, and the large ones taken, so that the queue may be forgotten. */
+  constructor(sender: Sender, peer: number, done: () => void) {
     super(sender);
     this.#peer = peer;
+    this.#done = done;
   }
 
   /** A large reply asks whether it is taken: nothing else answers it. */
@@ -27,6 +30,18 @@ export class ReplyQueue extends SendQueue {
     if (!message.begun) {
       message.fields.sending?.taken(undefined);
     }
+    this.#finish();
+  }
+
+  override resumed(transfer: number, index: number): void {
+    super.resumed(transfer, index);
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.idle && !this.isUnconfirmed) {
+      this.#done();
+    }
   }
 
   protected override unplaced(): void {
@@ -39,6 +54,7 @@ export class ReplyQueue extends SendQueue {
       this.drop(message, Code.CANCELLED);
       message.fields.sending?.taken(undefined);
     }
+    this.#finish();
   }
 
   /** Send a refused reply again, if it is a large one that found no room; returns whether a reply was meant. */
@@ -53,6 +69,7 @@ export class ReplyQueue extends SendQueue {
     } else {
       this.drop(message);
       message.fields.sending?.failed(refusal);
+      this.#finish();
     }
     return true;
   }

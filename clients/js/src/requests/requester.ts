@@ -28,6 +28,9 @@ const CUT_OFF: ReadonlySet<number> = new Set([
   Code.EXPIRED,
 ]);
 
+/** Addresses whose queues are kept, as far as nothing is under way to them. */
+const MAX_ADDRESSES = 8192;
+
 /** Options of a request. */
 export interface RequestOptions extends ArrayOptions {
   readonly headers?: JsonObject | null | undefined;
@@ -174,13 +177,29 @@ export class Requester {
 
   #queueOf(address: string): AddressQueue {
     let queue = this.#queues.get(address);
-    if (!queue) {
+    if (queue) {
+      this.#queues.delete(address);
+    } else {
+      this.#forgetOld();
       queue = new AddressQueue(this.#sender, this.#aliases, checkAddress(address), {
         correlate: (message) => this.#correlate(message),
       });
-      this.#queues.set(address, queue);
     }
+    this.#queues.set(address, queue); // the most recently used at the end
     return queue;
+  }
+
+  #forgetOld(): void {
+    if (this.#queues.size < MAX_ADDRESSES) {
+      return;
+    }
+    const busy = new Set([...this.#pending.values()].map(({ queue }) => queue));
+    for (const [address, queue] of this.#queues) {
+      if (queue.forgettable && !busy.has(queue)) {
+        this.#queues.delete(address);
+        return;
+      }
+    }
   }
 
   #correlate(message: OutboundMessage): bigint {

@@ -242,7 +242,12 @@ export class Responder {
   #queueOf(peer: number): ReplyQueue {
     let queue = this.#queues.get(peer);
     if (!queue) {
-      queue = new ReplyQueue(this.#sender, peer);
+      const made = new ReplyQueue(this.#sender, peer, () => {
+        if (this.#queues.get(peer) === made) {
+          this.#queues.delete(peer); // most peers ask once
+        }
+      });
+      queue = made;
       this.#queues.set(peer, queue);
     }
     return queue;

@@ -2,7 +2,7 @@
 
 import { bytesOf, joined } from "../protocol/buffers.ts";
 import type { Kind } from "../protocol/messages.ts";
-import type { Content } from "./content.ts";
+import { type Content, heldBytesOf } from "./content.ts";
 import type { CodecName } from "./outbound_message.ts";
 
 /** Bytes and records at which a batch is sent before the end of the turn. */
@@ -27,14 +27,15 @@ interface Run {
   readonly first: Single;
   readonly payloads: Uint8Array[];
   bytes: number;
+  heldBytes: number;
 }
 
 export class Batcher {
   readonly #ready: (ready: Ready) => void;
   readonly #runs = new Map<string, Run>();
   #scheduled = false;
-  /** Bytes that are collected. */
-  bytes = 0;
+  /** Memory of what is collected. */
+  heldBytes = 0;
 
   constructor(ready: (ready: Ready) => void) {
     this.#ready = ready;
@@ -43,17 +44,18 @@ export class Batcher {
   /** Collect a message. */
   add(message: Single): void {
     const { stream, content } = message;
-    const run = this.#runs.get(stream);
-    if (run && isAlike(run.first, message)) {
-      run.payloads.push(content.payload);
-      run.bytes += content.payload.byteLength;
-    } else {
+    let run = this.#runs.get(stream);
+    if (!run || !isAlike(run.first, message)) {
       this.flush(stream);
-      this.#runs.set(stream, { first: message, payloads: [content.payload], bytes: content.payload.byteLength });
+      run = { first: message, payloads: [], bytes: 0, heldBytes: 0 };
+      this.#runs.set(stream, run);
     }
-    this.bytes += content.payload.byteLength;
-    const found = this.#runs.get(stream);
-    if (found && (found.bytes > MAX_BATCH_BYTES || found.payloads.length >= MAX_BATCH_RECORDS)) {
+    const heldBytes = heldBytesOf(content);
+    run.payloads.push(content.payload);
+    run.bytes += content.payload.byteLength;
+    run.heldBytes += heldBytes;
+    this.heldBytes += heldBytes;
+    if (run.bytes > MAX_BATCH_BYTES || run.payloads.length >= MAX_BATCH_RECORDS) {
       this.flush(stream);
     }
     if (!this.#scheduled) {
@@ -70,7 +72,7 @@ export class Batcher {
     const run = this.#runs.get(stream);
     if (run) {
       this.#runs.delete(stream);
-      this.bytes -= run.bytes;
+      this.heldBytes -= run.heldBytes;
       this.#send(run);
     }
   }

@@ -82,7 +82,10 @@ function tensorOf(array: ArrayValue, name: string, { shape, dtype }: ArrayOption
   return Tensor.from(array, shape, { name, ...(dtype && { dtype }) });
 }
 
-/** Return the size of a message in its frame. */
-export function frameBytesOf({ meta, payload }: Content): number {
-  return bytesOf([meta, payload]);
+/** Memory that each message takes beside its bytes. */
+const OVERHEAD_BYTES = 256;
+
+/** Return the memory that a message holds while it waits. */
+export function heldBytesOf({ meta, payload }: Content): number {
+  return bytesOf([meta, payload]) + OVERHEAD_BYTES;
 }

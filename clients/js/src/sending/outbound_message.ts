@@ -4,9 +4,9 @@ import type { RequestRefused } from "../errors.ts";
 import type { Extensions } from "../protocol/extensions.ts";
 import type { Ack } from "../protocol/signals.ts";
 import { chunkCount, chunkSize } from "../protocol/transfers.ts";
-import type { DataOpcode } from "../protocol/wire.ts";
+import { type DataOpcode, Opcode } from "../protocol/wire.ts";
 import type { GatewayClock } from "../session/gateway_clock.ts";
-import type { Content } from "./content.ts";
+import { type Content, heldBytesOf } from "./content.ts";
 import type { Declaration } from "./declaration.ts";
 
 /** Codec of a message: a browser encodes by lz4 only. */
@@ -45,7 +45,7 @@ let calls = 0;
 export class OutboundMessage {
   readonly fields: OutboundFields;
   /** Place in the order of the calls. */
-  readonly turn = calls++;
+  readonly turn: number;
   /** Sequence or correlation under which it was sent. */
   sequence: bigint | undefined;
   /** Whether its last frame was written on the present connection. */
@@ -68,8 +68,32 @@ export class OutboundMessage {
   chunkBytes = 0;
   #timestampNs: bigint | undefined;
 
-  constructor(fields: OutboundFields) {
+  constructor(fields: OutboundFields, turn = calls++) {
     this.fields = fields;
+    this.turn = turn;
+  }
+
+  /** Memory that it holds while it waits. */
+  get heldBytes(): number {
+    return heldBytesOf(this.fields.content);
+  }
+
+  /** Return the message, or of a record batch with a larger payload batches that have its records, in their order. */
+  parts(maxBytes: number): [OutboundMessage, ...OutboundMessage[]] {
+    const { count, content, ...fields } = this.fields;
+    if (count === undefined || this.payloadBytes <= maxBytes) {
+      return [this];
+    }
+    const recordBytes = this.payloadBytes / count;
+    const most = Math.max(1, Math.floor(maxBytes / recordBytes));
+    const part = (first: number): OutboundMessage => {
+      const records = Math.min(most, count - first);
+      const payload = content.payload.subarray(first * recordBytes, (first + records) * recordBytes);
+      const kind = records > 1 ? { count: records } : { opcode: Opcode.MESSAGE };
+      return new OutboundMessage({ ...fields, content: { ...content, payload }, ...kind }, this.turn);
+    };
+    const further = Array.from({ length: Math.ceil(count / most) - 1 }, (_, index) => part((index + 1) * most));
+    return [part(0), ...further];
   }
 
   get payloadBytes(): number {

@@ -11,7 +11,7 @@ import type { Reports } from "../report.ts";
 import type { Clock } from "../session/clock.ts";
 import type { Connection } from "../session/connection.ts";
 import { limited } from "../session/time_limit.ts";
-import { type Content, contentOf, type Value } from "./content.ts";
+import { type Content, contentOf, heldBytesOf, type Value } from "./content.ts";
 import type { Declaration } from "./declaration.ts";
 import type { CodecName } from "./outbound_message.ts";
 import { declarationOf, type MessageOptions, type PublishOptions } from "./publish_options.ts";
@@ -92,7 +92,7 @@ export class Outbox {
     }
     const draft = this.#draft(stream, value, options);
     const waiting = this.#keptBytes + (this.#sending.loaded?.waitingBytes ?? 0);
-    if (waiting && waiting + draft.content.payload.byteLength > this.#maxPendingBytes) {
+    if (waiting && waiting + heldBytesOf(draft.content) > this.#maxPendingBytes) {
       throw new CapacityError(
         `${waiting} bytes wait to be sent, maxPendingBytes is ${this.#maxPendingBytes}: await drain(), or publish less`,
       );
@@ -157,7 +157,7 @@ export class Outbox {
 
   #keep(kept: Kept): void {
     this.#kept.add(kept);
-    this.#keptBytes += kept.draft.content.payload.byteLength;
+    this.#keptBytes += heldBytesOf(kept.draft.content);
     if (this.#kept.size === 1) {
       this.#sending.load().then(
         ({ publisher }) => this.#handOver((each) => each.send(publisher)),
@@ -179,7 +179,7 @@ export class Outbox {
 
   #release(kept: Kept | undefined): void {
     if (kept && this.#kept.delete(kept)) {
-      this.#keptBytes -= kept.draft.content.payload.byteLength;
+      this.#keptBytes -= heldBytesOf(kept.draft.content);
     }
   }
 

@@ -126,9 +126,9 @@ export class Publisher {
     this.#batcher.add({ stream, kind: declaration.kind, codec, content, calledNs });
   }
 
-  /** Bytes that are collected for record batches. */
+  /** Memory of what is collected for record batches. */
   get collectedBytes(): number {
-    return this.#batcher.bytes;
+    return this.#batcher.heldBytes;
   }
 
   /** Hand everything that is collected to the queues. */

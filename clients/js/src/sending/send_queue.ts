@@ -13,6 +13,7 @@ import type { Timer } from "../session/clock.ts";
 import type { Session } from "../session/session.ts";
 import type { OutboundMessage } from "./outbound_message.ts";
 import type { Sender } from "./sender.ts";
+import { WaitingMessages } from "./waiting_messages.ts";
 
 /** Place of a message on the wire: `stream` and `offset` of its frame, and frames that go before it. */
 export interface Placed {
@@ -37,7 +38,7 @@ const MIN_ENCODED_BYTES = 256;
 
 export abstract class SendQueue {
   protected readonly sender: Sender;
-  protected waiting: OutboundMessage[] = [];
+  protected readonly waiting = new WaitingMessages();
   #large: Large | undefined;
   /** Large messages that the gateway has not said yet to take, by transfer. */
   readonly #unconfirmed = new Map<number, OutboundMessage>();
@@ -53,22 +54,22 @@ export abstract class SendQueue {
 
   /** Whether nothing waits to be sent. */
   get idle(): boolean {
-    return !this.waiting.length;
+    return !this.waiting.size;
   }
 
   /** Messages that wait, the one that is being sent among them. */
   get unsent(): number {
-    return this.waiting.length;
+    return this.waiting.size;
   }
 
-  /** Payload bytes that wait. */
-  get unsentBytes(): number {
-    return this.waiting.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0);
+  /** Memory of what waits. */
+  get heldBytes(): number {
+    return this.waiting.heldBytes;
   }
 
   /** Send a message behind those that were submitted before. */
   submit(message: OutboundMessage): void {
-    this.waiting.push(message);
+    this.waiting.add(message);
     this.sender.wake(this);
   }
 
@@ -89,16 +90,17 @@ export abstract class SendQueue {
    * @returns false: nothing can be sent now.
    */
   step(session: Session): boolean {
-    const [message] = this.waiting;
-    if (!message || this.#pause) {
+    const { first } = this.waiting;
+    if (!first || this.#pause) {
       return false;
     }
     if (this.#large) {
-      return this.#large.message === message && this.#stepLarge(this.#large);
+      return this.#large.message === first && this.#stepLarge(this.#large);
     }
-    if (this.#probe && this.#probe !== message) {
+    if (this.#probe && this.#probe !== first) {
       return false;
     }
+    const message = this.#fitting(first, session);
     try {
       return this.#begin(session, message);
     } catch (error) {
@@ -109,6 +111,15 @@ export abstract class SendQueue {
       }
       return true;
     }
+  }
+
+  /** Return the first message, or the first part of a record batch that is larger than the gateway takes: a batch has one frame. */
+  #fitting(first: OutboundMessage, session: Session): OutboundMessage {
+    const parts = first.parts(Math.min(session.welcome.limits.max_message_bytes, session.chunkBytes));
+    if (parts.length > 1) {
+      this.waiting.divideFirst(parts);
+    }
+    return parts[0];
   }
 
   #begin(session: Session, message: OutboundMessage): boolean {
@@ -211,7 +222,7 @@ export abstract class SendQueue {
 
   #finished(message: OutboundMessage): void {
     message.ended = true;
-    this.waiting.shift();
+    this.waiting.remove(message);
     message.fields.sending?.progressed(message.payloadBytes);
     this.written(message);
   }
@@ -247,7 +258,7 @@ export abstract class SendQueue {
       this.#abort(code);
     }
     this.#forgetUnconfirmed(message);
-    this.waiting = this.waiting.filter((other) => other !== message);
+    this.waiting.remove(message);
     this.taken(message);
     this.sender.wake(this);
   }
@@ -291,6 +302,10 @@ export abstract class SendQueue {
     return this.#unconfirmed.values();
   }
 
+  protected get isUnconfirmed(): boolean {
+    return this.#unconfirmed.size > 0;
+  }
+
   #forgetUnconfirmed(message: OutboundMessage): void {
     for (const [transfer, unconfirmed] of this.#unconfirmed) {
       if (unconfirmed === message) {
@@ -311,7 +326,7 @@ export abstract class SendQueue {
   protected postpone(message: OutboundMessage, refusal: RequestRefused): void {
     this.#forgetUnconfirmed(message);
     this.forgetLarge(message);
-    const [first] = this.waiting;
+    const { first } = this.waiting;
     if (this.#large && first && first.turn > message.turn) {
       // A large message behind it makes way.
       this.#abort(Code.TRANSFER_ABORTED);
@@ -323,7 +338,7 @@ export abstract class SendQueue {
     message.restart();
     this.unplaced(message);
     this.#probe = this.#probe === message ? undefined : this.#probe;
-    this.waiting = inOrder([...this.waiting.filter((other) => other !== message), message]);
+    this.waiting.putBack([message]);
     this.#pause?.cancel();
     this.#pause = this.sender.clock.after(this.#pauses.refused(refusal.action), () => {
       this.#pause = undefined;
@@ -347,34 +362,23 @@ export abstract class SendQueue {
   detached(unanswered: readonly OutboundMessage[]): void {
     this.#leaveLarge();
     this.#probe = undefined;
-    const again = unanswered.filter((message) => !message.abandoned && !this.waiting.includes(message));
+    const waiting = new Set(this.waiting);
+    const again = unanswered.filter((message) => !message.abandoned && !waiting.has(message));
     for (const message of again) {
       message.lostMs ??= this.sender.clock.nowMs();
       message.restart();
     }
-    this.waiting = inOrder([...again, ...this.waiting]);
+    this.waiting.putBack(again);
   }
 
   /** Fail everything that waits: the client is closed. */
   fail(error: Error): void {
     this.#pause?.cancel();
-    const messages = new Set([...this.waiting.splice(0), ...this.#unconfirmed.values()]);
+    const messages = new Set([...this.waiting.takeAll(), ...this.#unconfirmed.values()]);
     this.#unconfirmed.clear();
     this.#leaveLarge();
     for (const message of messages) {
       message.fields.sending?.failed(error);
     }
   }
-}
-
-/**
- * Return messages in the order in which they are to be sent: first those that an earlier connection may have carried, by their
- * sequences, which only grow on an alias; then all others in the order of the calls.
- */
-function inOrder(messages: readonly OutboundMessage[]): OutboundMessage[] {
-  const isPlaced = ({ sequence, lostMs, begun }: OutboundMessage): boolean =>
-    sequence !== undefined && (lostMs !== undefined || begun);
-  const placed = messages.filter(isPlaced).sort((a, b) => Number((a.sequence ?? 0n) - (b.sequence ?? 0n)));
-  const others = messages.filter((message) => !isPlaced(message)).sort((a, b) => a.turn - b.turn);
-  return [...placed, ...others];
 }

@@ -101,9 +101,13 @@ export class Sender {
     return [...this.#active].reduce((sum, queue) => sum + queue.unsent, 0);
   }
 
-  /** Payload bytes that wait to be sent. */
-  get unsentBytes(): number {
-    return [...this.#active].reduce((sum, queue) => sum + queue.unsentBytes, 0);
+  /** Memory of what waits to be sent. */
+  get heldBytes(): number {
+    let bytes = 0;
+    for (const queue of this.#active) {
+      bytes += queue.heldBytes;
+    }
+    return bytes;
   }
 
   /** Release those that wait for the queues to become idle: the client is closed. */

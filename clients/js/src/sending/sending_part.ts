@@ -25,7 +25,7 @@ export class SendingPart implements Part {
 
   /** Payload bytes that wait to be sent. */
   get waitingBytes(): number {
-    return this.publisher.collectedBytes + this.sender.unsentBytes;
+    return this.publisher.collectedBytes + this.sender.heldBytes;
   }
 
   attached(session: Session): void {

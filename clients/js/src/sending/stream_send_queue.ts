@@ -189,7 +189,7 @@ export class StreamSendQueue extends SendQueue implements AliasOwner {
     for (const [sequence, message] of alias.take(ack.sequence, ack.count)) {
       this.forgetLarge(message);
       if (!message.ended) {
-        this.waiting = this.waiting.filter((other) => other !== message); // the gateway has had all of it
+        this.waiting.remove(message); // the gateway has had all of it
       }
       this.taken(message);
       message.fields.sending?.taken({ ...ack, sequence, offset: ack.offset - (ack.sequence - sequence) });

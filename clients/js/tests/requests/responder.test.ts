@@ -5,6 +5,9 @@ import { Client } from "../../src/client.ts";
 import { Code } from "../../src/errors.ts";
 import { Flag, Opcode } from "../../src/protocol/wire.ts";
 import type { Inbox } from "../../src/requests/inbox.ts";
+import { ReplyQueue } from "../../src/requests/reply_queue.ts";
+import { contentOf } from "../../src/sending/content.ts";
+import { OutboundMessage } from "../../src/sending/outbound_message.ts";
 import type { Arrival } from "../../src/session/wire.ts";
 import { arrival, type FakeWire, type Stage, settled, staged } from "../fakes.ts";
 
@@ -154,4 +157,28 @@ test("another connection opens the inboxes again, and one that it refuses ends",
   const [{ request: asked }] = wire.takenOf(Opcode.SUBSCRIBE);
   wire.receive({ opcode: Opcode.ERROR, code: Code.FORBIDDEN, error: "", message: "no more", request: asked });
   await expect(inbox.next()).rejects.toThrow(expect.objectContaining({ code: Code.FORBIDDEN }));
+});
+
+test("the queue of an asker is forgotten when all replies are sent, and the large ones taken", async () => {
+  const stage = await staged();
+  let done = 0;
+  const queue = new ReplyQueue(stage.parts.sender, 9, () => done++);
+  const reply = (bytes: number): OutboundMessage => {
+    const content = contentOf(new Uint8Array(bytes));
+    const fields = { content, flags: 0, calledNs: 0n, codec: "none", declaration: {} } as const;
+    const message = new OutboundMessage({ ...fields, opcode: Opcode.REPLY });
+    message.sequence = 5n;
+    return message;
+  };
+  queue.submit(reply(1));
+  expect(done).toBe(1);
+  queue.submit(reply(LARGE.byteLength));
+  expect(done).toBe(1);
+  queue.resumed(1, 0);
+  expect(done).toBe(2);
+  stage.wire.roomBytes = 0;
+  queue.submit(reply(LARGE.byteLength));
+  queue.submit(reply(1));
+  queue.cancel(5n);
+  expect([done, queue.idle]).toEqual([3, true]);
 });

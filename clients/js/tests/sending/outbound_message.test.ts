@@ -54,3 +54,22 @@ test("time and deadline stay as they were sent first", () => {
   expect([found.timestampNs(other), message(1).timestampNs(other)]).toEqual([100n, 150n]);
   expect(message(1).extensions(one, false)).toBeUndefined();
 });
+
+test("a batch that is larger than the gateway takes is several, of whole records, in their place", () => {
+  const payload = Uint8Array.from({ length: 10 }, (_, index) => index);
+  const content = { ...contentOf(Uint8Array.of(0, 0)), payload };
+  const fields = { content, flags: 0, calledNs: 0n, codec: "none", declaration: {} } as const;
+  const batch = new OutboundMessage({ ...fields, opcode: Opcode.BATCH, count: 5 });
+  expect(batch.parts(10)).toEqual([batch]);
+  const parts = batch.parts(5);
+  const seen = parts.map(({ fields: { opcode, count, content: part } }) => [opcode, count, [...part.payload]]);
+  expect(seen).toEqual([
+    [Opcode.BATCH, 2, [0, 1, 2, 3]],
+    [Opcode.BATCH, 2, [4, 5, 6, 7]],
+    [Opcode.MESSAGE, undefined, [8, 9]],
+  ]);
+  expect(parts.map(({ turn }) => turn)).toEqual([batch.turn, batch.turn, batch.turn]);
+  expect(batch.parts(1).map(({ payloadBytes }) => payloadBytes)).toEqual([2, 2, 2, 2, 2]);
+  const message = new OutboundMessage({ ...fields, opcode: Opcode.MESSAGE });
+  expect(message.parts(1)).toEqual([message]);
+});

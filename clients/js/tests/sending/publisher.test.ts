@@ -11,7 +11,7 @@ import {
 } from "../../src/errors.ts";
 import type { Open } from "../../src/protocol/messages.ts";
 import { Opcode } from "../../src/protocol/wire.ts";
-import { settled, streamInfo } from "../fakes.ts";
+import { settled, streamInfo, WELCOME } from "../fakes.ts";
 import { ack, LARGE, namesOf, publishing, refusal, SMALL } from "./publishing.ts";
 
 test("the first message opens its stream, as a producer, and need not wait for the answer", async () => {
@@ -145,6 +145,40 @@ test("what waits without acknowledgement is bounded, and drain makes room", asyn
   client.publishNowait("wf/a", SMALL);
   await settled();
   expect(wire.takenOf(Opcode.BATCH)[0]).toMatchObject({ count: 2, offset: 2n });
+});
+
+test("messages without a payload count as well, with their headers and what each takes beside them", async () => {
+  const { stage, client } = await publishing({ maxPendingBytes: 100_000 });
+  stage.wire.lose();
+  client.publishNowait("wf/a", null, { headers: { text: "x".repeat(50_000) } });
+  client.publishNowait("wf/a", null);
+  const further = (): void => client.publishNowait("wf/a", null, { headers: { text: "x".repeat(50_000) } });
+  expect(further).toThrow(CapacityError);
+  await settled();
+  expect(further).toThrow(CapacityError);
+  const small = await publishing({ maxPendingBytes: 100_000 });
+  small.stage.wire.lose();
+  expect(() => {
+    for (let messages = 0; messages < 1000; messages++) {
+      small.client.publishNowait("wf/a", null, { headers: {} });
+    }
+  }).toThrow(CapacityError);
+});
+
+test("a batch that the gateway of this connection does not take in one frame is sent as several, in their order", async () => {
+  const { stage, client } = await publishing();
+  stage.wire.lose();
+  await stage.clock.pass(30_000);
+  for (let number = 0; number < 10; number++) {
+    client.publishNowait("wf/a", new Uint8Array(1000).fill(number));
+  }
+  await stage.welcome({ limits: { ...WELCOME.limits, chunk_bytes: 4096 } });
+  const batches = stage.wire.takenOf(Opcode.BATCH);
+  expect(batches.map(({ count, offset, payload }) => [count, offset, payload[0]])).toEqual([
+    [4, 1n, 0],
+    [4, 5n, 4],
+    [2, 9n, 8],
+  ]);
 });
 
 test("time limits tell whether the message was sent, and for how long there was no connection", async () => {
