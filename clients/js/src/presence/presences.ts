@@ -56,8 +56,9 @@ export class Presences implements Part, PresenceControl {
       void this.#attend(present, core);
     } // otherwise the next session attends
     await core.known();
-    if (core.error) {
-      throw core.error;
+    const error = core.error ?? this.#connection.error;
+    if (error) {
+      throw error;
     }
     const handle = new Presence(core, this);
     this.#leaveDropped(handle, core);

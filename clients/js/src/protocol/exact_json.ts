@@ -13,8 +13,10 @@ export interface JsonObject {
   readonly [name: string]: JsonValue;
 }
 
-/** Depth of arrays and objects in a text with large integers; deeper ones are refused. */
-const MAX_DEPTH = 512;
+/** Depth of arrays and objects; the gateway refuses deeper ones as well. No engine clones any depth for another thread. */
+const MAX_DEPTH = 1024;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
 // Fewer digits fit a number. A string with so many digits only costs time.
 const MANY_DIGITS = /\d{16}/;
 const INTEGER = /^-?\d{16,}$/;
@@ -42,6 +44,7 @@ export function parseJson(what: string, bytes: Uint8Array): JsonValue {
   try {
     const text = utf8Text(bytes);
     const parsed: JsonValue = JSON.parse(text);
+    checkDepth(text);
     return MANY_DIGITS.test(text) ? exactly(text) : parsed;
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
@@ -49,22 +52,43 @@ export function parseJson(what: string, bytes: Uint8Array): JsonValue {
   }
 }
 
+/** Refuse a text that `JSON.parse` has accepted, and that is nested too deeply. */
+function checkDepth(text: string): void {
+  if (text.length <= 2 * MAX_DEPTH) {
+    return;
+  }
+  let depth = 0;
+  let isText = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) {
+      isText = !isText;
+    } else if (isText) {
+      at += code === BACKSLASH ? 1 : 0;
+    } else if (code === 0x5b || code === 0x7b) {
+      depth++;
+    } else if (code === 0x5d || code === 0x7d) {
+      depth--;
+    }
+    if (depth > MAX_DEPTH) {
+      throw new RangeError(`nested deeper than ${MAX_DEPTH}`);
+    }
+  }
+}
+
 /** Parse a text that `JSON.parse` has accepted, so that its grammar needs no check. */
 function exactly(text: string): JsonValue {
   const tokens = text.matchAll(TOKEN);
   const next = (): string => tokens.next().value?.[0] ?? "";
-  return valueFrom(next(), next, 0);
+  return valueFrom(next(), next);
 }
 
-function valueFrom(token: string, next: () => string, depth: number): JsonValue {
-  if (depth > MAX_DEPTH) {
-    throw new RangeError(`nested deeper than ${MAX_DEPTH}`);
-  }
+function valueFrom(token: string, next: () => string): JsonValue {
   if (token === "[") {
-    return listFrom(next, depth);
+    return listFrom(next);
   }
   if (token === "{") {
-    return objectFrom(next, depth);
+    return objectFrom(next);
   }
   if (INTEGER.test(token)) {
     const number = Number(token);
@@ -73,17 +97,17 @@ function valueFrom(token: string, next: () => string, depth: number): JsonValue 
   return JSON.parse(token);
 }
 
-function listFrom(next: () => string, depth: number): JsonValue[] {
+function listFrom(next: () => string): JsonValue[] {
   const values: JsonValue[] = [];
   for (let token = next(); token !== "]"; token = next()) {
     if (token !== ",") {
-      values.push(valueFrom(token, next, depth + 1));
+      values.push(valueFrom(token, next));
     }
   }
   return values;
 }
 
-function objectFrom(next: () => string, depth: number): JsonObject {
+function objectFrom(next: () => string): JsonObject {
   const fields: Record<string, JsonValue> = {};
   for (let token = next(); token !== "}"; token = next()) {
     if (token !== ",") {
@@ -91,7 +115,7 @@ function objectFrom(next: () => string, depth: number): JsonObject {
       next(); // the colon
       // As JSON.parse does: an assignment to `__proto__` would change the object's prototype.
       Object.defineProperty(fields, name, {
-        value: valueFrom(next(), next, depth + 1),
+        value: valueFrom(next(), next),
         configurable: true,
         enumerable: true,
         writable: true,

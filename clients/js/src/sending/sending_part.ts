@@ -23,7 +23,7 @@ export class SendingPart implements Part {
     this.publisher = new Publisher(connection, clock, this.sender, this.aliases, settings);
   }
 
-  /** Payload bytes that wait to be sent. */
+  /** Memory of what waits to be sent. */
   get waitingBytes(): number {
     return this.publisher.collectedBytes + this.sender.heldBytes;
   }

@@ -89,8 +89,12 @@ class SocketWire implements Wire {
   }
 
   close(code: number, reason: string): void {
+    if (!this.#socket) {
+      this.#finish(code, reason); // it is not made yet, and need not be
+      return;
+    }
     // A reason has at most 123 bytes of UTF-8 (RFC 6455, section 5.5).
-    this.#socket?.close(code, reason.slice(0, 40));
+    this.#socket.close(code, reason.slice(0, 40));
   }
 
   abort(code: number, reason: string): void {

@@ -70,6 +70,9 @@ export class StreamSinks {
   /** Tell the gateway how many versions of states were conflated (spec section 7.9). */
   reportConflated(session: Session): void {
     const cores = [...this.#all()];
+    if (!cores.some((core) => core.unreported.size)) {
+      return;
+    }
     for (const sink of this.#sinks.values()) {
       const receiving = [...sink.subscriptions];
       const pending = receiving.filter((core) => core.unreported.has(sink.name));

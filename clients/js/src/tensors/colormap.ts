@@ -26,12 +26,12 @@ const KNOWN = new Map<string, Uint32Array>();
  * @throws InvalidArgument no such colormap, or a colour that is not written as `#rrggbb`.
  */
 export function coloursOf(colormap: Colormap): Uint32Array {
-  const text = typeof colormap === "string" ? STOPS[colormap] : colormap.join(" ");
+  const text = typeof colormap === "string" ? stopsOf(colormap) : colormap.join(" ");
   const known = KNOWN.get(text);
   if (known) {
     return known;
   }
-  const stops = (text ?? "").split(" ");
+  const stops = text.split(" ");
   if (!text || stops.some((stop) => !/^#?[0-9a-f]{6}$/i.test(stop))) {
     throw new InvalidArgument(
       `${JSON.stringify(colormap)} is no colormap: use one of ${Object.keys(STOPS).join(", ")}, or a list of #rrggbb`,
@@ -42,6 +42,10 @@ export function coloursOf(colormap: Colormap): Uint32Array {
     KNOWN.set(text, colours);
   }
   return colours;
+}
+
+function stopsOf(name: string): string {
+  return Object.hasOwn(STOPS, name) ? STOPS[name as ColormapName] : "";
 }
 
 function interpolated(stops: readonly number[]): Uint32Array {

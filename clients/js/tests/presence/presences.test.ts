@@ -2,7 +2,14 @@
 
 import { expect, test } from "vitest";
 import { Client } from "../../src/client.ts";
-import { Code, InvalidArgument, RequestRefused, RequestTimeout, UsageError } from "../../src/errors.ts";
+import {
+  Code,
+  ConnectionClosed,
+  InvalidArgument,
+  RequestRefused,
+  RequestTimeout,
+  UsageError,
+} from "../../src/errors.ts";
 import type { PresenceOptions } from "../../src/presence/presences.ts";
 import { Opcode } from "../../src/protocol/wire.ts";
 import { type FakeWire, settled, staged } from "../fakes.ts";
@@ -136,4 +143,16 @@ test("closing leaves, and a client that closes leaves all scopes before", async 
   client.close();
   await settled();
   expect(stage.wire.takenOf(Opcode.ATTEND)).toEqual([expect.objectContaining({ scope: "wf-2", metadata: undefined })]);
+});
+
+test("a presence that is not known yet when the program closes its client fails", async () => {
+  const stage = await staged();
+  const client = new Client(stage.parts);
+  const opening = client.presence("wf");
+  opening.catch(() => undefined);
+  await settled();
+  void client.close();
+  await settled();
+  stage.wire.lose(1000, "");
+  await expect(opening).rejects.toThrow(ConnectionClosed);
 });

@@ -36,8 +36,17 @@ test("bytes that are not UTF-8 are refused", () => {
 });
 
 test("deep nesting is refused and no overflow of the stack", () => {
-  const deep = `${"[".repeat(100_000)}1770000000000000000${"]".repeat(100_000)}`;
-  expect(() => parse(deep)).toThrow(expect.objectContaining({ code: Code.INVALID_REQUEST }));
+  for (const [depth, inner] of [
+    [100_000, "1770000000000000000"],
+    [1025, "1"],
+    [1025, '{"a":"]]]","b\\"":[]}'],
+  ] as const) {
+    const deep = `${"[".repeat(depth)}${inner}${"]".repeat(depth)}`;
+    expect(() => parse(deep)).toThrow(expect.objectContaining({ code: Code.INVALID_REQUEST }));
+  }
+  expect(() => structuredClone(parse(`${"[".repeat(1024)}1${"]".repeat(1024)}`))).not.toThrow();
+  const flat = `[${'{"[[\\"":["{{"]},'.repeat(2000)}1]`;
+  expect(parse(flat)).toHaveLength(2001);
 });
 
 test("a text of a megabyte is read", () => {

@@ -166,3 +166,24 @@ test("a payload is decoded before it is handed on", async () => {
   socket.receive(joined(writeData({ ...frame, encoding: encoded?.encoding, payload: encoded ? [encoded.data] : [] })));
   expect(items[0]).toMatchObject({ opcode: Opcode.MESSAGE, offset: 2n, payload });
 });
+
+test("a connection that is closed before its socket is made is not made", async () => {
+  const made = vi.fn();
+  const closed: WireClosed[] = [];
+  const ignored = {
+    opened: vi.fn(),
+    drained: vi.fn(),
+    received: vi.fn(),
+    closed: (end: WireClosed) => void closed.push(end),
+  };
+  const wires = new SocketWires(new FakeClock(), {}, undefined);
+  vi.stubGlobal("WebSocket", made);
+  try {
+    wires.connect("ws://127.0.0.1:9", ignored).close(1000, "done");
+    expect(closed).toMatchObject([{ code: 1000, reason: "done" }]);
+    await vi.dynamicImportSettled();
+    expect([closed.length, made.mock.calls.length]).toEqual([1, 0]);
+  } finally {
+    vi.unstubAllGlobals();
+  }
+});

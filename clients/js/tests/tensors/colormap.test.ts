@@ -27,7 +27,7 @@ test("colours of one's own are stops at equal distances", () => {
 });
 
 test("other colormaps are refused", () => {
-  for (const colormap of ["jet" as "gray", [], ["red"], ["#ff00000"]]) {
+  for (const colormap of ["jet" as "gray", "constructor" as "gray", [], ["red"], ["#ff00000"]]) {
     expect(() => coloursOf(colormap)).toThrow(InvalidArgument);
   }
 });
