@@ -25,6 +25,9 @@ import {
 
 /** Time between two looks at what the socket has not sent yet: a WebSocket tells nobody. */
 const LOOK_MS = 4;
+/** `readyState` of a WebSocket that is closed. */
+const CLOSED = 3;
+const FORBIDDEN = "the platform does not connect; a page needs a policy that allows it (connect-src)";
 /** Answers to a handshake that say when to return, and the close codes that they stand for. */
 const REFUSALS: Readonly<Record<number, number>> = { 503: Code.TOO_MANY_CONNECTIONS, 429: Code.ADDRESS_LIMIT };
 
@@ -127,6 +130,10 @@ class SocketWire implements Wire {
     socket.onmessage = ({ data }) => this.#received(data);
     socket.onerror = ({ message }) => {
       this.#problem ||= message ?? "";
+      if (socket.readyState === CLOSED) {
+        // `onclose` follows in the same task, but not where a policy of the page forbids the connection.
+        this.#clock.after(0, () => this.#finish(ABNORMAL, this.#problem || FORBIDDEN));
+      }
     };
     socket.onclose = ({ code, reason }) => this.#finish(code, reason || this.#problem || endOf(code));
     socket.on?.("unexpected-response", (request, response) => this.#handshakeRefused(request, response));

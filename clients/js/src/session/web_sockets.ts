@@ -6,6 +6,8 @@ import { UsageError } from "../errors.ts";
 export interface WebSocketLike {
   binaryType: string;
   readonly bufferedAmount: number;
+  /** 3 once it is closed. */
+  readonly readyState?: number;
   onopen: (() => void) | null;
   onmessage: ((event: { readonly data: unknown }) => void) | null;
   onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null;

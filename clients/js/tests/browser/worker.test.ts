@@ -6,6 +6,9 @@ import { type Client, connect } from "../../src/client.ts";
 import type { Message } from "../../src/messages/message.ts";
 import type { ClientOptions } from "../../src/options.ts";
 import { Tensor } from "../../src/protocol/tensors.ts";
+import { SYSTEM_CLOCK } from "../../src/session/clock.ts";
+import { SocketWires } from "../../src/session/socket_wire.ts";
+import type { WebSocketType } from "../../src/session/web_sockets.ts";
 import type { Report } from "../../src/worker/posts.ts";
 import { startWorker } from "../../src/worker/start.ts";
 import { WorkerWires } from "../../src/worker/worker_wires.ts";
@@ -155,4 +158,32 @@ test("a worker that cannot be started is an error that says so", async () => {
     () => new Worker(new URL("data:text/javascript,import '/none.js'"), { type: "module" }),
   );
   await expect(connect(URL_OF_GATEWAY, { wires })).rejects.toThrow("worker: false");
+});
+
+test("a page whose policy forbids the connection learns it at once", async () => {
+  const frame = document.createElement("iframe");
+  frame.srcdoc = `<meta http-equiv="content-security-policy" content="connect-src 'none'">`;
+  const loaded = new Promise((resolve) => frame.addEventListener("load", resolve));
+  document.body.append(frame);
+  onTestFinished(() => frame.remove());
+  await loaded;
+  const { WebSocket } = frame.contentWindow as unknown as { WebSocket: WebSocketType };
+  const wires = new SocketWires(SYSTEM_CLOCK, {}, WebSocket);
+  const connecting = connect(URL_OF_GATEWAY, { wires, connectTimeoutMs: Number.POSITIVE_INFINITY });
+  await expect(connecting).rejects.toThrow("connect-src");
+});
+
+test("a worker that has died does not keep its client from closing, and the next one has another", async () => {
+  const workers: Worker[] = [];
+  const wires = new WorkerWires(undefined, () => {
+    const worker = startWorker() as Worker;
+    workers.push(worker);
+    return worker;
+  });
+  const client = await connected({ wires, closeTimeoutMs: 10 });
+  workers[0].terminate();
+  await client.close();
+  expect(client.state).toBe("closed");
+  await connected({ wires });
+  expect(workers).toHaveLength(2);
 });

@@ -17,6 +17,7 @@ class FakeSocket implements WebSocketLike {
   static newest: FakeSocket;
   binaryType = "blob";
   bufferedAmount = 0;
+  readyState = 1;
   onopen: WebSocketLike["onopen"] = null;
   onmessage: WebSocketLike["onmessage"] = null;
   onclose: WebSocketLike["onclose"] = null;
@@ -186,4 +187,22 @@ test("a connection that is closed before its socket is made is not made", async 
   } finally {
     vi.unstubAllGlobals();
   }
+});
+
+test("a connection that a policy forbids ends without a close event, as Chromium has it", async () => {
+  const { clock, closed } = await opened();
+  FakeSocket.newest.onerror?.({});
+  await clock.pass(1000);
+  expect(closed).toEqual([]);
+  FakeSocket.newest.readyState = 3;
+  FakeSocket.newest.onerror?.({});
+  expect(closed).toEqual([]);
+  await clock.pass(0);
+  expect(closed).toMatchObject([{ code: 1006, reason: expect.stringContaining("connect-src") }]);
+  const other = await opened();
+  FakeSocket.newest.readyState = 3;
+  FakeSocket.newest.onerror?.({});
+  FakeSocket.newest.onclose?.({ code: 1006, reason: "" });
+  await other.clock.pass(0);
+  expect(other.closed).toMatchObject([{ code: 1006, reason: "there is no connection, and nothing tells why" }]);
 });
