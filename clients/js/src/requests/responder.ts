@@ -3,6 +3,7 @@
 import { onDropped } from "../dropped.ts";
 import { Code, ConnectionFailed, RequestRefused, UsageError } from "../errors.ts";
 import { checkAddress } from "../protocol/addresses.ts";
+import { bytesOf } from "../protocol/buffers.ts";
 import type { Refusal } from "../protocol/messages.ts";
 import type { Cancel } from "../protocol/signals.ts";
 import { Flag, Opcode } from "../protocol/wire.ts";
@@ -20,8 +21,9 @@ import { ReplyQueue } from "./reply_queue.ts";
 
 /** Number of the subscription to the client's own inbox, which its requests name. */
 const INBOX_NUMBER = 0;
-/** Requests that may wait for the program, all inboxes together; further ones are answered with a failure. */
+/** Requests that may wait in an inbox, and bytes of them above which no other one may; further ones are answered with a failure. */
 const MAX_WAITING = 4096;
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
 interface OpenInbox {
   readonly number: number;
@@ -58,7 +60,8 @@ export class Responder {
     if ([...this.#inboxes.values()].some((other) => other.address === address)) {
       throw new UsageError(`the inbox of ${address} is open already: close it first`);
     }
-    const inbox = { number: group === undefined ? INBOX_NUMBER : number, address, queue: new ReceiveQueue<Request>() };
+    const queue = new ReceiveQueue<Request>(({ tensors }) => bytesOf(tensors.map(({ bytes }) => bytes)));
+    const inbox = { number: group === undefined ? INBOX_NUMBER : number, address, queue };
     this.#inboxes.set(inbox.number, inbox);
     try {
       await this.#ask(session, inbox);
@@ -118,8 +121,9 @@ export class Responder {
     this.#open.set(keyOf(arrival.publisher, arrival.offset), request);
     if (!inbox || inbox.queue.over) {
       void request.fail("the request was not taken: the inbox is closed");
-    } else if (inbox.queue.size >= MAX_WAITING) {
-      void request.fail(`the request was not taken: ${MAX_WAITING} requests wait for the program`);
+    } else if (inbox.queue.size >= MAX_WAITING || inbox.queue.bytes >= MAX_WAITING_BYTES) {
+      const { size, bytes } = inbox.queue;
+      void request.fail(`the request was not taken: ${size} requests of ${bytes} bytes wait for the program`);
     } else {
       inbox.queue.put(request);
     }

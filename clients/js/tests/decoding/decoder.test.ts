@@ -91,7 +91,10 @@ test("a patch gives the complete state, and what was published", () => {
       ),
     ),
   ).toEqual([7, 8, 9, 4]);
-  expect(decoded(decoder, message(Uint8Array.of(7), { offset: 9n, extensions: { region } }))[0].opcode).toBe("failure");
+  // It fits, and the version before it is missing.
+  expect(decoded(decoder, message(Uint8Array.of(7, 7), { offset: 9n, extensions: { region } }))).toEqual([
+    expect.objectContaining({ opcode: "failure", code: Code.CORRUPT_PAYLOAD, needs_keyframe: true }),
+  ]);
   decoder.forget(["wf/a"]);
   expect(decoded(decoder, patch)[0].opcode).toBe("failure");
 });
@@ -170,4 +173,26 @@ test("the cost of decoding goes with a message that was encoded", () => {
   );
   expect([plain, packed]).toMatchObject([{ payload }, { payload, decoded: { bytes: 4096, ms: 2 } }]);
   expect(plain).not.toHaveProperty("decoded");
+});
+
+test("a newer version ends what an earlier connection has left of a state, and a part of a patch is not kept", () => {
+  const meta = writeMeta([spec(8192)]);
+  const headOf = (transfer: number, fields: Partial<DataFields> = {}): Uint8Array[] => {
+    const plan = { transfer, chunk_bytes: 4096, payload_bytes: 8192 };
+    return writeData({ opcode: Opcode.MESSAGE, stream: 7, offset: 1n, timestamp_ns: 1n, meta, plan, ...fields });
+  };
+  const chunk = (transfer: number): Uint8Array[] => writeChunk(transfer, 0, [new Uint8Array(4096)]);
+  const resuming = { extensions: { resuming: true } };
+  const decoder = receiving();
+  decoded(decoder, headOf(5), chunk(5));
+  expect(decoder.leave()).toEqual({ "wf/a": [5, 1] });
+  decoded(decoder, writeSession(streamInfo({ kind: "state" })), headOf(6, { timestamp_ns: 2n }));
+  expect(decoded(decoder, headOf(5, resuming))).toEqual([
+    expect.objectContaining({ opcode: "head" }),
+    expect.objectContaining({ opcode: "failure", code: Code.BROKEN_TRANSFER }),
+  ]);
+  const patching = receiving();
+  const region = [{ start: 0n, count: 8192n, step: 1n }];
+  decoded(patching, headOf(5, { extensions: { region } }), chunk(5));
+  expect(patching.leave()).toEqual({});
 });

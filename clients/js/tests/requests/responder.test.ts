@@ -162,7 +162,8 @@ test("another connection opens the inboxes again, and one that it refuses ends",
 test("the queue of an asker is forgotten when all replies are sent, and the large ones taken", async () => {
   const stage = await staged();
   let done = 0;
-  const queue = new ReplyQueue(stage.parts.sender, 9, () => done++);
+  const { sender } = await stage.parts.sending.load();
+  const queue = new ReplyQueue(sender, 9, () => done++);
   const reply = (bytes: number): OutboundMessage => {
     const content = contentOf(new Uint8Array(bytes));
     const fields = { content, flags: 0, calledNs: 0n, codec: "none", declaration: {} } as const;
@@ -181,4 +182,36 @@ test("the queue of an asker is forgotten when all replies are sent, and the larg
   queue.submit(reply(1));
   queue.cancel(5n);
   expect([done, queue.idle]).toEqual([3, true]);
+});
+
+test.each([
+  [4096, new Uint8Array(1)],
+  [2, new Uint8Array(32 * 1024 * 1024)],
+])("no more than %d requests wait for the program; another one is answered with a failure", async (most, payload) => {
+  const { stage, inbox } = await opened();
+  for (let correlation = 1; correlation <= most; correlation++) {
+    stage.wire.receive(request(BigInt(correlation), { payload }));
+  }
+  await settled();
+  expect(stage.wire.takenOf(Opcode.REPLY)).toEqual([]);
+  stage.wire.receive(request(9999n));
+  await settled();
+  const [reply] = stage.wire.takenOf(Opcode.REPLY);
+  expect([reply.offset, reply.flags & Flag.FAILED]).toEqual([9999n, Flag.FAILED]);
+  await inbox.next();
+  stage.wire.receive(request(10_000n));
+  await settled();
+  expect(stage.wire.takenOf(Opcode.REPLY)).toEqual([]);
+});
+
+test("an inbox that a stopping gateway does not open again stays, for the next connection", async () => {
+  const { stage, inbox } = await opened();
+  const wire = await stage.again();
+  const [{ request: asked }] = wire.takenOf(Opcode.SUBSCRIBE);
+  wire.receive({ opcode: Opcode.ERROR, code: Code.DRAINING, error: "DRAINING", message: "stopping", request: asked });
+  await settled();
+  const next = await stage.again();
+  await answer(next, Opcode.SUBSCRIBED);
+  next.receive(request(5n));
+  expect((await inbox.next())?.correlation).toBe(5n);
 });

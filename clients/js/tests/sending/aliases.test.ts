@@ -44,6 +44,8 @@ test("when all are taken, one that was not used for long and has nothing outstan
     6,
     [],
   ]);
+  const few = third.take(2n ** 40n, 0xffff_ffff); // a count that only a hostile gateway names
+  expect(few).toEqual([]);
   expect(aliases.take(session, owners[3], {})?.number).toBe(0);
   expect([owners[0].gone, aliases.has(first), aliases.has(second)]).toEqual([[first], false, true]);
   aliases.begin(session);

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { Code, ConnectionFailed } from "../../src/errors.ts";
+import { checksumOf } from "../../src/protocol/checksum.ts";
 import { Opcode } from "../../src/protocol/wire.ts";
 import { settled, streamInfo } from "../fakes.ts";
 import { ack, LARGE, namesOf, publishing, refusal, SMALL } from "./publishing.ts";
@@ -69,6 +70,7 @@ describe("a lost connection", () => {
     const rest = wire.taken();
     expect(rest.map(({ opcode }) => opcode)).toEqual([Opcode.CHUNK, Opcode.END]);
     expect(rest[0]).toMatchObject({ index: 3, data: LARGE.subarray(3 * 65_536) });
+    expect(rest[1]).toMatchObject({ checksum: checksumOf([LARGE]) });
     wire.receive(ack(1n, 0n));
     await result;
   });
@@ -133,6 +135,29 @@ describe("a refusal", () => {
     expect(namesOf(stage)).toEqual(["CHUNK", "CHUNK", "CHUNK", "CHUNK", "END"]);
     stage.wire.receive(ack(2n, 0n));
     await result;
+  });
+
+  test("has a large message behind the refused one make way, and begin anew behind it", async () => {
+    const { stage, client } = await publishing();
+    const small = client.publish("wf/a", SMALL);
+    stage.wire.roomBytes = 70_000;
+    const large = client.publish("wf/a", LARGE);
+    await settled();
+    stage.wire.receive(streamInfo({ alias: 0 }));
+    expect(namesOf(stage).at(-1)).toBe("CHUNK");
+    stage.wire.receive(refusal(Code.QUEUE_FULL, { sequence: 1n }));
+    await settled();
+    expect(namesOf(stage)).toEqual(["ABORT"]);
+    stage.wire.drain();
+    await stage.clock.pass(10);
+    expect(stage.wire.takenOf(Opcode.MESSAGE).map(({ offset, plan }) => [offset, plan])).toEqual([[3n, undefined]]);
+    stage.wire.receive(ack(3n, 0n));
+    await settled();
+    const [head, ...rest] = stage.wire.taken();
+    expect(head).toMatchObject({ offset: 4n, plan: { payload_bytes: LARGE.byteLength } });
+    expect(rest.at(-1)).toMatchObject({ checksum: checksumOf([LARGE]) });
+    stage.wire.receive(ack(4n, 1n));
+    expect((await Promise.all([small, large])).map(({ offset }) => offset)).toEqual([0n, 1n]);
   });
 
   test("is what a publish fails with whose time limit passes meanwhile", async () => {

@@ -61,6 +61,10 @@ test("HELLO names instance, and the id and generation that the gateway gave", as
   const [second] = wire.takenOf(Opcode.HELLO);
   expect(second).toMatchObject({ client_id: "me", generation: 5, instance: first.instance });
   expect(second.filters).toContain("patch");
+  wire.lose();
+  await stage.clock.pass(30_000);
+  await stage.welcome({ generation: undefined });
+  expect((await stage.again()).takenOf(Opcode.HELLO)[0].generation).toBe(5);
 });
 
 describe("after a loss", () => {
@@ -94,10 +98,16 @@ describe("after a loss", () => {
     }
     expect(pauses).toEqual([250, 500, 1000, 2000, 4000, 8000, 16000, 20000, 20000, 20000]);
     await stage.welcome();
+    await stage.clock.pass(4999);
+    stage.wire.lose();
+    await stage.clock.pass(19_999);
+    expect(stage.wires.wires.length).toBe(11);
+    await stage.clock.pass(1);
+    await stage.welcome();
     await stage.clock.pass(5000);
     stage.wire.lose();
     await stage.clock.pass(250);
-    expect(stage.wires.wires.length).toBe(12);
+    expect(stage.wires.wires.length).toBe(13);
   });
 
   test("41xx comes back later, and a time that the gateway names is kept", async () => {

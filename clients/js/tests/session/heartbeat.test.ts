@@ -60,3 +60,12 @@ test("a page that is visible again pings at once", async () => {
   await settled();
   expect(stage.wire.takenOf(Opcode.PING).length).toBe(1);
 });
+
+test("beats that come late, as those of a hidden page, are no silence", async () => {
+  const stage = await staged();
+  for (let minutes = 1; minutes < 20; minutes++) {
+    stage.clock.ms += 60_000; // the timer that is due fires now
+    await stage.clock.pass(0);
+  }
+  expect([stage.wires.wires.length, stage.parts.connection.state]).toEqual([1, "connected"]);
+});

@@ -74,3 +74,17 @@ test("a second WELCOME ends the connection", async () => {
   wire.receive(WELCOME);
   expect(wire.closedBy).toBe(Code.UNEXPECTED_MESSAGE);
 });
+
+test("nothing is handled that came behind the end of a connection, in the same message", async () => {
+  let notices = 0;
+  const lose = (): void => {
+    notices++;
+    stage.wire.lose();
+  };
+  const stage = await staged({ onNotice: lose });
+  const { wire } = stage;
+  const notice = { opcode: Opcode.NOTICE, code: Code.EXPIRED, reason: "late" } as const;
+  wire.receive(notice, { opcode: Opcode.PING, t0: 1n, report: false }, notice);
+  await settled();
+  expect([notices, stage.parts.connection.state, wire.taken()]).toEqual([1, "reconnecting", []]);
+});

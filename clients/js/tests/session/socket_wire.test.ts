@@ -206,3 +206,10 @@ test("a connection that a policy forbids ends without a close event, as Chromium
   await other.clock.pass(0);
   expect(other.closed).toMatchObject([{ code: 1006, reason: "there is no connection, and nothing tells why" }]);
 });
+
+test("a reason fits into a close frame, whatever its letters", async () => {
+  const { wire, socket } = await opened();
+  wire.close(4200, "\u4e16".repeat(200));
+  const [, reason] = socket.close.mock.calls[0];
+  expect(new TextEncoder().encode(reason).byteLength).toBeLessThanOrEqual(123);
+});

@@ -138,3 +138,14 @@ test("at most 256 producers are remembered", () => {
     filter.receive(unit(producer, { epoch: 2, identity: { producer, sequence: 1n } }));
   expect([again(0n).pending === undefined, again(256n).pending === undefined]).toEqual([false, true]);
 });
+
+test("what the program holds over a change of the epoch is answered by its offset there", () => {
+  const answers = new Answers();
+  const filter = new DuplicateFilter("wf/a", answers);
+  const program = new Program();
+  const identity = { producer: 5n, sequence: 1n };
+  const pending = given(filter, unit(3n, { identity }), program);
+  expect(filter.receive(unit(0n, { epoch: 2, identity })).pending).toBeUndefined();
+  pending.answer(program, 0);
+  expect(answers.answers).toEqual([[2, 0, 0n, 0n]]);
+});

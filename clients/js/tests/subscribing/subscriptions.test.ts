@@ -1,6 +1,6 @@
 /** Frames of the gateway to subscriptions, with a gateway that the test plays. */
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Client } from "../../src/client.ts";
 import { Code, RequestRefused } from "../../src/errors.ts";
 import type { SubscribeOptions } from "../../src/options.ts";
@@ -42,6 +42,23 @@ test("SUBSCRIBE names credits and whether the client observes", async () => {
   expect(named.asked.observe).toBe(false);
   const panel = await subscribed(await staged({ clientId: "me", clientType: "admin_panel" }));
   expect(panel.asked.observe).toBe(true);
+});
+
+test("a STREAM before SUBSCRIBED answers another subscription, whose messages are not for the new one", async () => {
+  const stage = await staged();
+  const client = new Client(stage.parts);
+  const { subscription: first } = await subscribed(stage);
+  const subscribing = client.subscribe("wf/*");
+  await settled();
+  stage.wire.receive(streamInfo({ since: 0n }), arrival({ offset: 0n }));
+  await answer(stage.wire);
+  const second = await subscribing;
+  stage.wire.receive(streamInfo({ since: 1n }), arrival({ offset: 1n }));
+  expect([(await first.next())?.offset, (await first.next())?.offset, (await second.next())?.offset]).toEqual([
+    0n,
+    1n,
+    1n,
+  ]);
 });
 
 test("messages come in order, once, and only behind the STREAM that is for the subscription", async () => {
@@ -159,6 +176,16 @@ describe("credit", () => {
     expect(await granted()).toBe(2);
   });
 
+  test("what cannot be read is granted again as well, with the size that it declares", async () => {
+    const stage = await staged();
+    await subscribed(stage, { credits: { messages: 100, bytes: 1000 } });
+    const failure = { opcode: "failure", of: Opcode.MESSAGE, stream: 7, publisher: 1, count: 1 } as const;
+    const problem = { code: Code.UNKNOWN_CODEC, problem: "no such codec", needs_keyframe: false };
+    stage.wire.receive(streamInfo({ since: 0n }), { ...failure, ...problem, offset: 0n, declared_bytes: 600 });
+    await settled();
+    expect(stage.wire.takenOf(Opcode.CREDIT)).toMatchObject([{ messages: 1, nbytes: 600n }]);
+  });
+
   test("acknowledged messages are granted again when they are answered", async () => {
     const stage = await staged({ clientId: "me" });
     const { subscription } = await subscribed(stage, { credits: { messages: 2, bytes: 100 } });
@@ -188,6 +215,24 @@ describe("acknowledgement", () => {
     expect(unsubscribe).toMatchObject({ opcode: Opcode.UNSUBSCRIBE, keep: undefined });
     stage.wire.receive({ ...(unsubscribe as { request: number; subscription: number }), opcode: Opcode.UNSUBSCRIBED });
     await closing;
+  });
+
+  test("a message whose callback fails is refused, and the next one follows", async () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => undefined);
+    const stage = await staged({ clientId: "me" });
+    const onMessage = ({ offset }: { offset: bigint }): void => {
+      if (!offset) {
+        throw new Error("of the program");
+      }
+    };
+    await subscribed(stage, { onMessage });
+    stage.wire.receive(streamInfo({ kind: "control", since: 0n }), arrival(), arrival({ offset: 1n }));
+    await settled();
+    expect(stage.wire.takenOf(Opcode.DONE)).toMatchObject([
+      { code: Code.NOT_PROCESSED, first: 0n, last: 0n },
+      { code: 0, first: 1n, last: 1n },
+    ]);
+    warn.mockRestore();
   });
 
   test("closing with keep answers nothing", async () => {

@@ -98,3 +98,10 @@ test("damaged blocks are decoded or refused, and write nothing outside", () => {
     expect([...memory.subarray(0, 32), ...memory.subarray(-32)].every((byte) => byte === 0)).toBe(true);
   }
 });
+
+test("a few bytes that declare a large payload are refused before memory is allocated for it", () => {
+  expect(() => LZ4.checkSize(new Uint8Array(10), 2550)).not.toThrow();
+  expect(() => LZ4.checkSize(new Uint8Array(10), 2551)).toThrow(
+    expect.objectContaining({ code: Code.CORRUPT_PAYLOAD }),
+  );
+});
