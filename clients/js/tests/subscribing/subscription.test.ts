@@ -45,5 +45,5 @@ test("what goes to a callback cannot be iterated", async () => {
   const { core, clock } = newCore();
   callBack(core, () => undefined, new Reports(clock));
   const stage = await staged();
-  expect(() => new Subscription(core, stage.parts.subscriptions).next()).toThrow(UsageError);
+  await expect(new Subscription(core, stage.parts.subscriptions).next()).rejects.toThrow(UsageError);
 });
