@@ -81,7 +81,7 @@ def flush_windows(context: Context, knobs: Mapping[str, tuple[Knob, ...]]) -> li
                 name,
                 f"the loop would be busy for {min(unbatched, 1.0):.0%} of its time, {min(share, 1.0):.0%} to write"
                 f" {sum([each.messages_per_s for each in streams]):.0f} messages/s of {name} to up to"
-                f" {busiest.receivers} receivers, one by one",
+                f" {busiest.receivers} receivers without a window",
                 precaution=objective_s is not None,
                 objective_s=objective_s,
             )
