@@ -16,6 +16,10 @@ OVERLOAD_S: Final = 2.0
 """Time for which messages wait on a link that takes just as many bytes as are sent to it. Past that the queue grows
 without end, and the cost with the share of the bytes that is too much."""
 
+LEAST_BURSTINESS: Final = 0.25
+"""Burstiness that counts at the least: payloads at equal intervals wait as well, since the rate of a link varies.
+Without it a link would be taken for free until it is full."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncodingFigures:
@@ -127,4 +131,5 @@ def _wait_s(transfer_s: float, interval_s: float | None, burstiness: float) -> f
         return 0.0
     load = transfer_s / interval_s
     longest_s = OVERLOAD_S * load
-    return longest_s if load >= 1 else min(longest_s, burstiness * load * transfer_s / (2 * (1 - load)))
+    variance = max(burstiness, LEAST_BURSTINESS)
+    return longest_s if load >= 1 else min(longest_s, variance * load * transfer_s / (2 * (1 - load)))
