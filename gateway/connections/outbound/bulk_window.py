@@ -56,14 +56,16 @@ class BulkWindow:
     """The smallest round trip seen; 0 before the first."""
     goodput_bytes_per_s: float = 0.0
     """Recent rate at which bulk arrives; 0 before the first answer."""
+    alone_bytes_per_s: float = 0.0
+    """Highest rate of one write that was under way alone, its way there and back included: the line is no slower."""
     window_bytes: int = FIRST_WINDOW_BYTES
     """Bulk that may be unanswered."""
     bulk: Bulk = UNPACED
     """Rule for the messages that wait for the window; if it paces, the window may be as small as one state."""
     _sent: int = 0
     _answered: int = 0
-    _marks: deque[tuple[int, int]] = field(default_factory=deque)
-    """PINGs under way: time of sending, and bytes of bulk sent before."""
+    _marks: deque[tuple[int, int, int]] = field(default_factory=deque)
+    """PINGs under way: time of sending, bytes of bulk sent before, and those of the last write among them."""
     _last_t1_ns: int | None = None
     _bases_ns: deque[int] = field(default_factory=partial(deque, maxlen=BASE_PERIODS))
     """The smallest one-way delay of each of the last periods, by two clocks that need not agree."""
@@ -100,7 +102,7 @@ class BulkWindow:
         marked = self._marks[-1][1] if self._marks else self._answered
         if self._sent - marked < self._ping_every_bytes:
             return False
-        self._marks.append((now_ns, self._sent))
+        self._marks.append((now_ns, self._sent, size))
         return True
 
     def answered(self, pong: Pong, now_ns: int, round_trip: RoundTrip | None = None) -> None:
@@ -115,14 +117,14 @@ class BulkWindow:
         if not any(mark[0] == pong.t0 for mark in marks):
             return
         while True:
-            asked_ns, sent = marks.popleft()
+            asked_ns, sent, last_bytes = marks.popleft()
             if asked_ns == pong.t0:
                 break
         was_full = self._sent - self._answered >= self.window_bytes
         newly, self._answered = sent - self._answered, sent
         delay_ns = max(1, now_ns - asked_ns)
         self.rtt_ns = min(self.rtt_ns or delay_ns, delay_ns)
-        self._measure_goodput(newly, pong.t1, delay_ns)
+        self._measure_goodput(newly, last_bytes, pong.t1, delay_ns)
         room = (TARGET_DELAY_NS - self._queued_ns(pong.t1 - pong.t0, now_ns)) / TARGET_DELAY_NS
         window = self.window_bytes + max(LARGEST_STEP_DOWN, room) * newly
         way_ns = self.rtt_ns
@@ -138,7 +140,7 @@ class BulkWindow:
             window = window if was_full else min(window, self.window_bytes)
         self.window_bytes = int(min(max(window, least), MAX_WINDOW_BYTES))
 
-    def _measure_goodput(self, newly: int, t1_ns: int, delay_ns: int) -> None:
+    def _measure_goodput(self, newly: int, last_bytes: int, t1_ns: int, delay_ns: int) -> None:
         """Measure from one answer to the next by the peer's clock, so that delays of the answers do not count.
 
         Time in which nothing was under way does not count either. Bulk that was under way alone has arrived within its
@@ -147,6 +149,7 @@ class BulkWindow:
         since_ns = self._last_t1_ns
         self._last_t1_ns = t1_ns if self._marks else None
         if since_ns is None:
+            self.alone_bytes_per_s = max(self.alone_bytes_per_s, last_bytes / delay_ns * 1e9)
             sample = newly / delay_ns * 1e9
             if not self._goodputs or sample <= self.goodput_bytes_per_s:
                 return

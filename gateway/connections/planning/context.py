@@ -78,8 +78,8 @@ class ReceiverFacts(NamedTuple):
     """Part that keeps its states waiting."""
     program: NamedPosition | None = None
     """State in which its program is furthest behind; ``None``: in none, as far as its client tells."""
-    version_s: float = 0.0
-    """Time that the bytes of one version take on the line beyond the smallest round trip; 0: it is not known."""
+    burst_s: float = 0.0
+    """Time that a burst of its states would take on the line before any of it is seen to wait; 0: it is not known."""
     views: ViewFacts | None = None
     """States that may come by a lower view; ``None``: it has named none."""
 

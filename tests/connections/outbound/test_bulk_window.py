@@ -264,3 +264,25 @@ def test_a_paced_window_does_not_grow_by_states_that_come_seldom() -> None:
         if window.sent(20_000, now):
             window.answered(Pong(now, now, now), now)
     assert window.window_bytes <= MIN_PACED_WINDOW_BYTES + 2 * 20_000
+
+
+def test_a_write_that_is_alone_on_its_way_shows_what_the_line_carries_at_least() -> None:
+    window = BulkWindow(window_bytes=MIN_PACED_WINDOW_BYTES, bulk=Bulk())
+    window.bulk.paced = True
+    window.sent(1_000, 0)
+    assert window.sent(20_000, 5 * MS)
+    window.answered(Pong(5 * MS, 7 * MS, 7 * MS), 7 * MS)
+    assert window.alone_bytes_per_s == 20_000 / 0.002, "the write before has had its time"
+    assert window.sent(20_000, 50 * MS)
+    window.answered(Pong(50 * MS, 90 * MS, 90 * MS), 90 * MS)
+    assert window.alone_bytes_per_s == 20_000 / 0.002, "a slower one tells nothing against it"
+
+
+def test_a_write_among_others_shows_nothing_of_the_kind() -> None:
+    window = BulkWindow()
+    window.sent(PING_EVERY_BYTES, 0)
+    window.sent(PING_EVERY_BYTES, 1 * MS)
+    window.answered(Pong(0, 20 * MS, 20 * MS), 20 * MS)
+    alone_bytes_per_s = window.alone_bytes_per_s
+    window.answered(Pong(1 * MS, 21 * MS, 21 * MS), 21 * MS)
+    assert window.alone_bytes_per_s == alone_bytes_per_s

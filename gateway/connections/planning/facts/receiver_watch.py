@@ -1,7 +1,7 @@
 """Receiver watch: the connections that are measured for plans, and how they are found.
 
-Connections that lag are watched, and such as have a line that takes long for one version, even if versions come so
-seldom that none waits. The latter are found by looking at some connections of the pool at a time.
+Connections that lag are watched, and such as have a line that would take long for a burst of versions, even if
+they come so seldom that none waits. The latter are found by looking at some connections of the pool at a time.
 """
 
 from __future__ import annotations
@@ -15,15 +15,10 @@ from gateway.connections.links.link import LEAST_BUSY_S
 from gateway.connections.lowering import Lowering
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.planning.context import ReceiverFacts, SlowStart, ViewFacts
-from gateway.connections.planning.facts.watched_receiver import (
-    LEAST_TAKEN_BYTES,
-    WatchedReceiver,
-    line_time_s,
-    states_of,
-    version_bytes_of,
-)
+from gateway.connections.planning.facts.burst_time import LEAST_TAKEN_BYTES, CarriedBytes, burst_s, queued_s
+from gateway.connections.planning.facts.watched_receiver import WatchedReceiver, states_of, version_bytes_of
 from gateway.connections.planning.facts.watched_views import WatchedViews
-from gateway.connections.planning.rules.paces import SLOW_VERSION_S
+from gateway.connections.planning.rules.paces import SLOW_BURST_S
 from gateway.connections.ports import Clock
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
@@ -38,7 +33,7 @@ WATCHED_S: Final = 10.0
 """Time for which a receiver is watched that has caught up, or has never lagged."""
 
 SCANNED: Final = 64
-"""Connections that each look asks for the time of a version on their line, at some 3 us each."""
+"""Connections that each look asks for the time of a burst on their line, at some 3 us each."""
 
 MAX_GLIMPSED: Final = 32
 """Connections whose first rate is measured at a time: they have just come, or have just fallen behind."""
@@ -152,7 +147,7 @@ class ReceiverWatch:
         return come + (list(islice(self._lag_changes.lagging, MAX_GLIMPSED)) if changed is None else changed)
 
     def _find(self, now_s: float) -> None:
-        """Watch connections that lag, and some whose line takes long for one version."""
+        """Watch connections that lag, and some whose line would take long for a burst."""
         watched = self._watched
         for connection in self._lag_changes.lagging:
             if connection not in watched and len(watched) < MAX_WATCHED and connection.format.answers_pings:
@@ -162,7 +157,7 @@ class ReceiverWatch:
             self._scan = iter(self._pool)
         for session in scanned:
             connection = session.connection
-            if connection not in watched and len(watched) < MAX_SUSPECTS and _has_slow_line(connection):
+            if connection not in watched and len(watched) < MAX_SUSPECTS and _is_late_in_a_burst(connection):
                 watched[connection] = WatchedReceiver(connection, now_s)
 
 
@@ -171,15 +166,17 @@ def _may_be_paced(connection: Connection) -> bool:
     return not connection.closed and not connection.paced and connection.format.answers_pings
 
 
-def _has_slow_line(connection: Connection) -> bool:
-    """Return whether one version of a state takes the line of a connection long, by all that it was sent."""
+def _is_late_in_a_burst(connection: Connection) -> bool:
+    """Return whether a burst of its states would take the line of a connection long, by all that it was sent."""
     if not _may_be_paced(connection):
         return False
     nbytes = max(map(version_bytes_of, states_of(connection)), default=0.0)
     tcp = connection.transport.socket_counts().tcp if nbytes else None
-    if tcp is None or tcp.acknowledged_bytes < LEAST_TAKEN_BYTES:
+    if tcp is None:
         return False
-    return line_time_s(nbytes, tcp.busy_s, tcp.acknowledged_bytes, tcp) >= SLOW_VERSION_S
+    # No PINGs follow the newest version before it is watched: the round trip is still that behind this version.
+    taken = CarriedBytes(tcp.acknowledged_bytes, tcp.busy_s, queued_s(tcp))
+    return burst_s(nbytes, taken, tcp.smallest_rtt_s, connection.bulk_window) >= SLOW_BURST_S
 
 
 def _slow_start(connection: Connection, glimpse: _Glimpse) -> SlowStart | None:
@@ -199,5 +196,5 @@ def _slow_start(connection: Connection, glimpse: _Glimpse) -> SlowStart | None:
         taken_bytes / busy_s,
         connection.transport.waiting_bytes() + tcp.unsent_bytes + tcp.unacknowledged_bytes,
         tcp.smallest_rtt_s,
-        max(0.0, tcp.rtt_s - tcp.smallest_rtt_s),
+        queued_s(tcp),
     )

@@ -11,6 +11,7 @@ from gateway.connections.links.bottleneck import Bottleneck
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.link_reading import NamedPosition
 from gateway.connections.planning.context import ReceiverFacts
+from gateway.connections.planning.facts.burst_time import CarriedBytes, burst_s, queued_s
 from gateway.connections.socket_counts import TcpInfo
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import workflow_of
@@ -36,10 +37,11 @@ MAX_DELAY_S: Final = 60.0
 """Longest delay of an answer that is believed: its time comes from the client."""
 
 REMEMBERED: Final = 0.9
-"""Part of the bytes taken, and of their time, that is kept from one look to the next."""
+"""Part of the bytes taken, and of their time, that is kept from one look that found any to the next."""
 
-LEAST_TAKEN_BYTES: Final = 32 * 1024
-"""Bytes from which their rate counts."""
+LEAST_BUSY_BYTES: Final = 1024
+"""Bytes taken between two looks from which these tell something of the line. PINGs alone are fewer: they wait for
+nothing, and their acknowledgement may be delayed."""
 
 
 def states_of(connection: Connection) -> Iterator[Stream]:
@@ -58,16 +60,6 @@ def version_bytes_of(state: Stream) -> float:
         return 0.0
     first, last = offsets_of(state.newest)
     return held_bytes_of(state.newest) / (last - first + 1)
-
-
-def line_time_s(nbytes: float, busy_s: float, taken_bytes: float, tcp: TcpInfo) -> float:
-    """Return the time of so many bytes on a line that was busy for some time with others, beyond the way itself.
-
-    A long way makes a sender wait for acknowledgements, too; but only a line that is slow makes packets wait, those of
-    one message for half of its time on average.
-    """
-    queued_s = max(0.0, tcp.rtt_s - tcp.smallest_rtt_s)
-    return min(max(0.0, nbytes * busy_s / taken_bytes - tcp.smallest_rtt_s), 2 * queued_s)
 
 
 class WatchedReceiver:
@@ -94,6 +86,7 @@ class WatchedReceiver:
         "_conflated_s",
         "_excess_delay_s",
         "_interval_s",
+        "_longest_queued_s",
         "_looked_s",
         "_seen",
         "_shortest_s",
@@ -114,6 +107,8 @@ class WatchedReceiver:
         self._tcp: TcpInfo | None = None
         self._taken_bytes = self._busy_s = 0.0
         """Decayed sums of what its system has taken, and of the time that this took."""
+        self._longest_queued_s = 0.0
+        """Longest time by which the way was longer at a look that found it busy, decayed from one such to the next."""
         self._version_bytes = 0.0
         """Mean size of the versions of the last span that had any."""
         self._interval_s: float | None = None
@@ -138,7 +133,7 @@ class WatchedReceiver:
         versions, demand_bytes, interval_s, workflow = self._take_states(now_s)
         if versions:
             self._version_bytes = demand_bytes / versions
-        version_s = self._take_version_s()
+        time_s = self._take_burst_s()
         outbox = connection.made_outbox()
         conflated, carried_bytes = outbox.conflated - self._conflated, outbox.taken_bytes - self._bytes
         self._conflated, self._bytes = outbox.conflated, outbox.taken_bytes
@@ -163,20 +158,22 @@ class WatchedReceiver:
             staleness_s,
             now_s - self._conflated_s,
             *self._bottleneck_of_states(),
-            version_s=version_s,
+            burst_s=time_s,
         )
 
-    def _take_version_s(self) -> float:
-        """Return the time of one version on the line: its bytes, at the rate of those that were taken while any were
-        on their way, beyond the way itself."""
+    def _take_burst_s(self) -> float:
+        """Return the time of a burst on the line, at the rate of bytes that were taken while any were on their way."""
         before, now = self._tcp, self.connection.transport.socket_counts().tcp
         self._tcp = now
-        if before is not None and now is not None:
-            self._taken_bytes = REMEMBERED * self._taken_bytes + now.acknowledged_bytes - before.acknowledged_bytes
+        taken_bytes = 0 if before is None or now is None else now.acknowledged_bytes - before.acknowledged_bytes
+        if before is not None and now is not None and taken_bytes >= LEAST_BUSY_BYTES:
+            self._taken_bytes = REMEMBERED * self._taken_bytes + taken_bytes
             self._busy_s = REMEMBERED * self._busy_s + now.busy_s - before.busy_s
-        if now is None or self._taken_bytes < LEAST_TAKEN_BYTES:
+            self._longest_queued_s = max(queued_s(now), REMEMBERED * self._longest_queued_s)
+        if now is None or not self._version_bytes:
             return 0.0
-        return line_time_s(self._version_bytes, self._busy_s, self._taken_bytes, now)
+        taken = CarriedBytes(self._taken_bytes, self._busy_s, self._longest_queued_s)
+        return burst_s(self._version_bytes, taken, now.smallest_rtt_s, self.connection.bulk_window)
 
     def _take_delay(self, now_ns: int) -> float | None:
         """Return the delay that the last PING has shown, or shows so far, and send another one behind its answer."""

@@ -15,10 +15,10 @@ LATE_S: Final = 0.1
 KEPT_UP_S: Final = 10.0
 """Time for which a paced receiver must get every version before it is looked whether it need be paced."""
 
-SLOW_VERSION_S: Final = 0.05
-STILL_SLOW_S: Final = 0.025
-"""Times of one version on the line from which a receiver is paced before versions come faster than the line carries
-them, and down to which it stays so: a burst is over before it has been measured."""
+SLOW_BURST_S: Final = 0.15
+STILL_SLOW_S: Final = 0.075
+"""Times of a burst on the line from which a receiver is paced before versions come faster than the line carries them,
+and down to which it stays so: a burst is over before it has been measured."""
 
 
 def paces(context: Context) -> list[Measure]:
@@ -29,8 +29,8 @@ def paces(context: Context) -> list[Measure]:
         paced = bool(context.setting(site))
         if reason := _reason(receiver, paced=paced):
             measures.append(Measure(site, 1.0, receiver.workflow, reason))
-        elif receiver.version_s >= (STILL_SLOW_S if paced else SLOW_VERSION_S):
-            reason = f"one version takes its line {receiver.version_s * 1e3:.0f} ms, so that a burst of them would wait"
+        elif receiver.burst_s >= (STILL_SLOW_S if paced else SLOW_BURST_S):
+            reason = f"a burst of its states would wait {receiver.burst_s * 1e3:.0f} ms on its line"
             measures.append(Measure(site, 1.0, receiver.workflow, reason, precaution=True))
         elif paced and context.setting(site._replace(knob=Knob.VIEW)):
             reason = "it gets lower views, and those that it asked for are to be paced when they are tried again"

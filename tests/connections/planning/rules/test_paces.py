@@ -76,18 +76,18 @@ def test_pacing_stays_until_the_link_has_carried_every_version_for_a_while() -> 
     assert not paces_of(paced._replace(kept_up_s=60.0), paced=True)
 
 
-def test_a_line_that_takes_long_for_one_version_calls_for_pacing_before_a_burst() -> None:
-    calm = receiver(excess_delay_s=0.0, version_s=0.08)
+def test_a_line_that_would_take_long_for_a_burst_calls_for_pacing_before_a_burst() -> None:
+    calm = receiver(excess_delay_s=0.0, burst_s=0.3)
     (measure,) = paces_of(calm)
     assert measure.precaution
-    assert measure.reason == "one version takes its line 80 ms, so that a burst of them would wait"
-    assert not paces_of(calm._replace(version_s=0.04))
+    assert measure.reason == "a burst of its states would wait 300 ms on its line"
+    assert not paces_of(calm._replace(burst_s=0.1))
 
 
 def test_the_precaution_stays_while_the_line_is_nearly_as_slow() -> None:
     calm = receiver(excess_delay_s=0.0, kept_up_s=60.0)
-    assert [measure.precaution for measure in paces_of(calm._replace(version_s=0.04), paced=True)] == [True]
-    assert not paces_of(calm._replace(version_s=0.02), paced=True)
+    assert [measure.precaution for measure in paces_of(calm._replace(burst_s=0.1), paced=True)] == [True]
+    assert not paces_of(calm._replace(burst_s=0.05), paced=True)
 
 
 def test_a_newcomer_for_which_much_is_on_its_way_is_paced_without_being_measured() -> None:
