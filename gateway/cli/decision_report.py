@@ -100,7 +100,7 @@ def report_lines(found: Sequence[ReportedDecision]) -> Iterator[str]:
         sent = _sent(decision.predicted_ratio)
         yield f"  predicted cost: {_compared(decision.predicted_s, decision.baseline_s)}{sent}"
         if efficiency is not None and efficiency.measured_s is not None:
-            followed = "" if efficiency.is_followed else f", by {efficiency.used}, which was in use last"
+            followed = "" if efficiency.is_followed else f", by {efficiency.used}, as most of the last messages went"
             sent = _sent(efficiency.measured_ratio)
             yield text.printable(f"  measured cost: {text.duration(efficiency.measured_s)}{sent}{followed}")
         # The choice of the baseline is not compared with itself.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
+from statistics import median_high, median_low
 from typing import Final, NamedTuple
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
@@ -25,7 +26,10 @@ TakeRate = Callable[[Connection, float], object]
 
 
 class LinkFigures(NamedTuple):
-    """Medians of the links of some receivers, and the software of most; ``None``: no receiver has the figure."""
+    """Medians of the links of some receivers, and the software of most; ``None``: no receiver has the figure.
+
+    Where two receivers are in the middle, the figure is that of the slower one: messages wait for it.
+    """
 
     client: str
     rtt_s: float | None
@@ -59,14 +63,14 @@ def link_figures(delivery: DeliveryClass, quiet_links: QuietLinks, now_s: float,
     clients = Counter([f"{member.peer.client_type.value} {member.peer.agent}".strip() for member in members])
     return LinkFigures(
         clients.most_common(1)[0][0] if clients else "",
-        median_of(link.rtt_s for link in links),
-        median_of(rates),
-        median_of(link.queue_delay_s for link in links),
-        median_of(link.decode_s_per_byte for link in links),
+        _median(median_high, [link.rtt_s for link in links]),
+        _median(median_low, rates),
+        _median(median_high, [link.queue_delay_s for link in links]),
+        _median(median_high, [link.decode_s_per_byte for link in links]),
     )
 
 
-def median_of(values: Iterable[float | None]) -> float | None:
-    """Return the median of the values that are known; of an even number, the higher one of the middle."""
-    known = sorted([value for value in values if value is not None])
-    return known[len(known) // 2] if known else None
+def _median(middle: Callable[[list[float]], float], values: Iterable[float | None]) -> float | None:
+    """Return the median of the values that are known, by a function that chooses it."""
+    known = [value for value in values if value is not None]
+    return middle(known) if known else None

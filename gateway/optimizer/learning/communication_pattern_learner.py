@@ -6,18 +6,25 @@ One of the four roles of the optimizer. Its patterns are the ground on which the
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.connections.arrivals import MAX_ARRIVALS, ArrivalModel, fitted_arrivals
 from gateway.connections.link_tier import TIERS, LinkTier, tier_named, tier_of, tier_of_class
 from gateway.optimizer.decisions.decision import DecisionKey
+from gateway.optimizer.decisions.switchback import BLOCK_MESSAGES
 from gateway.optimizer.delivery_cost import EncodingFigures
 from gateway.optimizer.history.record import AS_PUBLISHED, PayloadFeatures, ShadowTrial, TrafficRecord
+from gateway.protocol.encoding import PLAIN
 
 RECENT: Final = 0.25
 """Share of the newest record in the mean of intervals: traffic of an hour ago says little."""
+USE_MESSAGES: Final = 8 * BLOCK_MESSAGES
+"""Messages of the last records, of which most tell the chain in use: the last record may be of a block that goes by the
+baseline to check a decision."""
+USE_RECORDS: Final = 8
+"""Records that are looked at in any case: one may have more messages than that, and tells a single chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +38,7 @@ class CommunicationPattern:
     goodput_bytes_per_s: float
     """Rate by which decisions are taken, above 0: as it was measured last, or of the tier if that is another one's."""
     chain: str
-    """Chain of the last record that had messages."""
+    """Chain in use: that of most messages of the last records."""
     dtype: str
     """Dtype of the first tensor; empty: there is none."""
     shape: tuple[int, ...]
@@ -49,7 +56,7 @@ class CommunicationPattern:
     decode_s_per_byte: float | None
     """Time in which receivers decode, as they have reported last; ``None``: they have not."""
     measured: EncodingFigures | None
-    """Figures of the chain that was in use last, as they were measured; ``None``: it was not measured."""
+    """Figures of the chain in use, as they were measured last; ``None``: they were not."""
     features: PayloadFeatures
     """Features of the payloads, as they were known last."""
     arrivals: ArrivalModel | None
@@ -83,11 +90,34 @@ class _WatchedClass:
     newest: TrafficRecord
     goodput_bytes_per_s: float | None = None
     decode_s_per_byte: float | None = None
-    measured: EncodingFigures | None = None
+    measured: dict[str, EncodingFigures] = field(default_factory=dict)
+    """Figures of each chain, as they were measured last."""
     interval_s: float | None = None
     messages: int = 0
+    last: deque[tuple[str, int]] = field(default_factory=deque)
+    """Chains of the last records, with the messages of each."""
+    uses: Counter[str] = field(default_factory=Counter)
+    """Messages of these records by chain."""
     times_s: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_ARRIVALS))
     is_sparse: bool = True
+
+    def use(self, record: TrafficRecord) -> None:
+        """Note the chain of a record, and its figures if they were measured."""
+        self.newest = record
+        self.messages += record.messages
+        self.last.append((record.chain, record.messages))
+        self.uses[record.chain] += record.messages
+        while len(self.last) > USE_RECORDS and self.uses.total() > USE_MESSAGES:
+            chain, messages = self.last.popleft()
+            self.uses[chain] -= messages
+        figures = _measured(record)
+        if figures is not None:
+            self.measured[record.chain] = figures
+
+    @property
+    def chain(self) -> str:
+        """Chain in use."""
+        return self.uses.most_common(1)[0][0]
 
 
 class CommunicationPatternLearner:
@@ -103,13 +133,11 @@ class CommunicationPatternLearner:
         key = key_of_record(record)
         known = self._classes.pop(key, None) or _WatchedClass(record)
         self._classes[key] = known
-        known.newest = record
-        known.messages += record.messages
+        known.use(record)
         if record.goodput_bytes_per_s is not None:
             known.goodput_bytes_per_s = record.goodput_bytes_per_s
         if record.decode_s_per_byte is not None:
             known.decode_s_per_byte = record.decode_s_per_byte
-        known.measured = _measured(record) or known.measured
         interval_s = _positive(record.arrival_interval_s)
         if interval_s is not None:
             before_s = interval_s if known.interval_s is None else known.interval_s
@@ -124,18 +152,15 @@ class CommunicationPatternLearner:
 
 def pattern_of(record: TrafficRecord) -> CommunicationPattern:
     """Return the pattern of one record alone."""
-    return _pattern(
-        key_of_record(record),
-        _WatchedClass(
-            record,
-            record.goodput_bytes_per_s,
-            record.decode_s_per_byte,
-            _measured(record),
-            _positive(record.arrival_interval_s),
-            record.messages,
-            is_sparse=False,
-        ),
+    watched = _WatchedClass(
+        record,
+        record.goodput_bytes_per_s,
+        record.decode_s_per_byte,
+        interval_s=_positive(record.arrival_interval_s),
+        is_sparse=False,
     )
+    watched.use(record)
+    return _pattern(key_of_record(record), watched)
 
 
 def is_decided(record: TrafficRecord) -> bool:
@@ -155,7 +180,7 @@ def _tier(name: str, goodput_bytes_per_s: float | None) -> LinkTier:
 
 
 def _pattern(key: DecisionKey, watched: _WatchedClass) -> CommunicationPattern:
-    newest = watched.newest
+    newest, chain = watched.newest, watched.chain
     tier = _tier(key.tier, watched.goodput_bytes_per_s)
     goodput_bytes_per_s = _positive(watched.goodput_bytes_per_s)
     if goodput_bytes_per_s is None or tier_of(goodput_bytes_per_s) != tier:  # of a class that others share
@@ -164,7 +189,7 @@ def _pattern(key: DecisionKey, watched: _WatchedClass) -> CommunicationPattern:
         key=key,
         tier=tier,
         goodput_bytes_per_s=goodput_bytes_per_s,
-        chain=newest.chain,
+        chain=chain,
         dtype=newest.dtype,
         shape=newest.shape,
         payload_bytes=newest.payload_bytes,
@@ -173,7 +198,7 @@ def _pattern(key: DecisionKey, watched: _WatchedClass) -> CommunicationPattern:
         receivers=newest.receivers,
         messages=watched.messages,
         decode_s_per_byte=watched.decode_s_per_byte,
-        measured=watched.measured,
+        measured=watched.measured.get(chain),
         features=newest.features,
         arrivals=fitted_arrivals(watched.times_s) if watched.is_sparse else None,
     )
@@ -184,7 +209,9 @@ def _measured(record: TrafficRecord) -> EncodingFigures | None:
     ratio, encode_s, published_bytes = record.ratio, record.encode_s, record.published_bytes
     if ratio is None or encode_s is None or not published_bytes:
         return None
-    return EncodingFigures(record.chain, ratio, encode_s / published_bytes, record.decode_s_per_byte or 0.0)
+    # Receivers report one time of decoding for all their messages; plain payloads have no part in it.
+    decode_s_per_byte = 0.0 if record.chain == str(PLAIN) else record.decode_s_per_byte or 0.0
+    return EncodingFigures(record.chain, ratio, encode_s / published_bytes, decode_s_per_byte)
 
 
 def _positive(value: float | None) -> float | None:

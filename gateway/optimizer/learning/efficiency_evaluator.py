@@ -24,7 +24,7 @@ class ClassEfficiency:
     decision: Decision
     """The decision, with the cost that it predicts for a payload, and that of the baseline, in seconds."""
     used: str
-    """Chain that was in use last; another one than that of the decision where this was not followed."""
+    """Chain of most of the last messages; another one than that of the decision where this was not followed."""
     measured_s: float | None
     """Delivery cost of a payload by that chain, by its measured outcome, 0 or more; ``None``: it was not measured."""
     measured_ratio: float | None

@@ -5,17 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gateway.connections.socket_counts import SocketCounts, TcpInfo
-from gateway.optimizer.history.link_figures import LOOKED_AT, MAX_STEP, link_figures, median_of
+from gateway.optimizer.history.link_figures import LOOKED_AT, MAX_STEP, link_figures
 from gateway.optimizer.history.quiet_links import QuietLinks
 from gateway.protocol.signals import ReceiverReport
 from tests.connections.memory import World
-
-
-def test_the_median_leaves_out_what_is_not_known() -> None:
-    assert median_of([None, 3.0, 1.0, None, 2.0]) == 2.0
-    assert median_of([1.0, 2.0]) == 2.0
-    assert median_of([None]) is None
-    assert median_of([]) is None
 
 
 def test_reports_of_receivers_count() -> None:
@@ -61,3 +54,17 @@ def test_rates_of_receivers_for_which_nothing_waits_are_told_once_they_are_exact
     ((client_id, rate),) = told
     assert client_id == "far"
     assert rate == pytest.approx(2.5e6, rel=0.02)
+
+
+def test_two_receivers_have_the_figures_of_the_slower_one() -> None:
+    world = World()
+    world.publisher("wf/a")
+    peers = [world.subscriber("wf/a", name) for name in ("near", "far", "new")]
+    for peer, rate, decode_ns in zip(peers, (10_000_000_000, 2_500_000), (100, 300), strict=False):
+        peer.transport.counts = SocketCounts(tcp=TcpInfo(0.02, 0.0, 1e-4, 0.0, True, 0, 0, 0, rate, 1.0, 0.0, 0.0))
+        world.core.links.report(peer.session.connection, ReceiverReport(100, decode_ns, 0, 0, ()))
+    (fanout,) = world.core.hub.fanouts
+    (delivery,) = world.core.hub.fanouts.pubsub_of(fanout.source).classes  # type: ignore[arg-type]
+    found = link_figures(delivery, QuietLinks(), 1.0, lambda member, rate: None)
+    assert found.goodput_bytes_per_s == pytest.approx(2.5e6, rel=0.02)
+    assert found.decode_s_per_byte == pytest.approx(3e-9)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connections.arrivals import ArrivalKind
+from gateway.optimizer.decisions.switchback import BLOCK_MESSAGES
 from gateway.optimizer.history.record import AS_PUBLISHED, TrafficRecord
 from gateway.optimizer.learning.communication_pattern_learner import (
     CommunicationPattern,
@@ -52,6 +53,27 @@ def test_receivers_of_a_shared_class_have_the_rate_of_its_tier_not_that_of_the_o
     assert (found.tier.name, found.goodput_bytes_per_s) == ("20 Mbit/s", 2.5e6)
     (quiet,) = patterns_of(record(1, tier="loopback", goodput_bytes_per_s=2e6))  # nothing has waited yet
     assert (quiet.tier.name, quiet.goodput_bytes_per_s) == ("20 Mbit/s", 2e6)
+
+
+def test_a_chain_that_decodes_nothing_is_not_charged_with_the_decoding_of_other_messages() -> None:
+    outcome = {"published_bytes": 100, "sent_bytes": 100, "encode_s": 0.0, "decode_s_per_byte": 2e-9}
+    (plain,) = patterns_of(record(1, chain="none", **outcome))
+    (packed,) = patterns_of(record(1, chain="lz4", **outcome))
+    assert plain.measured is not None
+    assert packed.measured is not None
+    assert (plain.measured.decode_s_per_byte, packed.measured.decode_s_per_byte) == (0.0, 2e-9)
+
+
+@pytest.mark.parametrize("messages", [1, 11, 5000])
+def test_a_block_by_the_baseline_at_the_end_is_not_the_chain_in_use(messages: int) -> None:
+    decided = record(1, chain="lz4", messages=messages, published_bytes=100, sent_bytes=50, encode_s=0.0)
+    checked = record(1, chain="none", messages=messages, published_bytes=100, sent_bytes=100, encode_s=0.0)
+    block = max(1, BLOCK_MESSAGES // messages)
+    (found,) = patterns_of(*[decided] * 300, *[checked] * block)
+    assert found.measured is not None
+    assert (found.chain, found.measured.chain, found.measured.ratio) == ("lz4", "lz4", 0.5)
+    (changed,) = patterns_of(*[decided] * 300, *[checked] * 300)
+    assert (changed.chain, changed.messages) == ("none", 600 * messages)
 
 
 def test_records_that_are_no_outcomes_are_left_out() -> None:
