@@ -28,7 +28,7 @@ TakeRate = Callable[[Connection, float], object]
 class LinkFigures(NamedTuple):
     """Medians of the links of some receivers, and the software of most; ``None``: no receiver has the figure.
 
-    Where two receivers are in the middle, the figure is that of the slower one: messages wait for it.
+    The slower of two receivers in the middle counts: messages wait for it.
     """
 
     client: str
