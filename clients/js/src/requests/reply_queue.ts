@@ -8,10 +8,10 @@ import type { Session } from "../session/session.ts";
 
 export class ReplyQueue extends SendQueue {
   readonly #peer: number;
-  readonly #done: () => void;
+  readonly #done: (queue: ReplyQueue) => void;
 
   /** @param done called when all replies are sent, and the large ones taken, so that the queue may be forgotten. */
-  constructor(sender: Sender, peer: number, done: () => void) {
+  constructor(sender: Sender, peer: number, done: (queue: ReplyQueue) => void) {
     super(sender);
     this.#peer = peer;
     this.#done = done;
@@ -40,7 +40,7 @@ export class ReplyQueue extends SendQueue {
 
   #finish(): void {
     if (this.idle && !this.isUnconfirmed) {
-      this.#done();
+      this.#done(this);
     }
   }
 

@@ -122,8 +122,7 @@ export class Responder {
     if (!inbox || inbox.queue.over) {
       void request.fail("the request was not taken: the inbox is closed");
     } else if (inbox.queue.size >= MAX_WAITING || inbox.queue.bytes >= MAX_WAITING_BYTES) {
-      const { size, bytes } = inbox.queue;
-      void request.fail(`the request was not taken: ${size} requests of ${bytes} bytes wait for the program`);
+      void request.fail(`the request was not taken: ${inbox.queue.size} wait for the program`);
     } else {
       inbox.queue.put(request);
     }
@@ -246,12 +245,9 @@ export class Responder {
   #queueOf(peer: number): ReplyQueue {
     let queue = this.#queues.get(peer);
     if (!queue) {
-      const made = new ReplyQueue(this.#sender, peer, () => {
-        if (this.#queues.get(peer) === made) {
-          this.#queues.delete(peer); // most peers ask once
-        }
-      });
-      queue = made;
+      // Most peers ask once.
+      const forget = (done: ReplyQueue): unknown => this.#queues.get(peer) === done && this.#queues.delete(peer);
+      queue = new ReplyQueue(this.#sender, peer, forget);
       this.#queues.set(peer, queue);
     }
     return queue;

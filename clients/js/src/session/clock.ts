@@ -34,17 +34,15 @@ function timer(delayMs: number, callback: () => void): Timer {
 /** Call back in a later turn of the event loop. Timers of a hidden page fire once a second, or once a minute: messages do not. */
 function soon(callback: () => void): Timer {
   const { port1, port2 } = new MessageChannel();
-  let isCancelled = false;
   port1.onmessage = () => {
     port1.close();
-    if (!isCancelled) {
-      callback();
-    }
+    callback();
   };
-  port2.postMessage(null);
+  port2.postMessage(0);
   return {
     cancel: () => {
-      isCancelled = true;
+      port1.onmessage = null;
+      port1.close();
     },
   };
 }

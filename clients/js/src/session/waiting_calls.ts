@@ -11,24 +11,18 @@ interface Waiting {
 export class WaitingCalls {
   readonly #waiting = new Set<Waiting>();
 
-  /** Number of calls that wait. */
-  get size(): number {
-    return this.#waiting.size;
-  }
-
   /** Wait for a session; throws the reason of a signal as soon as it is aborted. */
   async wait(signal: AbortSignal | undefined): Promise<Session> {
-    let waiting: Waiting | undefined;
+    let given = (): void => undefined;
     const session = new Promise<Session>((resolve, reject) => {
-      waiting = { resolve, reject };
+      const waiting = { resolve, reject };
       this.#waiting.add(waiting);
+      given = () => this.#waiting.delete(waiting);
     });
     try {
       return await (signal ? unlessAborted(session, signal) : session);
     } finally {
-      if (waiting) {
-        this.#waiting.delete(waiting);
-      }
+      given();
     }
   }
 

@@ -4,14 +4,7 @@ import { Code } from "../errors.ts";
 import { bytesOf, joined } from "../protocol/buffers.ts";
 import { type Clock, SYSTEM_CLOCK } from "../session/clock.ts";
 import { TimeLimit } from "../session/time_limit.ts";
-import {
-  ABNORMAL,
-  HIGH_WATER_BYTES,
-  LOW_WATER_BYTES,
-  type Wire,
-  type WireEvents,
-  type Wires,
-} from "../session/wire.ts";
+import { HIGH_WATER_BYTES, LOW_WATER_BYTES, type Wire, type WireEvents, type Wires } from "../session/wire.ts";
 import type { Order, Report } from "./posts.ts";
 import { startWorker, type WorkerLike } from "./start.ts";
 
@@ -38,7 +31,7 @@ export class WorkerWires implements Wires {
     const number = this.#nextWire++;
     const wire = new WorkerWire(number, events, this.#clock, {
       post: (order, transfer) => this.#post(order, transfer),
-      silent: (code, reason) => this.#silent(wire, code, reason),
+      silent: (code, reason) => this.#lose(code, `${reason}; the worker does not answer`),
     });
     this.#wires.set(number, wire);
     try {
@@ -82,27 +75,18 @@ export class WorkerWires implements Wires {
     wire?.receive(report);
   }
 
-  /** Close what the worker has held: no other attempt would do better. */
   #failed(reason: string): void {
-    for (const wire of this.#ended()) {
-      wire.lose(Code.PROTOCOL_ERROR, reason);
-    }
+    this.#lose(Code.PROTOCOL_ERROR, reason); // no other attempt would do better
   }
 
-  /** Give up a worker that does not answer: the next attempt has another one. */
-  #silent(aborted: WorkerWire, code: number, reason: string): void {
-    const problem = "the worker does not answer";
-    for (const wire of this.#ended()) {
-      wire.lose(wire === aborted ? code : ABNORMAL, wire === aborted ? `${reason}; ${problem}` : problem);
-    }
-  }
-
-  /** End the worker; returns the connections that it has held. */
-  #ended(): WorkerWire[] {
+  /** End the worker, and close what it has held; another connection starts another one. */
+  #lose(code: number, reason: string): void {
     this.end();
     const wires = [...this.#wires.values()];
     this.#wires.clear();
-    return wires;
+    for (const wire of wires) {
+      wire.lose(code, reason);
+    }
   }
 }
 

@@ -111,7 +111,7 @@ test("a worker that does not end a connection in time is given up, and the next 
   expect(aborted.seen).toEqual([]);
   await clock.pass(2000);
   expect(aborted.seen).toEqual(["closed 4000 silent; the worker does not answer"]);
-  expect(other.seen).toEqual(["closed 1006 the worker does not answer"]);
+  expect(other.seen).toEqual(["closed 4000 silent; the worker does not answer"]);
   wires.connect("ws://gateway/", later.events);
   expect([orders.map(({ length }) => length), ended, clock.timers]).toEqual([[5, 2], 1, 0]);
 });
