@@ -138,7 +138,7 @@ test("durable streams go on over a restart of the gateway, others begin anew", a
   };
   await publish(0);
   await publish(1);
-  // What is acknowledged need not have left for its receivers when the gateway is killed.
+  // An acknowledged message need not have left for its receivers when the gateway is killed.
   await until(() => seen.length === 4);
   await gateway.stop("SIGKILL");
   const again = await startGateway(...store);
