@@ -7,7 +7,7 @@ import * as commands from "./tests/browser/commands.ts";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome"];
 const FOLDERS = (process.env.PATH ?? "").split(delimiter);
-const CHROMIUM = [
+export const CHROMIUM = [
   process.env.CHROMIUM ?? "",
   ...NAMES.flatMap((name) => FOLDERS.map((folder) => join(folder, name))),
 ].find((path) => existsSync(path));
