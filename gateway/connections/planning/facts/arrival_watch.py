@@ -6,7 +6,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from heapq import nlargest
 from typing import Final
 
@@ -77,8 +77,10 @@ class ArrivalWatch:
         self._clock = clock
         self._samples: dict[Stream, _Sample] = {}
 
-    def look(self, streams: Mapping[Stream, StreamFacts]) -> list[StreamFacts]:
+    def look(self, streams: Mapping[Stream, StreamFacts]) -> Generator[None, None, list[StreamFacts]]:
         """Return the facts of streams with the models that are known, and sample the busiest until the next look.
+
+        Yields behind each model, which takes some 0.3 ms, for the loop.
 
         Args:
             streams: facts of streams that have not ended and that nobody acknowledges.
@@ -91,11 +93,14 @@ class ArrivalWatch:
         }
         self.forget()
         self._samples = samples
-        for sample in samples.values():
-            sample.renew()
+        for stream, sample in samples.items():
+            if stream.ended is None:
+                sample.renew()
+                yield
         return [
             each._replace(arrivals=samples[stream].model) if stream in samples else each
             for stream, each in streams.items()
+            if stream.ended is None
         ]
 
     def forget(self) -> None:

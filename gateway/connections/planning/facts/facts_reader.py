@@ -205,4 +205,5 @@ class FactsReader:
                 )
             if not number % STEP:
                 yield
-        return self._arrivals.look({stream: each for stream, each in facts.items() if stream.ended is None})
+        facts = {stream: each for stream, each in facts.items() if stream.ended is None}
+        return (yield from self._arrivals.look(facts))

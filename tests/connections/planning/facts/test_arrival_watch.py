@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 
 from gateway.connections.arrivals import ArrivalKind
 from gateway.connections.planning.context import StreamFacts
 from gateway.connections.planning.facts import arrival_watch
 from gateway.connections.planning.facts.arrival_watch import ArrivalWatch
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import EndReason, Kind
 from gateway.streams.stream import Stream
 from tests.connections.memory import World
 
@@ -24,9 +26,18 @@ class Scene:
         self.publisher = self.world.publisher(*names, kind=Kind.EVENT)
         self.streams = {stream.name: stream for stream in self.world.core.streams}
         self.watch = ArrivalWatch(self.world.core.hub.fanouts.of, self.world.clock)
+        self.steps = 0
 
     def look(self, *facts: StreamFacts) -> list[StreamFacts]:
-        return self.watch.look(dict(zip(self.streams.values(), facts or (BUSY,), strict=False)))
+        return self.rest_of(self.watch.look(dict(zip(self.streams.values(), facts or (BUSY,), strict=False))))
+
+    def rest_of(self, look: Generator[None, None, list[StreamFacts]]) -> list[StreamFacts]:
+        while True:
+            try:
+                next(look)
+                self.steps += 1
+            except StopIteration as end:
+                return list(end.value)
 
     def turns(self, turns: int, pause_s: float, messages: int = 1, stream: int = 0) -> None:
         for _ in range(turns):
@@ -73,3 +84,20 @@ def test_of_many_streams_the_busiest_are_sampled_and_none_that_takes_little(monk
     assert [scene.taps(stream) for stream in (idle, *others)] == [1, 1, 0, 0]
     scene.watch.forget()
     assert not any(scene.taps(stream) for stream in scene.streams.values())
+
+
+def test_the_loop_has_a_turn_behind_each_model() -> None:
+    scene = Scene(5)
+    scene.look(*[BUSY] * 5)
+    assert scene.steps == 5
+
+
+def test_a_stream_that_ends_during_a_look_is_left_out() -> None:
+    scene = Scene(2)
+    first, second = scene.streams.values()
+    look = scene.watch.look({first: BUSY, second: BUSY})
+    next(look)
+    scene.world.core.hub.end(second, EndReason.DELETED)
+    scene.world.settle()
+    assert scene.rest_of(look) == [BUSY]
+    assert scene.taps(first) == 1
