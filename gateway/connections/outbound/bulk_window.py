@@ -41,6 +41,10 @@ BASE_PERIODS = 3
 BASE_PERIOD_NS = 20_000_000_000
 """The smallest delay is forgotten after a minute, so that a clock that was set does not matter for long."""
 
+ALONE_REMEMBERED = 0.9
+"""Part of the highest rate of writes that were under way alone that counts when there is another one: a line that has
+become ten times as slow shows after some twenty."""
+
 GOODPUT_SAMPLES = 9
 """Goodput is the median of this many samples: a reader that was held up and catches up looks fast for a moment."""
 
@@ -57,7 +61,7 @@ class BulkWindow:
     goodput_bytes_per_s: float = 0.0
     """Recent rate at which bulk arrives; 0 before the first answer."""
     alone_bytes_per_s: float = 0.0
-    """Highest rate of one write that was under way alone, its way there and back included: the line is no slower."""
+    """Highest rate of recent writes that were under way alone, with the way there and back: the line is no slower."""
     window_bytes: int = FIRST_WINDOW_BYTES
     """Bulk that may be unanswered."""
     bulk: Bulk = UNPACED
@@ -149,7 +153,7 @@ class BulkWindow:
         since_ns = self._last_t1_ns
         self._last_t1_ns = t1_ns if self._marks else None
         if since_ns is None:
-            self.alone_bytes_per_s = max(self.alone_bytes_per_s, last_bytes / delay_ns * 1e9)
+            self.alone_bytes_per_s = max(ALONE_REMEMBERED * self.alone_bytes_per_s, last_bytes / delay_ns * 1e9)
             sample = newly / delay_ns * 1e9
             if not self._goodputs or sample <= self.goodput_bytes_per_s:
                 return
