@@ -133,7 +133,7 @@ class Learner:
             following=self.policy.trusted,
             failure=self._failure,
             streams=len(self.policy),
-            in_force=sum([len(learned.chains) for learned in self.policy]),
+            in_force=sum([len(learned.chains) + len(learned.anew) for learned in self.policy]),
             table=len(self._decider.table),
             changes=self._decider.changes,
             taken_back=self.policy.taken_back,

@@ -113,6 +113,17 @@ def test_without_shadow_trials_the_baseline_chooses_until_there_is_one(
     assert (stats.following, stats.failure, stats.in_force, stats.streams, stats.table) == (True, "", 1, 1, 1)
 
 
+def test_decisions_to_encode_anew_are_counted_as_well(tmp_path: Path) -> None:
+    learning = Learning(tmp_path)
+    assert learning.learner.policy.anew_for(STREAM, SLOW) is None
+    slow = record(codecs=CODECS, tier=SLOW.tier.name, sdk="", payload_bytes=524_288, published_encoding="lz4")
+    learning.learner.recorded(STREAM, slow)
+    learning.learner.tried(STREAM.id, shadow_trial())
+    learning.sweep()
+    assert learning.learner.policy.anew_for(STREAM, SLOW) == PCO
+    assert learning.learner.stats().in_force == 1
+
+
 def test_decisions_are_told_with_their_verdicts(tmp_path: Path) -> None:
     learning = Learning(tmp_path)
     assert learning.learner.judged(STREAM.id) == ()
