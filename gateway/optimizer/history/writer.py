@@ -62,7 +62,8 @@ class HistoryWriter:
 
     Args:
         files: where they go.
-        whole: returns the number of whole records at the beginning of some bytes, and their size.
+        whole: returns the number of records at the beginning of some bytes that are written together, and their size; 0
+            if none is whole.
 
     Attributes:
         written, failed: counts of records.
@@ -82,19 +83,20 @@ class HistoryWriter:
     def take(self, data: bytes) -> None:
         """Write the records that are complete; the rest waits for its end."""
         self._pending += data
-        count, size = self._whole(self._pending)
-        if not count:
-            return
-        records = bytes(self._pending[:size])
-        del self._pending[:size]
-        try:
-            self._files.append(records)
-        except OSError as error:
-            self.failed += count
-            self.error = error.errno or 1
-        else:
-            self.written += count
-            self.error = 0
+        while True:
+            count, size = self._whole(self._pending)
+            if not count:
+                return
+            records = bytes(self._pending[:size])
+            del self._pending[:size]
+            try:
+                self._files.append(records)
+            except OSError as error:
+                self.failed += count
+                self.error = error.errno or 1
+            else:
+                self.written += count
+                self.error = 0
 
     @property
     def report(self) -> bytes:

@@ -107,16 +107,19 @@ class PayloadFiles:
             kept_part: part of the size that others may have.
         """
         sizes: dict[Path, int] = {}
-        oldest_s = time.time() - self._max_age_s
+        oldest_s, most_bytes = time.time() - self._max_age_s, kept_part * self._max_bytes
         with contextlib.suppress(OSError):  # there is no directory yet, or it cannot be read
             for path in payload_files(self._directory):
                 with contextlib.suppress(OSError):  # another writer has removed it
                     status = path.stat()
-                    sizes[path] = status.st_size if status.st_mtime >= oldest_s else 0
+                    if status.st_mtime < oldest_s:
+                        path.unlink(missing_ok=True)
+                    else:
+                        sizes[path] = status.st_size
         left_bytes = sum(sizes.values())
         for path, size in sizes.items():
-            if size and left_bytes <= kept_part * self._max_bytes:
-                continue
+            if left_bytes <= most_bytes:
+                break
             with contextlib.suppress(OSError):  # one that cannot be removed still takes its room
                 path.unlink(missing_ok=True)
                 left_bytes -= size

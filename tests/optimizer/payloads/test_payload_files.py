@@ -57,6 +57,16 @@ def test_those_that_are_too_old_are_removed_whatever_the_size(tmp_path: Path) ->
     assert [each.description.time_ns for each in stored_payloads(tmp_path, 10)] == [2]
 
 
+def test_a_file_to_which_another_writer_has_not_written_yet_stays(tmp_path: Path) -> None:
+    files = PayloadFiles(tmp_path, 10_000, DAY_S)
+    files.append(stored(1).pack())
+    begun = tmp_path / f"payload-{2**63:020d}-1.frys"
+    begun.touch()
+    files.remove_old()
+    assert begun.exists()
+    assert len(payload_files(tmp_path)) == 2
+
+
 def test_nothing_stays_of_one_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = PayloadFiles(tmp_path, 10**6, DAY_S)
 

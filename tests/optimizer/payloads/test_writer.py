@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from gateway.optimizer.history.writer import REPORT
+import pytest
+
+from gateway.optimizer.history.writer import REPORT, HistoryWriter
 from gateway.optimizer.payloads.payload_files import PayloadFiles, payload_files, stored_payloads
-from gateway.optimizer.payloads.writer import counted
+from gateway.optimizer.payloads.writer import first_of
 from tests.optimizer.payloads.payloads import stored
 
 COMMAND = [sys.executable, "-c", "from gateway.optimizer.payloads.writer import main; main()"]
 
 
-def test_whole_ones_are_counted() -> None:
+def test_whole_ones_are_found_one_at_a_time() -> None:
     data = stored(1).pack() + stored(2).pack()
-    assert counted(data) == (2, len(data))
-    assert counted(data[:-1]) == (1, len(stored(1).pack()))
-    assert counted(b"") == (0, 0)
+    assert first_of(data) == (1, len(stored(1).pack()))
+    assert first_of(stored(1).pack()[:-1]) == first_of(b"") == (0, 0)
+
+
+def test_of_some_that_come_together_only_those_have_failed_that_could_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads, write = [stored(number, 100 * number) for number in range(1, 5)], os.write
+    too_large = len(payloads[2].pack())
+
+    def nearly_full(file: int, data: memoryview) -> int:
+        if len(data) == too_large:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data)
+
+    writer = HistoryWriter(PayloadFiles(tmp_path, 10**6, 60.0), first_of)
+    monkeypatch.setattr(os, "write", nearly_full)
+    writer.take(b"".join([each.pack() for each in payloads]))
+    assert (writer.written, writer.failed, writer.error) == (3, 1, 0)
+    assert list(stored_payloads(tmp_path, 10)) == [*payloads[:2], payloads[3]]
 
 
 def test_the_process_writes_what_comes_and_removes_what_is_old_when_it_starts(tmp_path: Path) -> None:
