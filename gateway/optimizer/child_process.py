@@ -33,6 +33,10 @@ class BadMessage(Exception):
     """Line that neither the gateway nor a process of its own writes to the other."""
 
 
+MISREAD: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""Errors by which a line of JSON shows that it is no message, once its fields are read."""
+
+
 class StartPause:
     """Pause before a process takes the place of one that has ended, or could not be started."""
 

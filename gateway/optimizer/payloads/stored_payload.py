@@ -154,5 +154,5 @@ def _described(text: bytes) -> PayloadDescription:
             integers=bool(found["integers"]),
             payload_bytes=int(found["payload_bytes"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BadPayload(f"description of a stored payload cannot be read: {text[:80]!r}") from error

@@ -7,7 +7,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 
-from gateway.optimizer.child_process import BadMessage
+from gateway.optimizer.child_process import MISREAD, BadMessage
 from gateway.optimizer.delivery_cost import EncodingFigures
 from gateway.optimizer.history.layout import BadRecord, checked_size
 from gateway.optimizer.history.record import ShadowTrial
@@ -43,7 +43,7 @@ class PredictionRequest:
             packed = fields["trial"] and base64.b64decode(fields["trial"], validate=True)
             trial = unpack_trial(packed, 0, checked_size(packed, 0)) if packed else None
             return cls(trial, None if number is None else int(number), chains)
-        except (BadRecord, ValueError, KeyError, TypeError) as error:
+        except (BadRecord, *MISREAD) as error:
             raise BadMessage(f"no request for a prediction: {line[:80]!r}") from error
 
 
@@ -90,7 +90,7 @@ def parse_answer(line: bytes) -> Prediction | ModelState:
             return ModelState(int(fields["trials"]), float(fields["cpu_s"]), str(fields["error"]))
         figures = [EncodingFigures(str(chain), *map(float, numbers)) for chain, *numbers in fields["figures"]]
         prediction = Prediction(int(fields["number"]), tuple(figures))
-    except (ValueError, KeyError, TypeError) as error:
+    except MISREAD as error:
         raise BadMessage(f"no prediction: {line[:80]!r}") from error
     for each in prediction.figures:
         if not all(math.isfinite(value) for value in (each.ratio, each.encode_s_per_byte, each.decode_s_per_byte)):

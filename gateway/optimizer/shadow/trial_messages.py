@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from gateway.optimizer.child_process import BadMessage
+from gateway.optimizer.child_process import MISREAD, BadMessage
 from gateway.optimizer.history.record import TriedChain
 from gateway.protocol.encoding import PLAIN
 
@@ -57,7 +57,7 @@ class TrialRequest:
                 tuple([str(chain) for chain in fields["chains"]]),
                 float(fields["longest_s"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except MISREAD as error:
             raise BadMessage(f"no request for a trial: {line[:80]!r}") from error
 
 
@@ -102,5 +102,5 @@ class TrialAnswer:
             ]
             failed = tuple([str(chain) for chain in fields["failed"]])
             return cls(int(fields["slot"]), float(fields["cpu_s"]), tuple(tried), failed, str(fields["error"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except MISREAD as error:
             raise BadMessage(f"no answer to a request for a trial: {line[:80]!r}") from error

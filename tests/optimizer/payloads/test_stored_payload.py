@@ -61,8 +61,9 @@ def test_bytes_that_were_changed_or_cut_are_none(data: st.DataObject) -> None:
 def test_a_description_without_a_field_is_none(field: str) -> None:
     described = {"time_ns": 1, "stream": "a", "view": "", "dtype": "", "shape": [], "element": "uint8"}
     described |= {"integers": False, "payload_bytes": 1}
+    endless = json.dumps(described | {"time_ns": float("inf")}).encode()
     del described[field]
-    for text in (json.dumps(described).encode(), b"[]", b"\xff"):
+    for text in (json.dumps(described).encode(), b"[]", b"\xff", endless, b"[" * MAX_DESCRIPTION_BYTES):
         sizes = len(text), 0, 0
         checksum = zlib.crc32(text, zlib.crc32(struct.pack("<3I", *sizes)))
         with pytest.raises(BadPayload, match="description"):

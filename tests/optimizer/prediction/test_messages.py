@@ -56,6 +56,8 @@ def test_an_answer_is_one_line(answer: Prediction | ModelState) -> None:
     [
         *(b"", b"nonsense", b"[]", b"{}", b"\xff", b'{"number": 1, "figures": [["lz4", NaN, 1, 1]]}'),
         b'{"number": 1, "figures": [["lz4", 1, 1]]}',
+        b'{"number": Infinity, "figures": [], "chains": [], "trial": null}',
+        b"[" * 100_000,
         b'{"trials": "x", "cpu_s": 1, "error": ""}',
         json.dumps({"trial": "!", "number": 1, "chains": []}).encode(),
         json.dumps({"trial": base64.b64encode(b"x" * 100).decode(), "number": 1, "chains": []}).encode(),

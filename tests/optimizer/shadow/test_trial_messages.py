@@ -60,6 +60,8 @@ def test_an_answer_is_one_short_line(answer: TrialAnswer) -> None:
         b'{"slot": "x"}',
         b"\xff",
         b'{"slot":1,"cpu_s":1,"tried":[[1]],"failed":[],"error":""}',
+        b'{"slot":Infinity,"sample_bytes":1,"cpu_s":1,"tried":[],"failed":[],"error":""}',
+        b"[" * 100_000,
     ],
 )
 def test_other_lines_are_refused(line: bytes) -> None:
