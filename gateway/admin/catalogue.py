@@ -11,7 +11,7 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.admin.query import check_names, integer_of, order_of
+from gateway.admin.query import EVERY_STREAM, check_names, integer_of, order_of, pattern_of
 from gateway.admin.steps import largest, taken
 from gateway.admin.stream_rates import RateColumns, Rates, StreamRates
 from gateway.connections.collaboration.workflow import Workflow
@@ -29,7 +29,7 @@ from gateway.connections.snapshots import (
 )
 from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.link_quality import LinkQuality
-from gateway.protocol.names import Pattern, compile_pattern
+from gateway.protocol.names import Pattern
 from gateway.protocol.state import State
 from gateway.streams.stream import Stream
 
@@ -40,7 +40,6 @@ MAX_PAGE: Final = 1000
 _MAX_NUMBER: Final = 0xFFFF_FFFF
 WRITE_STEP: Final = 32
 """Items of a page that are written in one turn, in some 0.5 ms."""
-EVERY_STREAM: Final = "**"
 
 MAX_EDGES: Final = 1000
 """Edges of a workflow in a list: more than any has."""
@@ -85,7 +84,7 @@ class Catalogue:
             RequestRefused: ``INVALID_REQUEST``, ``INVALID_NAME``.
         """
         check_names(request, "pattern", "sort", "after", "limit")
-        pattern = compile_pattern(request.query_params.get("pattern", EVERY_STREAM))
+        pattern = pattern_of(request)
         order = order_of(request, STREAM_ORDERS)
         after, limit = page_of(request)
         async with self._in_turn:

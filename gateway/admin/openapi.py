@@ -17,6 +17,8 @@ from gateway.admin.catalogue import (
     STREAM_ORDERS,
     WORKFLOW_ORDERS,
 )
+from gateway.admin.optimizer import MAX_SHOWN, SHOWN
+from gateway.admin.query import EVERY_STREAM
 from gateway.admin.schema_parts import INTEGER, TEXT, Node, object_of, ref_to
 from gateway.admin.schemas import SCHEMAS
 
@@ -49,6 +51,9 @@ def _order(orders: Collection[str], first: str) -> Node:
 _PAGING: Final = (
     _query("after", "`next` of the previous page.", INTEGER | {"default": 0}),
     _query("limit", "Length of the page.", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}),
+)
+_PATTERN: Final = _query(
+    "pattern", "Pattern of stream names, as in SUBSCRIBE; absent: all streams.", TEXT | {"default": EVERY_STREAM}
 )
 _NEXT: Final[Node] = {"type": ["integer", "null"], "description": "`after` for the next page; null: no page follows."}
 
@@ -235,15 +240,24 @@ DOCUMENT: Final[Node] = {
                 },
             },
         },
-        "/api/v1/optimizer": _get("getOptimizer", "Counts of the traffic history", _json(ref_to("Optimizer"))),
+        "/api/v1/optimizer": _get(
+            "getOptimizer",
+            "Counts of the traffic history, with trials and decisions of the busiest streams",
+            _json(ref_to("Optimizer")),
+            _PATTERN,
+            _query(
+                "limit",
+                "Most streams, those of most bytes to their receivers.",
+                {"type": "integer", "minimum": 1, "maximum": MAX_SHOWN, "default": SHOWN},
+            ),
+            failures=(400,),
+        ),
         "/api/v1/overload": _get("getOverload", "Stage of the measures against overload", _json(ref_to("Overload"))),
         "/api/v1/streams": _get(
             "listStreams",
             "List of the streams",
             _json(object_of(streams={"type": "array", "items": ref_to("Stream")}, next=_NEXT)),
-            _query(
-                "pattern", "Pattern of stream names, as in SUBSCRIBE; absent: all streams.", TEXT | {"default": "**"}
-            ),
+            _PATTERN,
             _order(STREAM_ORDERS, "while rates are not known, by the totals"),
             *_PAGING,
             failures=(400,),

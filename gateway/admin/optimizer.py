@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from gateway.admin.query import check_names, integer_of, pattern_of
 from gateway.optimizer.decisions.advice import Advice, advise
 from gateway.optimizer.decisions.decision_table import decision_fields
 from gateway.optimizer.decisions.stats import DecisionStats, JudgedDecision
@@ -16,6 +17,11 @@ from gateway.optimizer.history.stats import PayloadStoreStats
 from gateway.optimizer.prediction.stats import PredictionStats
 from gateway.optimizer.recording import RecordingReport
 from gateway.optimizer.shadow.stats import TriedTraffic
+
+SHOWN: Final = 16
+"""Streams that are told of, unless another number is asked for."""
+MAX_SHOWN: Final = 100
+"""Streams that are told of at the most: each has some 10 KB."""
 
 
 class OptimizerReport:
@@ -29,12 +35,21 @@ class OptimizerReport:
         self._recording = recording
 
     async def show(self, request: Request) -> JSONResponse:
-        """Answer with the counts of the traffic history, and with the trials of the busiest streams."""
+        """Answer with the counts of the traffic history, and with the trials of the busiest streams.
+
+        The parameter ``pattern`` asks for other streams, ``limit`` for another number of them.
+
+        Raises:
+            RequestRefused: ``INVALID_REQUEST``, ``INVALID_NAME``.
+        """
+        check_names(request, "pattern", "limit")
+        pattern = pattern_of(request)
+        limit = integer_of(request, "limit", SHOWN, least=1, most=MAX_SHOWN)
         recording = self._recording
         if recording is None:
             return JSONResponse(dict.fromkeys(("history", "payloads", "trials", "decisions", "predictions")))
         trials, busiest = recording.trial_stats(), []
-        for traffic in recording.busiest():
+        for traffic in recording.busiest(limit, pattern):
             busiest.append(_stream(traffic))
             await asyncio.sleep(0)  # each takes some 200 us
         return JSONResponse(

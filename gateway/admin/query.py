@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from starlette.requests import Request
 
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
+from gateway.protocol.names import Pattern, compile_pattern
+
+EVERY_STREAM: Final = "**"
+"""Pattern of all streams, if the parameter ``pattern`` is absent."""
 
 Choice = TypeVar("Choice", bound=enum.StrEnum)
 
@@ -55,6 +59,15 @@ def integer_of(request: Request, name: str, default: int, *, least: int = 0, mos
     if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
         raise RequestRefused(Code.INVALID_REQUEST, f"{name}={text[:40]!r} is not a number from {least} to {most}")
     return int(text)
+
+
+def pattern_of(request: Request) -> Pattern:
+    """Return the parameter ``pattern``, or that of all streams if it is absent.
+
+    Raises:
+        RequestRefused: ``INVALID_NAME``: it is no pattern of stream names.
+    """
+    return compile_pattern(request.query_params.get("pattern", EVERY_STREAM))
 
 
 def kind_of(request: Request) -> Kind | None:

@@ -11,6 +11,7 @@ from gateway.optimizer.decisions.stats import DecisionStats
 from gateway.optimizer.history.stats import PayloadStoreStats, TrafficHistoryStats
 from gateway.optimizer.prediction.stats import PredictionStats
 from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
+from gateway.protocol.names import Pattern
 
 
 class RecordingReport(Protocol):
@@ -31,8 +32,13 @@ class RecordingReport(Protocol):
     def prediction_stats(self) -> PredictionStats | None:
         """Return the counts of predictions; ``None``: nothing is predicted."""
 
-    def busiest(self) -> Sequence[TriedTraffic]:
-        """Return the tried streams with the most bytes to their receivers, some."""
+    def busiest(self, most: int, pattern: Pattern | None = None) -> Sequence[TriedTraffic]:
+        """Return the tried streams with the most bytes to their receivers, the first of them first.
+
+        Args:
+            most: number of streams at the most.
+            pattern: pattern of the names of streams, or of those that views show; ``None``: of all.
+        """
 
 
 class Recording(RecordingReport, Protocol):

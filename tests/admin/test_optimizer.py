@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import pytest
 from starlette.requests import Request
 
-from gateway.admin.optimizer import OptimizerReport
+from gateway.admin.optimizer import MAX_SHOWN, SHOWN, OptimizerReport
 from gateway.admin.schemas import SCHEMAS
+from gateway.errors import RequestRefused
 from gateway.optimizer.decisions.decision import Decision, DecisionKey
 from gateway.optimizer.decisions.guard import GuardVerdict
 from gateway.optimizer.decisions.stats import DecisionStats, JudgedDecision
@@ -19,6 +21,7 @@ from gateway.optimizer.prediction.stats import PredictionStats
 from gateway.optimizer.recording import RecordingReport
 from gateway.optimizer.shadow.stats import ShadowTrialStats, TriedTraffic
 from gateway.protocol.encoding import Chain
+from gateway.protocol.names import Pattern
 from tests.optimizer.history.records import record, shadow_trial
 
 STATS = TrafficHistoryStats(
@@ -89,12 +92,14 @@ class StoodStill(RecordingReport):
     def prediction_stats(self) -> PredictionStats | None:
         return None if self._trials is None else PREDICTIONS
 
-    def busiest(self) -> Sequence[TriedTraffic]:
-        return self._busiest
+    def busiest(self, most: int, pattern: Pattern | None = None) -> Sequence[TriedTraffic]:
+        assert pattern is not None
+        return [each for each in self._busiest if pattern.matches(each.trial.stream)][:most]
 
 
-async def shown(report: OptimizerReport) -> dict[str, Any]:
-    response = await report.show(Request({"type": "http"}))
+async def shown(report: OptimizerReport, query: str = "") -> dict[str, Any]:
+    request = Request({"type": "http", "method": "GET", "query_string": query.encode(), "headers": []})
+    response = await report.show(request)
     found = json.loads(bytes(response.body))
     assert isinstance(found, dict)
     return found
@@ -103,6 +108,24 @@ async def shown(report: OptimizerReport) -> dict[str, Any]:
 async def test_the_counts_of_the_traffic_history_are_shown() -> None:
     others = dict.fromkeys(("payloads", "trials", "decisions", "predictions"))
     assert await shown(OptimizerReport(StoodStill())) == {"history": asdict(STATS), **others}
+
+
+async def test_other_streams_are_shown_by_pattern_and_limit() -> None:
+    report = OptimizerReport(StoodStill(TRIALS, [TriedTraffic(shadow_trial(number), ()) for number in range(100)]))
+
+    async def names(query: str) -> list[str]:
+        return [each["stream"] for each in (await shown(report, query))["trials"]["busiest"]]
+
+    assert len(await names("")) == SHOWN
+    assert len(await names("limit=100")) == 100
+    assert await names("pattern=wf/77") == ["wf/77"]
+    assert await names("pattern=wf/*&limit=2") == ["wf/0", "wf/1"]
+
+
+@pytest.mark.parametrize("query", ["limit=0", f"limit={MAX_SHOWN + 1}", "pattern=wf//a", "stream=wf/1"])
+async def test_parameters_that_are_none_are_refused(query: str) -> None:
+    with pytest.raises(RequestRefused):
+        await shown(OptimizerReport(None), query)
 
 
 async def test_no_traffic_history_is_null() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from gateway.admin.query import check_names, durability_of, integer_of, kind_of
+from gateway.admin.query import check_names, durability_of, integer_of, kind_of, pattern_of
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
@@ -28,6 +28,7 @@ def test_what_is_not_there() -> None:
     assert integer_of(request_with(), "limit", 7, most=1000) == 7
     assert kind_of(request_with()) is None
     assert durability_of(request_with()) is None
+    assert pattern_of(request_with()).text == "**"
     check_names(request_with(), "kind")
 
 
@@ -45,6 +46,13 @@ def test_a_number_that_is_too_small(text: str, is_number: bool) -> None:
         return
     with pytest.raises(RequestRefused, match="not a number from 3 to 9"):
         integer_of(request_with(limit=text), "limit", 7, least=3, most=9)
+
+
+def test_a_pattern_is_checked() -> None:
+    assert pattern_of(request_with(pattern="wf/*")).matches("wf/a")
+    with pytest.raises(RequestRefused) as caught:
+        pattern_of(request_with(pattern="wf//a"))
+    assert caught.value.code == Code.INVALID_NAME
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -59,7 +59,7 @@ async def test_a_decision_is_taken_shown_and_kept_for_the_next_start(tmp_path: P
         assert history is not None
 
         def decided() -> bool:
-            return any(traffic.decisions for traffic in history.busiest())
+            return any(traffic.decisions for traffic in history.busiest(1))
 
         await exchange(gateway, decided)
         async with httpx.AsyncClient(base_url=gateway.admin_url or "", timeout=60, verify=False) as http:
@@ -150,7 +150,7 @@ async def test_streams_that_there_is_no_time_to_try_are_decided_by_probes_and_a_
         assert isinstance(trials, ShadowTrials)
 
         def by_model() -> list[str]:
-            decided = [each for traffic in trials.busiest() for each in traffic.decisions]
+            decided = [each for traffic in trials.busiest(1) for each in traffic.decisions]
             return [each.key.stream for each in decided if each.decision.source in ("probe and model", "baseline")]
 
         def is_probed() -> bool:

@@ -18,6 +18,7 @@ from gateway.optimizer.history.recording_policy import RecordingPolicy
 from gateway.optimizer.history.stats import PayloadStoreStats, TrafficHistoryStats
 from gateway.optimizer.history.writer_process import PUMP_INTERVAL_S, WriterProcess
 from gateway.optimizer.settings import OptimizerSettings
+from gateway.protocol.names import Pattern
 from gateway.streams.derived import DerivedStream
 from gateway.streams.observed import ObservedStream
 from gateway.streams.stream import Stream
@@ -119,7 +120,7 @@ class TrafficHistory:
     def prediction_stats(self) -> None:
         """Return the counts of predictions: nothing is predicted."""
 
-    def busiest(self) -> tuple[()]:
+    def busiest(self, most: int, pattern: Pattern | None = None) -> tuple[()]:
         """Return the streams that were tried: none."""
         return ()
 

@@ -37,6 +37,7 @@ from gateway.optimizer.shadow.trial_table import MAX_LOSSES, PROBES_FOR_A_TRIAL,
 from gateway.optimizer.shadow.trial_worker import SampleSlot, TrialWorker
 from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.encoding import Chain, decode
+from gateway.protocol.names import Pattern
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -47,8 +48,6 @@ WORKER_END_S: Final = 1.0
 """Longest time to wait for the end of the worker, which is killed."""
 MAX_FAILING: Final = 3
 """Streams whose trials have failed, and none has not since, from which it is the process that fails."""
-SHOWN: Final = 16
-"""Streams that are told of at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +176,10 @@ class ShadowTrials:
         """Return the counts of predictions; ``None``: nothing is predicted."""
         return None if self._predictor is None else self._predictor.stats()
 
-    def busiest(self) -> list[TriedTraffic]:
-        """Return the tried streams with the most bytes to their receivers, some."""
+    def busiest(self, most: int, pattern: Pattern | None = None) -> list[TriedTraffic]:
+        """Return the tried streams of a pattern with the most bytes to their receivers, the first of them first."""
         found = []
-        for tried in self._table.busiest(SHOWN):
+        for tried in self._table.busiest(most, pattern):
             assert tried.trial is not None
             decisions = () if self._learner is None else self._learner.judged(tried.number)
             found.append(TriedTraffic(tried.trial, tuple(tried.records), tried.probed, decisions))

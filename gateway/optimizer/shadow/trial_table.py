@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from gateway.optimizer.drift import DriftTest
 from gateway.optimizer.history.record import UNKNOWN_FEATURES, PayloadFeatures, ShadowTrial, TrafficRecord
+from gateway.protocol.names import Pattern
 
 MAX_STREAMS: Final = 1024
 """Streams of the table; the one that was recorded longest ago makes room."""
@@ -217,7 +218,14 @@ class TrialTable:
         others = [number for number in due if number not in untried][:left]
         return dict.fromkeys(probed, True) | dict.fromkeys(others, False)
 
-    def busiest(self, count: int) -> list[TriedStream]:
-        """Return at most ``count`` streams with a trial, those with the most bytes to their receivers first."""
+    def busiest(self, most: int, pattern: Pattern | None = None) -> list[TriedStream]:
+        """Return at most ``most`` streams with a trial, those with the most bytes to their receivers first.
+
+        Args:
+            most: number of streams.
+            pattern: pattern of their names; ``None``: of all.
+        """
         tried = [each for each in self._streams.values() if each.trial is not None]
-        return heapq.nlargest(count, tried, key=lambda each: each.bytes_per_s)
+        if pattern is not None:
+            tried = [each for each in tried if each.trial is not None and pattern.matches(each.trial.stream)]
+        return heapq.nlargest(most, tried, key=lambda each: each.bytes_per_s)

@@ -104,7 +104,7 @@ def test_a_sample_of_a_stream_that_was_recorded_is_tried(world: TriedWorld) -> N
     assert (stats.cpu_share, stats.failed, stats.lost, stats.dropped, stats.drifts) == (0.5, 0, 0, 0, 0)
     assert (stats.streams, stats.worker_starts, stats.working, stats.failure) == (1, 1, True, "")
     assert stats.cpu_s > 0
-    (traffic,) = world.trials.busiest()
+    (traffic,) = world.trials.busiest(1)
     trial = traffic.trial
     assert (trial.stream, trial.dtype, trial.shape, trial.based) == ("wf/ids", "int64", TOKENS.shape, False)
     assert trial.sample_bytes == TOKENS.nbytes
@@ -127,7 +127,7 @@ def test_deltas_of_states_are_tried(world: TriedWorld) -> None:
         world.settle()
         world.sweep()
     world.sweep_until(lambda: world.trials.trial_stats().tried == 1)
-    (traffic,) = world.trials.busiest()
+    (traffic,) = world.trials.busiest(1)
     assert traffic.trial.based
     assert "diff64:1+zstd:1" in {each.chain for each in traffic.trial.tried}
 
@@ -148,7 +148,7 @@ def test_features_that_change_have_the_payload_tried_at_once(world: TriedWorld) 
     world.sweep_until(lambda: world.trials.trial_stats().tried == 2)
     stats = world.trials.trial_stats()
     assert stats.drifts >= 1
-    (traffic,) = world.trials.busiest()
+    (traffic,) = world.trials.busiest(1)
     assert traffic.trial.drifted
     assert max(each.encoded_bytes for each in traffic.trial.tried) == TOKENS.nbytes
 
@@ -264,7 +264,7 @@ def test_a_chain_that_fails_on_a_stream_is_set_aside(world: TriedWorld) -> None:
     assert (learned.trusted, stats.tried, stats.failed, stats.failure) == (True, 2, 0, "MemoryError")
     for after_s, has_failing_chain in ((LEAST_AGE_S, False), (ASIDE_S, True)):
         try_again(world, "wf/ids", after_s)
-        (traffic,) = world.trials.busiest()
+        (traffic,) = world.trials.busiest(1)
         found = {each.chain for each in traffic.trial.tried}
         assert ("pco:4" in found, "pco:8" in found) == (True, has_failing_chain)
 
@@ -303,7 +303,7 @@ def test_decisions_are_shown_with_the_streams_that_were_tried(world: TriedWorld)
     (learned,) = world.learner.policy
     (profile,) = learned.decisions
     learned.put(profile, Decision(Chain(False, "lz4"), None, 0.1, 0.2, "half the bytes"), None)
-    (traffic,) = world.trials.busiest()
+    (traffic,) = world.trials.busiest(1)
     assert [(each.key.stream, each.decision.reason) for each in traffic.decisions] == [("wf/ids", "half the bytes")]
 
 
@@ -382,7 +382,7 @@ def test_new_streams_for_which_there_is_no_time_are_probed_and_the_rest_is_predi
     figures, sources = learned.figures, [learned.figures.source]
     assert "zstd:1" in figures.measured
     assert "pco:8" in figures.predicted
-    assert any(traffic.probed for traffic in scarce.trials.busiest())
+    assert any(traffic.probed for traffic in scarce.trials.busiest(1))
     found = scarce.trials._table.get(learned.stream.id)
     assert found is not None
     promise = found.promise

@@ -15,6 +15,7 @@ from gateway.optimizer.shadow.trial_table import (
     TrialTable,
     TriedStream,
 )
+from gateway.protocol.names import compile_pattern
 from tests.optimizer.history.records import record, shadow_trial
 
 FEATURES = PayloadFeatures(zero_share=0.1, plane_entropy_bits=(4.0, 4.0))
@@ -135,6 +136,8 @@ def test_the_busiest_are_those_that_were_tried() -> None:
     for number in range(4):
         add(table, number, payload_bytes=1000 * number).trial = shadow_trial(number) if number != 3 else None
     assert [each.trial for each in table.busiest(2)] == [shadow_trial(2), shadow_trial(1)]
+    assert [each.trial for each in table.busiest(2, compile_pattern("*/1"))] == [shadow_trial(1)]
+    assert table.busiest(2, compile_pattern("*/3")) == []
     assert table.busiest(2)[0].records == [replace(record(2), payload_bytes=2000, arrival_interval_s=1.0)]
 
 
