@@ -17,6 +17,7 @@ from tests.typescript import FOLDER, SOURCES, TESTS, mirror_of, texts_in
 WITHOUT_TESTS: Final = {
     "client_parts.ts": "wiring, which the tests of all folders use by way of fakes.ts",
     "index.ts": "exports only",
+    "options.ts": "types, nothing runs",
     "page.ts": "exports of the file for a script tag, which tests/packaging runs",
     "presence/presence.ts": "the face of a presence, exercised by the tests of the presences",
     "requests/address_queue.ts": "queues of the requester, exercised by its tests",

@@ -92,7 +92,7 @@ export default defineConfig([
     [
       { name: "client", tags: ["$initial"], priority: 1 },
       { name: "sending", test: /\/sending_part\.ts$/ },
-      { name: "views", test: /\/(views|quantization)\.ts$/ },
+      { name: "views", test: /\/(view_fields|quantization)\.ts$/ },
     ],
   ),
   build({ frys_worker: "src/worker/frys_worker.ts", frys_sockets: "src/session/socket_wire.ts" }, [licences()]),

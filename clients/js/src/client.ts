@@ -10,7 +10,7 @@ import {
   RequestTimeout,
   UsageError,
 } from "./errors.ts";
-import { type ClientOptions, type SubscribeOptions, viewFields } from "./options.ts";
+import type { ClientOptions, SubscribeOptions } from "./options.ts";
 import type { Presence } from "./presence/presence.ts";
 import type { PresenceOptions } from "./presence/presences.ts";
 import type { LinkQuality } from "./protocol/link_quality.ts";
@@ -141,7 +141,6 @@ export class Client {
       onMessage,
       signal,
     } = options;
-    const [viewed, lowered] = [viewFields(view), viewFields(lower)];
     if (observe && (!autoAck || credits)) {
       throw new InvalidArgument("observe goes with neither credits nor autoAck: false: an observer answers nothing");
     }
@@ -149,19 +148,15 @@ export class Client {
       throw new InvalidArgument("latest hands messages to onMessage, once an animation frame: give onMessage");
     }
     signal?.throwIfAborted();
-    if (viewed || lowered) {
-      const { checkView } = await subscriptions.views.load();
-      checkView(viewed);
-      checkView(lowered);
-      signal?.throwIfAborted();
-    }
+    const views = view || lower ? await subscriptions.views.load() : undefined;
+    signal?.throwIfAborted();
     const core = new SubscriptionCore(
       this.#parts.nextSubscription(),
       checkPattern(pattern),
       {
         since: sinceOf(pattern, options.since),
-        view: viewed,
-        lower: lowered,
+        view: views?.viewFields(view),
+        lower: views?.viewFields(lower),
         credits: credits && { messages: credits.messages, bytes: BigInt(credits.bytes) },
         observe: observe ?? (isObserver && autoAck && !credits),
         autoAck,

@@ -1,7 +1,6 @@
 /** Options of a client and of its calls, with their defaults (`spec/client.md`, section 9). */
 
 import type { Message } from "./messages/message.ts";
-import type { JsonObject } from "./protocol/exact_json.ts";
 import type { ClientType, Notice, Position } from "./protocol/messages.ts";
 import type { OnError } from "./report.ts";
 import type { Backoff } from "./session/backoff.ts";
@@ -85,14 +84,4 @@ export interface SubscribeOptions {
   /** Called with errors of this subscription; absent: those of the client's `onError`. */
   readonly onError?: OnError;
   readonly signal?: AbortSignal;
-}
-
-/** Return a view as SUBSCRIBE has it. */
-export function viewFields(view: View | undefined): JsonObject | undefined {
-  if (!view) {
-    return undefined;
-  }
-  const { slice, dtype, maxRateHz: max_rate_hz, tensor } = view;
-  const fields = { slice: slice as JsonObject[string], dtype, max_rate_hz, tensor };
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as JsonObject;
 }

@@ -9,8 +9,8 @@ import type { GatewayClock } from "../session/gateway_clock.ts";
 import { type Content, heldBytesOf } from "./content.ts";
 import type { Declaration } from "./declaration.ts";
 
-/** Codec of a message: a browser encodes by lz4 only. */
-export type CodecName = "none" | "lz4";
+/** Codec of a message: a browser encodes by lz4 only; `auto` does so where a sample shows that it pays. */
+export type CodecName = "none" | "lz4" | "auto";
 
 /** Callbacks of a message to the call that sends it. */
 export interface Sending {

@@ -14,10 +14,12 @@ import { limited } from "../session/time_limit.ts";
 import { type Content, contentOf, heldBytesOf, type Value } from "./content.ts";
 import type { Declaration } from "./declaration.ts";
 import type { CodecName } from "./outbound_message.ts";
-import { declarationOf, type MessageOptions, type PublishOptions } from "./publish_options.ts";
+import { declarationOf, type MessageOptions, type PublishOptions, takesLz4 } from "./publish_options.ts";
 import type { Publisher } from "./publisher.ts";
 import type { TransmissionResult } from "./result.ts";
 import type { SendingPart } from "./sending_part.ts";
+
+const CODECS: readonly CodecName[] = ["none", "lz4", "auto"];
 
 /** Call that publishes, checked; its content is a copy. */
 export interface Draft {
@@ -137,11 +139,13 @@ export class Outbox {
   }
 
   #codecOf({ codec = "none" }: MessageOptions): CodecName {
-    if (codec !== "none" && codec !== "lz4") {
-      throw new InvalidArgument(`codec '${String(codec)}' cannot be encoded in JavaScript: use none or lz4`);
+    if (!CODECS.includes(codec)) {
+      throw new InvalidArgument(
+        `codec '${String(codec)}' cannot be encoded in JavaScript: use one of ${CODECS.join(", ")}`,
+      );
     }
     const agreed = this.#connection.session?.welcome;
-    if (codec === "lz4" && agreed && !(agreed.codecs.includes("lz4") && agreed.filters.includes("shuffle"))) {
+    if (codec === "lz4" && agreed && !takesLz4(agreed)) {
       throw new RequestRefused(Code.UNKNOWN_CODEC, "the gateway has not agreed on lz4 and shuffle");
     }
     return codec;

@@ -3,7 +3,7 @@
 import { InvalidArgument, UsageError } from "../errors.ts";
 import { DURABILITIES, type Durability } from "../protocol/durability.ts";
 import type { JsonObject } from "../protocol/exact_json.ts";
-import { KINDS, type Kind } from "../protocol/messages.ts";
+import { KINDS, type Kind, type Welcome } from "../protocol/messages.ts";
 import type { RegionKey } from "../protocol/regions.ts";
 import type { ArrayOptions } from "./content.ts";
 import type { Declaration } from "./declaration.ts";
@@ -61,4 +61,9 @@ export function nsOf(name: string, ms: number | undefined): bigint | undefined {
     throw new UsageError(`${name} ${ms} is no time: give milliseconds from 0 on`);
   }
   return ms === undefined ? undefined : BigInt(Math.round(ms * 1e6));
+}
+
+/** Return whether a gateway takes what this client encodes. */
+export function takesLz4({ codecs, filters }: Welcome): boolean {
+  return codecs.includes("lz4") && filters.includes("shuffle");
 }

@@ -11,7 +11,9 @@ import { Opcode } from "../protocol/wire.ts";
 import { RefusalPauses } from "../session/backoff.ts";
 import type { Timer } from "../session/clock.ts";
 import type { Session } from "../session/session.ts";
+import { CodecChoice, type Way } from "./codec_choice.ts";
 import type { OutboundMessage } from "./outbound_message.ts";
+import { takesLz4 } from "./publish_options.ts";
 import type { Sender } from "./sender.ts";
 import { WaitingMessages } from "./waiting_messages.ts";
 
@@ -31,6 +33,7 @@ interface Large {
   checksum: number;
   /** Whether chunks wait for RESUME. */
   asking: boolean;
+  readonly way: Way;
 }
 
 /** Payload below which an encoding is not worth its block. */
@@ -43,6 +46,7 @@ export abstract class SendQueue {
   /** Large messages that the gateway has not said yet to take, by transfer. */
   readonly #unconfirmed = new Map<number, OutboundMessage>();
   readonly #pauses: RefusalPauses;
+  readonly #choice = new CodecChoice();
   #pause: Timer | undefined;
   /** Message that is sent once more after a refusal, until it is answered. */
   #probe: OutboundMessage | undefined;
@@ -145,11 +149,9 @@ export abstract class SendQueue {
   }
 
   #sendWhole(session: Session, message: OutboundMessage, placed: Placed): void {
-    const { content, count, codec } = message.fields;
-    const encoded =
-      codec === "lz4" && content.payload.byteLength >= MIN_ENCODED_BYTES
-        ? encode(content.payload, content.itemBytes)
-        : undefined;
+    const { content, count } = message.fields;
+    const way = content.payload.byteLength >= MIN_ENCODED_BYTES ? this.#wayOf(session, message) : undefined;
+    const encoded = way === undefined ? undefined : encode(content.payload, way);
     const payload = encoded?.data ?? content.payload;
     const body = { count, encoding: encoded?.encoding, payload: [payload] };
     message.frameBytes = this.#sendFrame(session, message, placed, false, body);
@@ -168,7 +170,15 @@ export abstract class SendQueue {
     if (this.confirms) {
       this.#unconfirmed.set(transfer, message);
     }
-    this.#large = { message, session, transfer, index: 0, checksum: 0, asking };
+    const way = this.#wayOf(session, message);
+    this.#large = { message, session, transfer, index: 0, checksum: 0, asking, way };
+  }
+
+  #wayOf(session: Session, { fields: { codec, content } }: OutboundMessage): Way {
+    if (codec === "auto") {
+      return takesLz4(session.welcome) ? this.#choice.of(content) : undefined;
+    }
+    return codec === "lz4" ? content.itemBytes : undefined;
   }
 
   /** Send the data frame of a message, behind what has to go before it; returns the bytes of the frame. */
@@ -188,14 +198,14 @@ export abstract class SendQueue {
   }
 
   #stepLarge(large: Large): boolean {
-    const { message, session, transfer, index } = large;
+    const { message, session, transfer, index, way } = large;
     if (large.asking) {
       return false;
     }
     if (index < message.chunks) {
-      const { content, codec } = message.fields;
+      const { content } = message.fields;
       const chunk = content.payload.subarray(...message.chunk(index));
-      const encoded = codec === "lz4" ? encode(chunk, content.itemBytes) : undefined;
+      const encoded = way === undefined ? undefined : encode(chunk, way);
       const data = encoded?.data ?? chunk;
       const frame = writeChunk(transfer, index, [data], encoded?.encoding);
       session.send(frame);

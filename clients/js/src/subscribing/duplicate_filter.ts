@@ -5,9 +5,12 @@
  * filter lets the program get each message once. It outlives sessions, and the epoch of the stream.
  */
 
+import { Code } from "../errors.ts";
+import type { Received } from "../messages/received.ts";
 import type { Identity } from "../protocol/extensions.ts";
 import { Acknowledger, type AckOutlet } from "./acknowledger.ts";
 import { Ranges } from "./ranges.ts";
+import type { StreamSink, Taken } from "./stream_sink.ts";
 
 /** Producers whose processed sequences a stream remembers; the least recently seen one is forgotten first. */
 const MAX_PRODUCERS = 256;
@@ -149,6 +152,27 @@ export class DuplicateFilter {
       this.#identified.set(keyOf(unit.identity), pending);
     }
     return { pending, scopes };
+  }
+
+  /** Give a unit that has arrived to the subscriptions that are to answer for it, once. */
+  deliver({ name, epoch, kind, subscriptions }: StreamSink, received: Received, taken: Taken): void {
+    const { offset: first, extensions } = received.arrival;
+    const { count } = received;
+    const { pending, scopes } = this.receive({ epoch, first, count, identity: extensions?.identity });
+    for (const core of subscriptions) {
+      core.position.recordArrival(name, kind, epoch, first, count);
+      if (pending && (!scopes || scopes.includes(core))) {
+        core.deliver(received, 0, pending, taken.get(core));
+      } else {
+        core.leftOut(taken.get(core));
+        if (!pending) {
+          core.position.recordDuplicate(name, count);
+        }
+      }
+    }
+    if (pending && !pending.open.length) {
+      this.refuse(epoch, first, count, Code.NOT_PROCESSED);
+    }
   }
 
   /** Count offsets that will not come as processed. */

@@ -1,6 +1,6 @@
 /** Sinks of the present connection: what the gateway sends, to the subscriptions that receive it. */
 
-import { Code, RequestRefused } from "../errors.ts";
+import { RequestRefused } from "../errors.ts";
 import { LazyPart } from "../lazy_part.ts";
 import { Received } from "../messages/received.ts";
 import { isAcknowledged } from "../protocol/account.ts";
@@ -235,7 +235,7 @@ export class StreamSinks {
     const arrivedNs = this.#connection.session?.clock.atGateway(arrival.arrived_ns) ?? arrival.arrived_ns;
     const received = new Received(sink, arrival, arrivedNs, this.#views.loaded?.dequantize);
     if (sink.filter) {
-      this.#acknowledged(sink, sink.filter, received, taken);
+      sink.filter.deliver(sink, received, taken);
       return;
     }
     const { count } = received;
@@ -247,27 +247,6 @@ export class StreamSinks {
       } else {
         core.leftOut(taken.get(core));
       }
-    }
-  }
-
-  #acknowledged(sink: StreamSink, filter: DuplicateFilter, received: Received, taken: Taken): void {
-    const { name, epoch, kind } = sink;
-    const { offset: first, extensions } = received.arrival;
-    const { count } = received;
-    const { pending, scopes } = filter.receive({ epoch, first, count, identity: extensions?.identity });
-    for (const core of sink.subscriptions) {
-      core.position.recordArrival(name, kind, epoch, first, count);
-      if (pending && (!scopes || scopes.includes(core))) {
-        core.deliver(received, 0, pending, taken.get(core));
-      } else {
-        core.leftOut(taken.get(core));
-        if (!pending) {
-          core.position.recordDuplicate(name, count);
-        }
-      }
-    }
-    if (pending && !pending.open.length) {
-      filter.refuse(epoch, first, count, Code.NOT_PROCESSED);
     }
   }
 

@@ -4,7 +4,6 @@ import { Code, ConnectionFailed, RequestRefused, UsageError } from "../errors.ts
 import { LazyPart } from "../lazy_part.ts";
 import type { Refusal, SessionMessage, Subscribe, Subscribed } from "../protocol/messages.ts";
 import type { dequantize } from "../protocol/quantization.ts";
-import type { checkView } from "../protocol/views.ts";
 import { Opcode } from "../protocol/wire.ts";
 import type { Connection } from "../session/connection.ts";
 import { MAX_BODY_BYTES, type Session } from "../session/session.ts";
@@ -12,10 +11,11 @@ import type { Resumable, Wires } from "../session/wire.ts";
 import { partsOf } from "./resubscription.ts";
 import { StreamSinks } from "./stream_sinks.ts";
 import type { SubscriptionCore } from "./subscription_core.ts";
+import type { viewFields } from "./view_fields.ts";
 
 /** Functions for views, which most subscriptions do not have. */
 export interface Views {
-  readonly checkView: typeof checkView;
+  readonly viewFields: typeof viewFields;
   readonly dequantize: typeof dequantize;
 }
 
@@ -35,7 +35,7 @@ export class Subscriptions {
     this.#wires = wires;
     this.views = new LazyPart(connection, "take views", async () => {
       const [views, quantization] = await Promise.all([
-        import("../protocol/views.ts"),
+        import("./view_fields.ts"),
         import("../protocol/quantization.ts"),
       ]);
       return { ...views, ...quantization };
