@@ -1,16 +1,8 @@
-import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig, type TestProjectConfiguration } from "vitest/config";
 import type { BrowserConfigOptions } from "vitest/node";
+import { ARGUMENTS, CHROMIUM } from "./tests/browser/chromium.ts";
 import * as commands from "./tests/browser/commands.ts";
-
-const NAMES = ["chromium", "chromium-browser", "google-chrome"];
-const FOLDERS = (process.env.PATH ?? "").split(delimiter);
-export const CHROMIUM = [
-  process.env.CHROMIUM ?? "",
-  ...NAMES.flatMap((name) => FOLDERS.map((folder) => join(folder, name))),
-].find((path) => existsSync(path));
 
 const node: TestProjectConfiguration = {
   test: {
@@ -23,8 +15,6 @@ const node: TestProjectConfiguration = {
   },
 };
 
-const QUIET = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"];
-
 /** Return the project of some files that run in a page; none without Chromium. */
 export function inChromium(
   include: string,
@@ -33,8 +23,7 @@ export function inChromium(
   if (!CHROMIUM) {
     return [];
   }
-  // Root, as in containers, can run no sandbox.
-  const launchOptions = { executablePath: CHROMIUM, args: [...QUIET, "--disable-sync", "--no-sandbox"] };
+  const launchOptions = { executablePath: CHROMIUM, args: [...ARGUMENTS] };
   const project: TestProjectConfiguration = {
     // Found before the first page, which would be loaded anew otherwise.
     optimizeDeps: { include: ["hysnappy", "zstddec"] },

@@ -65,6 +65,7 @@ class CuttingProxy:
         self._open = {way: asyncio.Event() for way in Way}
         self._swallowing: set[Way] = set()
         self._cut_at: dict[Way, int] = {}
+        self._bytes_per_s: dict[Way, float] = {}
         self.port = 0
         self.links: list[Link] = []
         self.connected = 0
@@ -115,6 +116,10 @@ class CuttingProxy:
         """Hand on what was held."""
         self._open[way].set()
 
+    def pace(self, way: Way, bytes_per_s: float) -> None:
+        """Hand on no more than so many bytes a second in this direction, from now on: a slow line."""
+        self._bytes_per_s[way] = bytes_per_s
+
     def swallow(self, way: Way) -> None:
         """Take and throw away what comes from now on, until :meth:`cut`: for answers that get lost."""
         self._swallowing.add(way)
@@ -149,6 +154,8 @@ class CuttingProxy:
                 await self._open[way].wait()
                 if not await self._hand_on(link, way, data):
                     break
+                if way in self._bytes_per_s:
+                    await asyncio.sleep(len(data) / self._bytes_per_s[way])
         if link.forsaken:
             await link.over.wait()
         link.cut()

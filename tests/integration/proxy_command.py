@@ -25,6 +25,8 @@ def carry_out(proxy: CuttingProxy, order: str) -> str:
             proxy.hold(Way[way])
         case ["release", way]:
             proxy.release(Way[way])
+        case ["pace", way, bytes_per_s]:
+            proxy.pace(Way[way], float(bytes_per_s))
         case ["swallow", way]:
             proxy.swallow(Way[way])
         case ["accept", accepting]:

@@ -117,3 +117,12 @@ async def test_a_proxy_that_does_not_accept_cuts_at_once(proxy: CuttingProxy, co
     async with through(proxy) as (reader, _):
         assert await ended(reader) == b""
         assert not collector.received
+
+
+async def test_a_slow_line_hands_on_everything(proxy: CuttingProxy, collector: Collector) -> None:
+    data = bytes(range(256)) * 1000
+    proxy.pace(Way.TO_CLIENT, 4_000_000)
+    async with through(proxy) as (reader, writer):
+        writer.write(data)
+        assert await reader.readexactly(len(data)) == data
+    assert bytes(collector.received) == data

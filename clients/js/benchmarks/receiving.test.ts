@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 import { afterAll, afterEach, beforeAll, test } from "vitest";
 import { PYTHON, ROOT, type RunningGateway, startGateway } from "../tests/gateway.ts";
-import { CHROMIUM } from "../vitest.config.ts";
+import { CHROMIUM } from "../tests/browser/chromium.ts";
 import { Chromium } from "./chromium.ts";
 import { ARRAYS, arrayOf, isThroughGateway, type Load, NAMES, type Run, WAYS, type Way } from "./ways.ts";
 

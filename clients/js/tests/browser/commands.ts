@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import type {} from "@vitest/browser-playwright";
 import type { BrowserCommand } from "vitest/node";
 import { PYTHON, ROOT } from "../gateway.ts";
+import { Tabs } from "./tabs.ts";
 
 /** Versions of a state of float32: how many a second, for how long, of which shape, and by which codec. */
 export interface Versions {
@@ -20,6 +21,14 @@ export interface Drawing {
   readonly last: readonly number[];
 }
 
+/** Texts that a page shows before it is hidden, while it is, and when it is back. */
+export interface Hidden {
+  readonly before: string;
+  readonly meanwhile: string;
+  readonly visibility: string;
+  readonly after: string;
+}
+
 declare module "vitest/browser" {
   interface BrowserCommands {
     /** Publish from another process; done when the last version is acknowledged. */
@@ -28,16 +37,13 @@ declare module "vitest/browser" {
     drawn(address: string, text: string): Promise<Drawing>;
     /** Open two pages, move the slider of one, and return the place of the other's when both have the text. */
     moved(address: string, place: string, text: string): Promise<string>;
+    /** Open a page that shows versions of a state, hide it behind another one while it is published, and bring it back. */
+    hidden(address: string, url: string, stream: string): Promise<Hidden>;
   }
 }
 
-export const publishStates: BrowserCommand<[url: string, stream: string, versions: Versions]> = (
-  _context,
-  url,
-  stream,
-  { hz, seconds, shape, codec = "auto" },
-) =>
-  new Promise((resolve, reject) => {
+function publish(url: string, stream: string, { hz, seconds, shape, codec = "auto" }: Versions): Promise<void> {
+  return new Promise((resolve, reject) => {
     const program = `${ROOT}clients/js/tests/browser/publisher.py`;
     const child = spawn(PYTHON, [program, url, stream, `${hz}`, `${seconds}`, shape.join(), codec], {
       cwd: ROOT,
@@ -48,6 +54,14 @@ export const publishStates: BrowserCommand<[url: string, stream: string, version
       code ? reject(new Error(`the publisher ended with code ${code}`)) : resolve(undefined),
     );
   });
+}
+
+export const publishStates: BrowserCommand<[url: string, stream: string, versions: Versions]> = (
+  _context,
+  url,
+  stream,
+  versions,
+) => publish(url, stream, versions);
 
 export const drawn: BrowserCommand<[address: string, text: string]> = async ({ context }, address, text) => {
   const page = await context.newPage();
@@ -81,5 +95,31 @@ export const moved: BrowserCommand<[address: string, place: string, text: string
     return await other.getByRole("slider").inputValue();
   } finally {
     await Promise.all([page.close(), other.close()]);
+  }
+};
+
+export const hidden: BrowserCommand<[address: string, url: string, stream: string]> = async (
+  _context,
+  address,
+  url,
+  stream,
+): Promise<Hidden> => {
+  const tabs = new Tabs();
+  const text = "document.querySelector('p')?.textContent";
+  try {
+    const tab = await tabs.open(address);
+    await publish(url, stream, { hz: 100, seconds: 0.1, shape: [2, 2] });
+    await tabs.until(tab, `${text}?.includes("version 9:")`);
+    const before = await tabs.valueOf<string>(tab, text);
+    await tabs.open("about:blank");
+    await tabs.until(tab, "document.visibilityState === 'hidden'");
+    await publish(url, stream, { hz: 100, seconds: 1, shape: [2, 2] });
+    const meanwhile = await tabs.valueOf<string>(tab, text);
+    const visibility = await tabs.valueOf<string>(tab, "document.visibilityState");
+    await tabs.show(tab);
+    await tabs.until(tab, `${text}?.includes("version 109:")`);
+    return { before, meanwhile, visibility, after: await tabs.valueOf<string>(tab, text) };
+  } finally {
+    await tabs.close();
   }
 };

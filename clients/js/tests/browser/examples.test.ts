@@ -22,6 +22,12 @@ test("heat_map.html draws the newest version", async () => {
   });
 });
 
+test("a page that is really hidden draws nothing, and shows the newest version as soon as it is back", async () => {
+  const found = await commands.hidden(addressOf("heat_map.html", "example/back"), URL_OF_GATEWAY, "example/back");
+  const version = (number: number): string => `example/back, version ${number}: float32 [2,2]`;
+  expect(found).toEqual({ before: version(9), meanwhile: version(9), visibility: "hidden", after: version(109) });
+});
+
 test("coarse_view.html shows a part as bytes, and the numbers that they stand for", async () => {
   const client = await connect(URL_OF_GATEWAY);
   onTestFinished(() => client.close());

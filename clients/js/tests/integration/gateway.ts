@@ -59,6 +59,11 @@ export class CuttingProxy {
     return this.#ask(`release ${way}`);
   }
 
+  /** Hand on no more than so many bytes a second in a direction. */
+  pace(way: Way, bytesPerS: number): Promise<string> {
+    return this.#ask(`pace ${way} ${bytesPerS}`);
+  }
+
   /** Take and throw away what comes in a direction, until a cut: for answers that get lost. */
   swallow(way: Way): Promise<string> {
     return this.#ask(`swallow ${way}`);

@@ -176,3 +176,31 @@ test("a gateway that stops is left, and the client goes to the next one with all
   const result = await client.publish("wf/log", Int8Array.of(2), { kind: "event" });
   expect([result.offset, Number((await subscription.next())?.tensor.data[0])]).toEqual([0n, 2]);
 });
+
+test("a slow line brings all events, and of a state versions up to the newest", async () => {
+  const gateway = await startGateway();
+  const proxy = await CuttingProxy.start(gateway.url);
+  const publisher = await connected(gateway.url);
+  const page = await connected(proxy.url);
+  const subscription = await page.subscribe("slow/*");
+  await proxy.pace("TO_CLIENT", 8_000_000);
+  const publishing = (async () => {
+    for (let number = 0; number < 60; number++) {
+      publisher.publishNowait("slow/field", new Int32Array(100_000).fill(number), { kind: "state" });
+      await publisher.publish("slow/log", Int32Array.of(number), { kind: "event" });
+    }
+    await publisher.publish("slow/field", new Int32Array(100_000).fill(60));
+  })();
+  const seen: Record<string, number[]> = { "slow/field": [], "slow/log": [] };
+  for await (const { stream, tensor } of subscription) {
+    seen[stream].push(Number(tensor.data[0]));
+    if (seen["slow/field"].at(-1) === 60 && seen["slow/log"].length === 60) {
+      break;
+    }
+  }
+  await publishing;
+  expect(seen["slow/log"]).toEqual(Array.from({ length: 60 }, (_, number) => number));
+  expect(seen["slow/field"]).toEqual([...new Set(seen["slow/field"])].sort((a, b) => a - b));
+  expect(await page.account(subscription)).toEqual(subscription.account);
+  expect(await proxy.connected()).toBe(1);
+});
