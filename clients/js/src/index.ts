@@ -2,6 +2,7 @@
 
 export { Client, connect } from "./client.ts";
 export { Decoder, type DecoderOptions } from "./decoding/decoder.ts";
+export { type ErrorFields, errorFields, errorFrom } from "./error_fields.ts";
 export * from "./errors.ts";
 export { Message, RecordBatch } from "./messages/message.ts";
 export type { ClientOptions, Start, SubscribeOptions, View } from "./options.ts";
