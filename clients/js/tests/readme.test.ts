@@ -1,6 +1,6 @@
 /** The examples of the README run. */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { expect, onTestFinished, test, vi } from "vitest";
 import * as client from "../src/index.ts";
 import { load } from "./conformance/vectors.ts";
@@ -82,4 +82,13 @@ test("the example of frames shows the tensors of every kind of payload", async (
     ["", expect.any(String), [48]],
     ["", "int64", [48]],
   ]);
+});
+
+test("the table of rules has every section of the specification, and tests that there are", () => {
+  const rows = [...README.matchAll(/^\| (\d[\d, ]*) \| (.+) \| (.+) \|$/gm)];
+  const named = rows.flatMap(([, , , tests]) => [...tests.matchAll(/`([\w/]+)`/g)].map(([, name]) => name));
+  expect(named.filter((name) => !existsSync(new URL(`${name}.test.ts`, import.meta.url)))).toEqual([]);
+  const specification = readFileSync(new URL("../../../spec/client.md", import.meta.url), "utf8");
+  const sections = [...specification.matchAll(/^## (\d+)\. /gm)].map(([, number]) => number);
+  expect(new Set(rows.flatMap(([, numbers]) => numbers.split(", ")))).toEqual(new Set(sections));
 });
