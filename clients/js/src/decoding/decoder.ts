@@ -188,7 +188,7 @@ export class Decoder {
       const base = distance ? baseOf(transfer.base, transfer.frame.offset - BigInt(distance)) : undefined;
       const begunMs = this.#clock.nowMs();
       transfer.assembler.receive(chunk, base);
-      if (chunk.encoding) {
+      if (chunk.encoding?.steps.length) {
         const { bytes, ms } = transfer.decoded ?? { bytes: 0, ms: 0 };
         const spentMs = this.#clock.nowMs() - begunMs;
         transfer.decoded = { bytes: bytes + chunk.encoding.decoded_bytes, ms: ms + spentMs };
@@ -229,8 +229,10 @@ export class Decoder {
     }
     const begunMs = this.#clock.nowMs();
     const payload = decode(data.encoding, data.payload, base);
-    const decoded = { bytes: payload.byteLength, ms: this.#clock.nowMs() - begunMs };
-    return { ...this.#arrived(data, meta, payload), decoded };
+    const spentMs = this.#clock.nowMs() - begunMs;
+    const arrived = this.#arrived(data, meta, payload);
+    // A chain without steps is a plain payload, which costs nothing.
+    return data.encoding.steps.length ? { ...arrived, decoded: { bytes: payload.byteLength, ms: spentMs } } : arrived;
   }
 
   #arrived(data: DataFrame, meta: Meta, payload: Uint8Array): Arrival {
