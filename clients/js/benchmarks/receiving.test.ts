@@ -15,8 +15,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 import { afterAll, afterEach, beforeAll, test } from "vitest";
-import { PYTHON, ROOT, type RunningGateway, startGateway } from "../tests/gateway.ts";
 import { CHROMIUM } from "../tests/browser/chromium.ts";
+import { PYTHON, ROOT, type RunningGateway, startGateway } from "../tests/gateway.ts";
 import { Chromium } from "./chromium.ts";
 import { ARRAYS, arrayOf, isThroughGateway, type Load, NAMES, type Run, WAYS, type Way } from "./ways.ts";
 
