@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final
 
+from gateway.config.directories import check_directory
 from gateway.config.settings import Settings
 from gateway.connections.core_settings import CoreSettings
 from gateway.errors import InvalidArgument
@@ -73,10 +74,10 @@ def check_settings(settings: Settings) -> None:
 
 
 def check_start(settings: Settings) -> None:
-    """Check what keeps a gateway from starting: one port for two purposes, and streams without a place for them.
+    """Check what keeps a gateway from starting: one port for two purposes, and no place for streams or a history.
 
     Raises:
-        InvalidArgument: it cannot start; the message names the port, or the streams.
+        InvalidArgument: it cannot start; the message names the port, the streams, or the directory.
     """
     if settings.port and settings.port == settings.admin_port:
         raise InvalidArgument(f"port and admin_port are both {settings.port}: give each a port of its own")
@@ -87,6 +88,8 @@ def check_start(settings: Settings) -> None:
         if config.store_payloads and settings.optimizer.history_path is None:
             problem = f"streams {pattern.text} have store_payloads, but there is no directory for them"
             raise InvalidArgument(f"{problem}: set history_dir in [optimizer]")
+    if settings.optimizer.history_path is not None:
+        check_directory("history_dir", settings.optimizer.history_path)
 
 
 def _check_numbers(settings: CoreSettings | StreamConfig, where: str = "") -> None:
