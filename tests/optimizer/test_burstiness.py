@@ -45,6 +45,10 @@ def test_arrivals_that_change_are_forgotten() -> None:
     assert of([*bursts, *steady]) < 0.1
 
 
+def test_one_burst_without_end_is_told_as_the_largest() -> None:
+    assert of([*[0] * 100, 10**9]) == HIGHEST
+
+
 @given(st.lists(st.integers(0, 10**9), max_size=40))
 def test_what_is_told_is_a_number_within_bounds(counts: list[int]) -> None:
     burstiness = Burstiness()

@@ -67,6 +67,15 @@ def test_a_file_to_which_another_writer_has_not_written_yet_stays(tmp_path: Path
     assert len(payload_files(tmp_path)) == 2
 
 
+def test_a_file_that_is_there_is_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 7)
+    there = tmp_path / f"payload-{7:020d}-{os.getpid()}.frys"
+    there.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        PayloadFiles(tmp_path, 10**6, DAY_S).append(stored().pack())
+    assert list(tmp_path.iterdir()) == [there]
+
+
 def test_nothing_stays_of_one_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = PayloadFiles(tmp_path, 10**6, DAY_S)
 

@@ -103,6 +103,18 @@ def test_a_gateway_without_history_gets_its_model_by_trials(tmp_path: Path) -> N
     predicted.predictor.close(TIMEOUT_S)
 
 
+def test_a_stream_that_was_asked_for_can_be_asked_for_again_behind_the_end_of_the_process(predicted: Predicted) -> None:
+    predicted.ready()
+    os.kill(predicted.pid, signal.SIGSTOP)
+    predicted.predictor.ask(7, PROBED, CHAINS)
+    predicted.predictor.pump(0.0)
+    os.kill(predicted.pid, signal.SIGKILL)
+    predicted.pump_until(lambda: not predicted.predictor.is_ready)
+    predicted.now_s = FIRST_PAUSE_S
+    predicted.pump_until(lambda: predicted.predictor.is_ready)
+    assert predicted.answered(7).figures
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_another_one_takes_the_place_of_one_that_is_killed(
     predicted: Predicted, caplog: pytest.LogCaptureFixture, number: signal.Signals
@@ -147,6 +159,7 @@ def test_one_that_goes_on_after_a_stop_is_counted_on_again(predicted: Predicted)
     for now_s in (0.0, SILENT_S):
         predicted.predictor.pump(now_s)
     assert not predicted.predictor.is_ready
+    predicted.now_s = SILENT_S
     os.kill(predicted.pid, signal.SIGCONT)
     predicted.pump_until(lambda: predicted.predictor.stats().predicted == 1)
     assert predicted.predictor.is_ready

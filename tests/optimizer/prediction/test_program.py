@@ -14,7 +14,7 @@ from gateway.optimizer.history.record import PayloadFeatures, ShadowTrial
 from gateway.optimizer.learning.candidate_model import MIN_TRIALS, CandidateModel
 from gateway.optimizer.prediction import program
 from gateway.optimizer.prediction.messages import ModelState, Prediction, PredictionRequest
-from gateway.optimizer.prediction.program import LEAST_TRIALS, REFIT_S, Predicting
+from gateway.optimizer.prediction.program import FIT_SHARE, LEAST_TRIALS, REFIT_S, Predicting
 from tests.connections.memory import ManualClock
 from tests.optimizer.learning.trials import CODECS, FLOATS, trial, trials
 from tests.optimizer.prediction.histories import written
@@ -124,6 +124,28 @@ def test_a_clock_that_jumps_back_only_delays_a_fit(tmp_path: Path) -> None:
     assert process.fitted(*learning(*found[20:60])) == []
     process.clock.advance(1000.0 + REFIT_S)
     assert process.fitted(PredictionRequest()) == [60]
+
+
+def test_a_fit_that_takes_long_is_followed_by_a_pause_in_proportion(tmp_path: Path) -> None:
+    process, found = Process(tmp_path), trials(60)
+    spent_s = iter([0.0, *[2.0] * 20])
+    process.predicting = Predicting(tmp_path, process.clock.monotonic_s, lambda: next(spent_s))
+    assert process.fitted(*learning(*found[:20])) == [20]
+    process.clock.advance(2.0 / FIT_SHARE - 1)
+    assert process.fitted(*learning(*found[20:])) == []
+    process.clock.advance(1)
+    assert process.fitted(PredictionRequest()) == [60]
+
+
+def test_trials_of_which_none_can_be_used_leave_the_model_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, found = Process(tmp_path), trials(60)
+    process.fitted(*learning(*found[:20]))
+    monkeypatch.setattr(CandidateModel, "fitted", lambda *_: None)
+    process.clock.advance(REFIT_S)
+    assert process.fitted(*learning(*found[20:])) == [20]
+    assert process.figures(trial(1000, 4.0, probed=True)).figures
 
 
 def test_a_fit_that_fails_leaves_the_model_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,11 @@ def test_a_line_is_not_late_in_a_burst_if(taken: CarriedBytes, way_s: float, win
     assert burst_s(VERSION_BYTES, taken, way_s, window) < SLOW_BURST_S
 
 
+def test_a_burst_of_large_versions_is_one_of_them() -> None:
+    line = CarriedBytes(10 * BURST_BYTES, 10.0, 10.0)
+    assert burst_s(4 * BURST_BYTES, line, 0.0, None) == pytest.approx(4.0)
+
+
 def test_a_few_packets_tell_nothing() -> None:
     assert burst_s(VERSION_BYTES, SLOW._replace(nbytes=LEAST_TAKEN_BYTES - 1), 0.0, None) == 0.0
 

@@ -11,6 +11,7 @@ from gateway.connections.planning.context import Context, StreamFacts, WorkflowF
 from gateway.connections.planning.knob import Knob, Measure, Site
 from gateway.connections.planning.rules.flush_windows import (
     CPU_PRICE_S,
+    WRITE_S,
     flush_windows,
     window_cost_s,
     windows_of,
@@ -108,6 +109,27 @@ def test_a_window_that_is_in_force_gets_shorter_or_ends_as_the_objective_does() 
 )
 def test_an_objective_alone_lets_no_message_wait(stream: StreamFacts) -> None:
     assert not windows(busy=0.3, streams=(stream,))
+
+
+def test_within_an_objective_a_window_pays_that_makes_one_write_of_two() -> None:
+    (measure,) = windows(busy=0.3, streams=(SOON._replace(messages_per_s=1_000.0, receivers=20),))
+    assert measure.value == 0.002
+    assert not windows(busy=0.3, streams=(SOON._replace(messages_per_s=900.0, receivers=20),))
+
+
+def test_within_an_objective_a_window_stays_while_there_is_somewhat_less_to_write() -> None:
+    share_of_one = SOON.messages_per_s * WRITE_S
+    less = SOON._replace(messages_per_s=SOON.messages_per_s * 0.08 / share_of_one)
+    assert not windows(busy=0.3, streams=(less,))
+    (measure,) = windows({WINDOW: 0.002}, busy=0.3, streams=(less,))
+    assert measure.value == 0.002
+    assert not windows({WINDOW: 0.002}, busy=0.3, streams=(less._replace(messages_per_s=less.messages_per_s / 2),))
+
+
+def test_a_sample_of_a_burst_of_seconds_counts_as_no_more_than_the_rate_over_a_look() -> None:
+    times_s = [0.0001 * turn for turn in range(256)]
+    rare = SOON._replace(messages_per_s=2_000.0, arrivals=fitted_arrivals(times_s))
+    assert writing(rare) == pytest.approx(2_000.0 * WRITE_S)
 
 
 def test_messages_that_come_in_one_turn_are_written_together_anyway() -> None:
