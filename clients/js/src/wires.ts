@@ -10,7 +10,7 @@ import { WorkerWires } from "./worker/worker_wires.ts";
 /**
  * Return the source of connections for a client.
  *
- * @throws UsageError a worker is wanted where there are none.
+ * @throws UsageError a worker is wanted where there are none, or there is no WebSocket.
  */
 export async function wiresFor(options: ClientOptions): Promise<Wires> {
   const { wires, worker, clock = SYSTEM_CLOCK, maxMessageBytes } = options;
@@ -25,6 +25,6 @@ export async function wiresFor(options: ClientOptions): Promise<Wires> {
   if (worker ?? (hasWorkers && typeof document !== "undefined")) {
     return new WorkerWires(maxMessageBytes, startWorker, clock);
   }
-  const { SocketWires } = await import("./session/socket_wire.ts");
-  return new SocketWires(clock, maxMessageBytes === undefined ? {} : { maxMessageBytes });
+  const { platformWires } = await import("./session/socket_wire.ts");
+  return platformWires(clock, maxMessageBytes === undefined ? {} : { maxMessageBytes });
 }

@@ -1,4 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
+import { connect } from "../src/client.ts";
 import { UsageError } from "../src/errors.ts";
 import { SocketWires } from "../src/session/socket_wire.ts";
 import { wiresFor } from "../src/wires.ts";
@@ -26,6 +27,16 @@ test("without workers the socket is in the thread of the program", async () => {
   vi.stubGlobal("Worker", undefined);
   expect(await wiresFor({ maxMessageBytes: 1000 })).toBeInstanceOf(SocketWires);
   await expect(wiresFor({ worker: true })).rejects.toThrow(UsageError);
+});
+
+test("a platform without WebSockets is told of as that, not as a refusal of the gateway", async () => {
+  vi.doMock("ws", () => {
+    throw new Error("not installed");
+  });
+  vi.stubGlobal("WebSocket", undefined);
+  await expect(connect("ws://127.0.0.1:9")).rejects.toThrow(/^this platform has no WebSocket: install the package ws/);
+  await expect(connect("ws://127.0.0.1:9")).rejects.toThrow(UsageError);
+  vi.doUnmock("ws");
 });
 
 test("a far side that the program gives is taken", async () => {

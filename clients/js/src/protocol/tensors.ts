@@ -176,18 +176,19 @@ export class Tensor<D extends Dtype = Dtype> {
   /**
    * Return one element.
    *
-   * @param indices one for each dimension.
+   * @param indices one for each dimension; a negative one counts from the end.
    * @throws InvalidArgument an index outside of the tensor, or another number of them.
    */
   at(...indices: number[]): Element {
     const { shape, strides } = this;
     if (
       indices.length !== shape.length ||
-      indices.some((index, axis) => !Number.isInteger(index) || index < 0 || index >= shape[axis])
+      indices.some((index, axis) => !Number.isInteger(index) || index < -shape[axis] || index >= shape[axis])
     ) {
       throw new InvalidArgument(`a tensor of shape [${shape.join(", ")}] has no element [${indices.join(", ")}]`);
     }
-    return this.#element(indices.reduce((sum, index, axis) => sum + index * strides[axis], 0));
+    const placed = indices.map((index, axis) => (index < 0 ? index + shape[axis] : index));
+    return this.#element(placed.reduce((sum, index, axis) => sum + index * strides[axis], 0));
   }
 
   /**

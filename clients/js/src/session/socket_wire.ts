@@ -54,6 +54,15 @@ export class SocketWires implements Wires {
   }
 }
 
+/**
+ * Return connections by the WebSocket of the platform.
+ *
+ * @throws UsageError it has none: no gateway has refused anything.
+ */
+export async function platformWires(clock: Clock, options: DecoderOptions): Promise<SocketWires> {
+  return new SocketWires(clock, options, await webSocketType());
+}
+
 class SocketWire implements Wire {
   readonly #events: WireEvents;
   readonly #clock: Clock;

@@ -26,6 +26,7 @@ test.each([
   expect(made.data.buffer).toBe(array.buffer);
   expect(made.at(1, 2)).toBe(array[5]);
   expect(made.at(0, 1)).toBe(array[1]);
+  expect([made.at(-1, -1), made.at(-2, 1), made.at(1, -3)]).toEqual([array[5], array[1], array[3]]);
 });
 
 test("a scalar, and a tensor without elements", () => {
@@ -92,7 +93,7 @@ test("bytes at any place in memory are read", () => {
 test("what cannot be a tensor", () => {
   expect(() => Tensor.from(Float32Array.of(1), [2])).toThrow(InvalidArgument);
   expect(() => Tensor.from(new DataView(new ArrayBuffer(8)))).toThrow(UnsupportedDtype);
-  for (const indices of [[], [2], [-1], [0.5], [0, 0]]) {
+  for (const indices of [[], [2], [-3], [0.5], [0, 0], [Number.NaN]]) {
     expect(() => Tensor.from(Float32Array.of(1, 2)).at(...indices)).toThrow("has no element");
   }
 });
