@@ -163,10 +163,10 @@ async def test_the_processes_end_with_their_gateway(tmp_path: Path, number: sign
     assert tally.damaged_bytes == 0
 
 
-async def test_clients_feel_nothing_of_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+async def test_clients_feel_nothing_of_a_directory_that_cannot_be_written_any_more(tmp_path: Path) -> None:
     place = tmp_path / "place"
-    place.write_text("in the way")
     async with running_gateway(settings(place)) as gateway:
+        place.write_text("in the way")
         history = history_of(gateway)
         await exchange(gateway.url, lambda: history.stats().failed >= 2)
         assert history.stats().failure == "File exists"
