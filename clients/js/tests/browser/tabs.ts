@@ -1,7 +1,8 @@
 /** Tabs of a Chromium of their own, of which those behind another one are really hidden: Playwright keeps all pages visible. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
@@ -86,6 +87,7 @@ export class Tabs {
   async close(): Promise<void> {
     this.#browser.kill();
     await this.#ended;
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
+    // Processes of the browser end behind it, and write meanwhile.
+    await rm(this.#folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 }
