@@ -38,17 +38,26 @@ MISREAD: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError
 
 
 class StartPause:
-    """Pause before a process takes the place of one that has ended, or could not be started."""
+    """Pause before a process takes the place of one that has ended, or could not be started.
 
-    __slots__ = ("_length_s", "_until_s")
+    One that was killed may end a while later, which its disk may keep it from: another one would come to a halt, too.
+    """
+
+    __slots__ = ("_killed", "_length_s", "_until_s")
 
     def __init__(self) -> None:
         self._length_s = FIRST_PAUSE_S
         self._until_s = 0.0
+        self._killed: ChildProcess | None = None
+
+    @property
+    def has_place(self) -> bool:
+        """True if the process before has ended, or there was none."""
+        return self._killed is None or self._killed.poll() is not None
 
     def is_over(self, now_s: float) -> bool:
         """Return whether a process may be started."""
-        return now_s >= self._until_s
+        return now_s >= self._until_s and self.has_place
 
     def begin(self, now_s: float) -> None:
         """Begin a pause, twice as long as the one before."""
@@ -58,6 +67,16 @@ class StartPause:
     def shorten(self) -> None:
         """Have the next pause be as long as the first one: the process does what it is to do."""
         self._length_s = FIRST_PAUSE_S
+
+    def end(self, process: ChildProcess) -> None:
+        """End a process, behind whose end another one has its place."""
+        process.end()
+        self._killed = process
+
+    def wait_for_end(self, timeout_s: float) -> None:
+        """Wait until the process before has ended, for so long at most."""
+        if self._killed is not None:
+            self._killed.wait_for_end(timeout_s)
 
 
 class ChildProcess:
@@ -92,6 +111,8 @@ class ChildProcess:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
+        self._line = b""
+        """Beginning of a line that has not been read whole."""
         for pipe in (self._input, self._output):
             os.set_blocking(pipe.fileno(), False)
         self.pid = self._process.pid
@@ -133,6 +154,13 @@ class ChildProcess:
             OSError: it has written nothing.
         """
         return os.read(self._output.fileno(), most_bytes)
+
+    def read_lines(self, most_bytes: int) -> list[bytes]:
+        """Read the lines that it has ended since, without their ends, from so many bytes at most."""
+        with contextlib.suppress(OSError):
+            self._line += self.read(most_bytes)
+        *lines, self._line = self._line.split(b"\n")
+        return lines
 
     def wait_until_it_takes(self, timeout_s: float) -> bool:
         """Wait until its pipe takes bytes, or it has ended; return whether that came in time."""

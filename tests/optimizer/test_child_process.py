@@ -108,3 +108,25 @@ def test_a_module_is_run_with_its_arguments_at_the_end(tmp_path: Path, monkeypat
     process.wait_for_end(TIMEOUT_S)
     assert process.read(100) == b"spoken word\n"
     process.end()
+
+
+def test_lines_are_read_as_they_are_ended() -> None:
+    with child("print('one'); print('two'); print('thr', end='')") as process:
+        process.wait_for_end(TIMEOUT_S)
+        assert process.read_lines(6) == [b"one"]
+        assert process.read_lines(100) == [b"two"]
+        assert process.read_lines(100) == []
+
+
+def test_another_one_has_its_place_once_the_one_before_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    pause = StartPause()
+    with child(DEAF) as process:
+        with monkeypatch.context() as patch:
+            patch.setattr("subprocess.Popen.kill", lambda killed: None)
+            pause.end(process)
+        had_place = pause.has_place
+        assert not pause.is_over(LAST_PAUSE_S)
+        process.end()
+        pause.wait_for_end(TIMEOUT_S)
+        assert (had_place, pause.has_place) == (False, True)
+        assert pause.is_over(0.0)

@@ -72,8 +72,6 @@ class WriterProcess:
         self._piece = memoryview(b"")
         """Rest of a piece of which the pipe has taken a part."""
         self._process: ChildProcess | None = None
-        self._killed: ChildProcess | None = None
-        """Process that was killed and may not have ended yet."""
         self._sent = 0
         """Records that this process was sent."""
         self._reported = 0, 0
@@ -113,14 +111,13 @@ class WriterProcess:
     def pump(self, now_s: float) -> None:
         """Pass records on as far as the pipe takes them, and read the reports; never waits for the process.
 
-        Starts one if there is none. As long as one that was killed does not end, which its disk may keep it from,
-        another one would come to a halt as well.
+        Starts one if there is none.
 
         Args:
             now_s: a monotonic time.
         """
         if self._process is None:
-            if not self._pause.is_over(now_s) or not self._ready or not self._start(now_s):
+            if not self._pause.is_over(now_s) or not self._start(now_s):
                 return
         elif (status := self._process.poll()) is not None:
             self._read_reports()
@@ -140,7 +137,7 @@ class WriterProcess:
         """
         unwritten = self.lost + self.dropped
         end_s = time.monotonic() + timeout_s
-        if self._process is None and self._waiting and self._ready:
+        if self._process is None and self._waiting and self._pause.has_place:
             self._start(time.monotonic())
         process = self._process
         if process is not None:
@@ -159,13 +156,7 @@ class WriterProcess:
         if unwritten:
             name, where = self._writing.name, self.directory
             logger.warning("%s %s: %d records were not written before the stop", name, where, unwritten)
-        if self._killed is not None:
-            self._killed.wait_for_end(1.0)
-
-    @property
-    def _ready(self) -> bool:
-        """Whether a process can be started: the one that was killed has ended."""
-        return self._killed is None or self._killed.poll() is not None
+        self._pause.wait_for_end(1.0)
 
     def _start(self, now_s: float) -> bool:
         """Start the process; return whether it could be started."""
@@ -239,5 +230,4 @@ class WriterProcess:
     def _end(self, process: ChildProcess) -> None:
         self.lost += self._sent - sum(self._reported)
         self._process, self._piece, self._sent, self._reported = None, memoryview(b""), 0, (0, 0)
-        process.end()
-        self._killed = process
+        self._pause.end(process)

@@ -50,14 +50,10 @@ class Predictor:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._process: ChildProcess | None = None
-        self._killed: ChildProcess | None = None
-        """Process that was killed and may not have ended yet."""
         self._pause = StartPause()
         self._waiting: deque[PredictionRequest] = deque(maxlen=MAX_WAITING)
         self._is_awake = False
         self._unsent = b""
-        self._line = b""
-        """Beginning of an answer."""
         self._asked: set[int] = set()
         """Streams whose predictions have not come yet."""
         self._silent_since_s: float | None = None
@@ -76,8 +72,7 @@ class Predictor:
 
     def start(self, now_s: float) -> None:
         """Start the process, which does nothing until its first request, unless the one before has not ended yet."""
-        has_ended = self._killed is None or self._killed.poll() is not None
-        if self._process is None and has_ended and self._pause.is_over(now_s):
+        if self._process is None and self._pause.is_over(now_s):
             self._start(now_s)
 
     def wake(self) -> None:
@@ -143,8 +138,7 @@ class Predictor:
         """
         if self._process is not None:
             self._end()
-        if self._killed is not None:
-            self._killed.wait_for_end(timeout_s)
+        self._pause.wait_for_end(timeout_s)
 
     def stats(self) -> PredictionStats:
         """Return the counts as they stand."""
@@ -166,15 +160,12 @@ class Predictor:
             self._pause.begin(now_s)
             logger.warning("the process of predictions cannot be started: %s", error.strerror)
             return
-        self._unsent = self._line = b""
+        self._unsent = b""
 
     def _read(self) -> list[Prediction | ModelState]:
         """Return what the process has written since."""
         assert self._process is not None
-        with contextlib.suppress(OSError):
-            self._line += self._process.read(READ_BYTES)
-        *lines, self._line = self._line.split(b"\n")
-        answers = [parse_answer(line) for line in lines]
+        answers = [parse_answer(line) for line in self._process.read_lines(READ_BYTES)]
         for answer in answers:
             if isinstance(answer, ModelState):
                 if answer.error and not self._state.error:
@@ -222,5 +213,4 @@ class Predictor:
         self._silent_since_s, self._is_silent = None, False
         self._past_cpu_s += self._state.cpu_s
         self._state = ModelState(0, 0.0)
-        process.end()
-        self._killed = process
+        self._pause.end(process)

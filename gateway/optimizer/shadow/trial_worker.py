@@ -44,13 +44,9 @@ class TrialWorker:
     def __init__(self) -> None:
         self._process: ChildProcess | None = None
         self._memory: SampleMemory | None = None
-        self._killed: ChildProcess | None = None
-        """Process that was killed and may not have ended yet."""
         self._taken: set[int] = set()
         self._asked: dict[int, float] = {}
         """Slots whose samples are with the process, with the time at which that was asked."""
-        self._line = b""
-        """Beginning of an answer."""
         self._answered_s = 0.0
         self._pause = StartPause()
         self.starts = 0
@@ -112,7 +108,7 @@ class TrialWorker:
             now_s: a monotonic time.
         """
         if self._process is None:
-            if self._pause.is_over(now_s) and (self._killed is None or self._killed.poll() is not None):
+            if self._pause.is_over(now_s):
                 self._start(now_s)
             return []
         status = self._process.poll()
@@ -148,8 +144,7 @@ class TrialWorker:
         """
         if self._process is not None:
             self._end()
-        if self._killed is not None:
-            self._killed.wait_for_end(timeout_s)
+        self._pause.wait_for_end(timeout_s)
 
     def _start(self, now_s: float) -> None:
         self.starts += 1
@@ -168,15 +163,12 @@ class TrialWorker:
             return
         finally:
             os.close(memory.descriptor)
-        self._process, self._memory, self._line = process, memory, b""
+        self._process, self._memory = process, memory
 
     def _read(self) -> list[TrialAnswer]:
         """Return the answers that have come, and free their slots."""
         assert self._process is not None
-        with contextlib.suppress(OSError):
-            self._line += self._process.read((1 + SLOTS) * MAX_LINE_BYTES)
-        *lines, self._line = self._line.split(b"\n")
-        answers = [TrialAnswer.parse(line) for line in lines]
+        answers = [TrialAnswer.parse(line) for line in self._process.read_lines((1 + SLOTS) * MAX_LINE_BYTES)]
         for answer in answers:
             if self._asked.pop(answer.slot, None) is None:
                 raise BadMessage(f"an answer for slot {answer.slot}, which it was not asked for")
@@ -202,5 +194,4 @@ class TrialWorker:
         self._process = self._memory = None
         self._taken.clear()
         self._asked.clear()
-        process.end()
-        self._killed = process
+        self._pause.end(process)

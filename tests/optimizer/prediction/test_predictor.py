@@ -178,7 +178,8 @@ def test_one_without_memory_fails_or_ends_and_the_gateway_goes_on(predicted: Pre
 def test_one_that_writes_nonsense_is_replaced(predicted: Predicted, caplog: pytest.LogCaptureFixture) -> None:
     for line in (b"nonsense\n", Prediction(3, ()).line()):
         predicted.ready()
-        predicted.predictor._line = line
+        assert predicted.predictor._process is not None
+        predicted.predictor._process._line = line
         predicted.predictor.ask(7, PROBED, CHAINS)
         predicted.pump_until(lambda: predicted.predictor._process is None)
         predicted.now_s += 100.0

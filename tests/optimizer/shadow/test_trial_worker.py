@@ -158,7 +158,8 @@ def test_one_that_writes_nonsense_is_replaced(worker: TrialWorker, caplog: pytes
     slot = ask(worker)
     for now_s, written in ((0.0, b"nonsense\n"), (1000.0, TrialAnswer(3, 0.0, ()).line())):
         pump_until(worker, lambda: worker.running, now_s)
-        worker._line = written
+        assert worker._process is not None
+        worker._process._line = written
         pump_until(worker, lambda: not worker.running, now_s)
         assert not worker.has(slot)
     assert "has written no answer to a request for a trial: b'nonsense'" in caplog.text
