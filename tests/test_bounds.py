@@ -363,16 +363,16 @@ REACHED_BY = {
         "test_one_address_has_so_many_connections_and_no_more_than_twice_as_many_sockets"
     ),
     "HTTP connections to the admin port": (
-        "admin/test_http_connection.py:test_a_client_is_refused_while_there_is_work_on_all_connections"
+        "admin/http/test_http_connection.py:test_a_client_is_refused_while_there_is_work_on_all_connections"
     ),
     "requests that the admin port answers at once": (
-        "admin/test_request_limit.py:test_past_the_limit_only_probes_are_answered"
+        "admin/http/test_request_limit.py:test_past_the_limit_only_probes_are_answered"
     ),
     "counters of streams, for lists that are sorted by a rate": (
-        "admin/test_stream_rates.py:test_two_looks_are_kept_however_many_there_have_been"
+        "admin/reports/test_stream_rates.py:test_two_looks_are_kept_however_many_there_have_been"
     ),
-    "uploads to the admin port": "admin/test_upload.py:test_more_uploads_than_the_gateway_takes",
-    "head of an HTTP request, and trailers of its body": "admin/test_http_connection.py:test_a_head_that_is_too_long",
+    "uploads to the admin port": "admin/arrays/test_upload.py:test_more_uploads_than_the_gateway_takes",
+    "head of an HTTP request, and trailers of its body": "admin/http/test_http_connection.py:test_a_head_that_is_too_long",
     "lines that one place in the code logs, all of the gateway": (
         "server/test_log_limit.py:test_a_place_has_so_many_lines_in_an_interval"
     ),

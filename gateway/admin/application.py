@@ -10,22 +10,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.admin.catalogue import Catalogue
-from gateway.admin.client_files import ClientFiles
-from gateway.admin.deletion import StreamDeletion
-from gateway.admin.download import FileDownload
-from gateway.admin.drain import Drain
-from gateway.admin.failures import connection_failed, http_failed, peer_failed, program_failed
-from gateway.admin.health import Health
-from gateway.admin.metrics import Metrics
-from gateway.admin.openapi import show_document
-from gateway.admin.optimizer import OptimizerReport
-from gateway.admin.overload import OverloadReport
-from gateway.admin.plans import PlanReport
-from gateway.admin.presence_lists import PresenceLists
-from gateway.admin.start_page import show_page
-from gateway.admin.summary import Summary
-from gateway.admin.upload import FileUpload
+from gateway.admin.arrays.download import FileDownload
+from gateway.admin.arrays.upload import FileUpload
+from gateway.admin.commands.deletion import StreamDeletion
+from gateway.admin.commands.drain import Drain
+from gateway.admin.document.openapi import show_document
+from gateway.admin.http.failures import connection_failed, http_failed, peer_failed, program_failed
+from gateway.admin.pages.client_files import ClientFiles
+from gateway.admin.pages.start_page import show_page
+from gateway.admin.reports.catalogue import Catalogue
+from gateway.admin.reports.health import Health
+from gateway.admin.reports.metrics import Metrics
+from gateway.admin.reports.optimizer import OptimizerReport
+from gateway.admin.reports.overload import OverloadReport
+from gateway.admin.reports.plans import PlanReport
+from gateway.admin.reports.presence_lists import PresenceLists
+from gateway.admin.reports.summary import Summary
 from gateway.connections.core import Core
 from gateway.errors import ConnectionClosed, PeerError
 from gateway.optimizer.recording import RecordingReport

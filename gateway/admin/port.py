@@ -14,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from typing import Final, Protocol, cast
 
-from gateway.admin.thread import in_thread
+from gateway.admin.http.thread import in_thread
 from gateway.connections.core import Core
 from gateway.optimizer.recording import RecordingReport
 

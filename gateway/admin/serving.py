@@ -16,11 +16,11 @@ from typing import Any, Final, cast
 import uvicorn
 
 from gateway.admin.application import make_application
-from gateway.admin.http_connection import MAX_HEAD_BYTES, HttpConnections
-from gateway.admin.metrics import Metrics
+from gateway.admin.http.http_connection import MAX_HEAD_BYTES, HttpConnections
+from gateway.admin.http.request_limit import RequestLimit
+from gateway.admin.http.slots import ConnectionSlots
 from gateway.admin.port import BACKLOG
-from gateway.admin.request_limit import RequestLimit
-from gateway.admin.slots import ConnectionSlots
+from gateway.admin.reports.metrics import Metrics
 from gateway.connections.core import Core
 from gateway.optimizer.recording import RecordingReport
 

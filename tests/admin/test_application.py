@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from gateway.admin.application import make_application
-from gateway.admin.metrics import Metrics
+from gateway.admin.reports.metrics import Metrics
 from gateway.app import Gateway
 from gateway.errors import Code
 from gateway.ids import StreamName

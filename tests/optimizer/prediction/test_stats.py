@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from tests.admin.test_optimizer import PREDICTIONS
+from tests.admin.reports.test_optimizer import PREDICTIONS
 
 
 def test_counts_do_not_change() -> None:

@@ -1,0 +1,1 @@
+"""Streams as ``.npy`` files, both ways."""

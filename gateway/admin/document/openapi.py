@@ -1,0 +1,299 @@
+"""OpenAPI 3.1 document of the admin port, written by hand: the promises of a route are decided, not derived."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from gateway import __version__
+from gateway.admin.document.schema_parts import INTEGER, TEXT, Node, object_of, ref_to
+from gateway.admin.document.schemas import SCHEMAS
+from gateway.admin.http.query import EVERY_STREAM
+from gateway.admin.reports.catalogue import (
+    CONNECTION_ORDERS,
+    MAX_EDGES,
+    MAX_PAGE,
+    PAGE,
+    STREAM_ORDERS,
+    WORKFLOW_ORDERS,
+)
+from gateway.admin.reports.optimizer import MAX_SHOWN, SHOWN
+
+_NPY: Final[Node] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
+
+def _json(schema: Node) -> Node:
+    return {"application/json": {"schema": schema}}
+
+
+def _failures(*statuses: int) -> Node:
+    return {str(status): {"$ref": "#/components/responses/Failure"} for status in statuses}
+
+
+def _query(name: str, description: str, schema: Node) -> Node:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _get(operation: str, summary: str, content: Node, *parameters: Node, failures: tuple[int, ...] = ()) -> Node:
+    responses = {"200": {"description": "OK", "content": content}, **_failures(*failures)}
+    found: Node = {"operationId": operation, "summary": summary, "responses": responses}
+    return {"get": found | ({"parameters": list(parameters)} if parameters else {})}
+
+
+def _order(orders: Collection[str], first: str) -> Node:
+    description = f"List of the first by this number, in one page: the largest, but the lowest `score`; {first}."
+    return _query("sort", description, {"type": "string", "enum": list(orders)})
+
+
+_PAGING: Final = (
+    _query("after", "`next` of the previous page.", INTEGER | {"default": 0}),
+    _query("limit", "Length of the page.", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}),
+)
+_PATTERN: Final = _query(
+    "pattern", "Pattern of stream names, as in SUBSCRIBE; absent: all streams.", TEXT | {"default": EVERY_STREAM}
+)
+_NEXT: Final[Node] = {"type": ["integer", "null"], "description": "`after` for the next page; null: no page follows."}
+
+_STREAM_NAME: Final[Node] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "Name of a stream: two or more segments joined by `/`, which needs no escaping in the path.",
+    "schema": {
+        "type": "string",
+        "maxLength": 255,
+        "pattern": r"^(?!(.*/)?\.\.?(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$",
+    },
+    "example": "wf-42/weights",
+}
+
+_FILE_NAME: Final[Node] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "Name of the file; `frys.js` is the module that a page imports, and loads the others.",
+    "schema": TEXT,
+    "example": "frys.js",
+}
+
+_SCOPE: Final[Node] = {
+    "name": "scope",
+    "in": "path",
+    "required": True,
+    "description": "Name of a workflow or of a stream.",
+    "schema": TEXT,
+    "example": "wf-42",
+}
+
+_BFLOAT16: Final = (
+    "bfloat16, for which `.npy` has no name, is `<V2`, as `np.save` writes it: "
+    "`np.load(path).view(ml_dtypes.bfloat16)` reads it."
+)
+
+_GET_STREAM: Final[Node] = {
+    "operationId": "getState",
+    "summary": "The newest message of a state stream as a .npy file",
+    "description": f"The body is sent in the pieces in which the gateway holds it. {_BFLOAT16}",
+    "parameters": [
+        _query("tensor", "Name of the tensor; required if the message has several.", TEXT),
+        {"name": "If-None-Match", "in": "header", "description": "An `etag` of an earlier answer.", "schema": TEXT},
+    ],
+    "responses": {
+        "200": {
+            "description": "The tensor.",
+            "headers": {
+                "etag": {"description": "Changes with every message.", "schema": TEXT},
+                "x-frys-offset": {"description": "Offset of the message.", "schema": INTEGER},
+                "x-frys-epoch": {"description": "Epoch of the stream.", "schema": INTEGER},
+                "x-frys-dtype": {"description": "dtype by its name in the protocol.", "schema": TEXT},
+            },
+            "content": _NPY,
+        },
+        "304": {"description": "The newest message is the one of the etag."},
+        **_failures(400, 404, 409, 422, 502),
+    },
+}
+
+_PUT_STREAM: Final[Node] = {
+    "operationId": "publish",
+    "summary": "Publish a .npy file as one message",
+    "description": (
+        "The file is passed on while it is being uploaded. C order and little-endian only: an array of another layout "
+        f"could not be converted before its end. Versions 1 to 3; never pickled objects. {_BFLOAT16}"
+    ),
+    "parameters": [
+        _query(
+            "kind",
+            "Kind of the stream; absent: the kind that the stream has, `state` for a new one.",
+            ref_to("Kind"),
+        ),
+        _query(
+            "durability",
+            "Failure that the message survives once it is answered: `memory` none, `os` of the gateway, `fsync` of the "
+            "machine. Absent: the durability that the stream has, `memory` for a new one.",
+            ref_to("Durability"),
+        ),
+    ],
+    "requestBody": {"required": True, "content": _NPY},
+    "responses": {
+        "200": {
+            "description": "Published.",
+            "content": _json(
+                object_of(
+                    stream=TEXT,
+                    epoch=INTEGER,
+                    offset=INTEGER,
+                    kind=ref_to("Kind"),
+                    durability=ref_to("Durability"),
+                )
+            ),
+        },
+        **_failures(400, 401, 403, 408, 409, 413, 422, 429, 503),
+    },
+}
+
+_DRAIN: Final[Node] = {
+    "type": "object",
+    "properties": {
+        "address": TEXT | {"description": "URL of the gateway to which clients go; absent: they come back to this one."}
+    },
+    "additionalProperties": False,
+}
+
+_DELETE_STREAM: Final[Node] = {
+    "operationId": "deleteStream",
+    "summary": "Delete a stream, whoever uses it",
+    "description": (
+        "Everything that is kept of the stream is given up, also in the store. Receivers are told, and the next "
+        "publish to the name begins a new stream, with another epoch. The answer comes when the deletion is stored."
+    ),
+    "responses": {
+        "200": {
+            "description": "Deleted.",
+            "content": _json(object_of(deleted={"type": "array", "items": TEXT})),
+        },
+        **_failures(400, 401, 403, 404, 429, 503),
+    },
+}
+
+DOCUMENT: Final[Node] = {
+    "openapi": "3.1.0",
+    "info": {"title": "Frys Gateway, admin port", "version": __version__, "license": {"name": "Apache-2.0"}},
+    "paths": {
+        "/": _get("showPage", "Page with links to the other paths", {"text/html": {"schema": TEXT}}),
+        "/healthz": _get("isAlive", "Liveness of the gateway", _json(object_of(status=TEXT))),
+        "/readyz": _get(
+            "isReady", "Readiness for connections; 503 while clients cannot work", _json(object_of(status=TEXT))
+        ),
+        "/metrics": _get("getMetrics", "Metrics for Prometheus", {"text/plain": {"schema": TEXT}}),
+        "/client/{name}": {
+            "parameters": [_FILE_NAME],
+            **_get(
+                "getClientFile",
+                "File of the JavaScript client, where it was built",
+                {"text/javascript": {"schema": TEXT}},
+                failures=(404,),
+            ),
+        },
+        "/api/v1/openapi.json": _get("getDocument", "This document", _json({"type": "object"})),
+        "/api/v1/summary": _get(
+            "getSummary", "Numbers of the whole gateway", _json(ref_to("Summary")), failures=(400,)
+        ),
+        "/api/v1/connections": _get(
+            "listConnections",
+            "List of the connections",
+            _json(object_of(connections={"type": "array", "items": ref_to("Connection")}, next=_NEXT)),
+            _order(CONNECTION_ORDERS, "absent: in the order of their numbers"),
+            *_PAGING,
+            failures=(400,),
+        ),
+        "/api/v1/presence": _get(
+            "listScopes",
+            "List of the workflows and streams that have members",
+            _json(object_of(scopes={"type": "array", "items": ref_to("Scope")}, next=_NEXT)),
+            *_PAGING,
+            failures=(400,),
+        ),
+        "/api/v1/presence/{scope}": {
+            "parameters": [_SCOPE],
+            **_get(
+                "listMembers",
+                "List of the members of a workflow or stream; empty if it has none",
+                _json(object_of(members={"type": "array", "items": ref_to("Member")}, next=_NEXT)),
+                *_PAGING,
+                failures=(400,),
+            ),
+        },
+        "/api/v1/plans": _get("getPlans", "Settings that plans try and keep, and why", _json(ref_to("Plans"))),
+        "/api/v1/drain": {
+            **_get("getDrain", "Progress of stopping", _json(ref_to("Drain"))),
+            "post": {
+                "operationId": "drain",
+                "summary": "Stop the gateway, as SIGTERM does",
+                "requestBody": {"content": _json(_DRAIN)},
+                "responses": {
+                    "202": {"description": "Stopping.", "content": _json(ref_to("Drain"))},
+                    **_failures(400, 415),
+                },
+            },
+        },
+        "/api/v1/optimizer": _get(
+            "getOptimizer",
+            "Counts of the traffic history, with trials and decisions of the busiest streams",
+            _json(ref_to("Optimizer")),
+            _PATTERN,
+            _query(
+                "limit",
+                "Most streams, those of most bytes to their receivers.",
+                {"type": "integer", "minimum": 1, "maximum": MAX_SHOWN, "default": SHOWN},
+            ),
+            failures=(400,),
+        ),
+        "/api/v1/overload": _get("getOverload", "Stage of the measures against overload", _json(ref_to("Overload"))),
+        "/api/v1/streams": _get(
+            "listStreams",
+            "List of the streams",
+            _json(object_of(streams={"type": "array", "items": ref_to("Stream")}, next=_NEXT)),
+            _PATTERN,
+            _order(STREAM_ORDERS, "while rates are not known, by the totals"),
+            *_PAGING,
+            failures=(400,),
+        ),
+        "/api/v1/workflows": _get(
+            "listWorkflows",
+            "List of the workflows with their collaboration graphs",
+            _json(object_of(workflows={"type": "array", "items": ref_to("Workflow")}, next=_NEXT)),
+            _query("name", "Name of the only workflow that is wanted.", TEXT),
+            _query(
+                "edges",
+                "Most edges of each workflow, the heaviest.",
+                {"type": "integer", "minimum": 0, "maximum": MAX_EDGES, "default": MAX_EDGES},
+            ),
+            _order(WORKFLOW_ORDERS, "absent: in the order of their numbers"),
+            *_PAGING,
+            failures=(400,),
+        ),
+        "/api/v1/streams/{name}": {
+            "parameters": [_STREAM_NAME],
+            "get": _GET_STREAM,
+            "put": _PUT_STREAM,
+            "delete": _DELETE_STREAM,
+        },
+    },
+    "components": {
+        "schemas": SCHEMAS,
+        "responses": {"Failure": {"description": "The reason of the failure.", "content": _json(ref_to("Failure"))}},
+    },
+}
+DOCUMENT["paths"]["/readyz"]["get"]["responses"]["503"] = {
+    "description": "The gateway is stopping, its store fails, or no client can work with its configuration.",
+    "content": _json(object_of(status=TEXT, reason=TEXT)),
+}
+
+
+async def show_document(request: Request) -> JSONResponse:
+    """Answer with the document."""
+    return JSONResponse(DOCUMENT)

@@ -1,0 +1,1 @@
+"""HTTP connections, their limits, and what all answers share."""

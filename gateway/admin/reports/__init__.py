@@ -1,0 +1,1 @@
+"""Answers of the admin port: numbers and lists of the gateway."""
