@@ -54,8 +54,8 @@ REACHED_BY = {
     "messages that are being written as text, all of the gateway": (
         "connections/test_sliced_workers.py:test_so_many_pieces_of_work_have_begun_and_the_others_wait_in_their_order"
     ),
-    "records of a batch that are written as text": (
-        "connections/text/test_renderer.py:test_a_batch_of_very_many_records_becomes_a_gap"
+    "records of a batch": (
+        "connections/inbound/test_router.py:test_a_batch_of_more_records_than_there_may_be_is_refused"
     ),
     "file descriptors in reserve": (
         "server/test_descriptors.py:test_sockets_beyond_the_limit_are_refused_counted_and_logged_once"
@@ -372,7 +372,9 @@ REACHED_BY = {
         "admin/reports/test_stream_rates.py:test_two_looks_are_kept_however_many_there_have_been"
     ),
     "uploads to the admin port": "admin/arrays/test_upload.py:test_more_uploads_than_the_gateway_takes",
-    "head of an HTTP request, and trailers of its body": "admin/http/test_http_connection.py:test_a_head_that_is_too_long",
+    "head of an HTTP request, and trailers of its body": (
+        "admin/http/test_http_connection.py:test_a_head_that_is_too_long"
+    ),
     "lines that one place in the code logs, all of the gateway": (
         "server/test_log_limit.py:test_a_place_has_so_many_lines_in_an_interval"
     ),

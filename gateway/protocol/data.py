@@ -23,6 +23,7 @@ from gateway.protocol.wire import (
     FLAG_CHUNKED,
     FLAG_ENCODED,
     FLAG_EXTENDED,
+    MAX_BATCH_RECORDS,
     Buffer,
     Opcode,
 )
@@ -106,8 +107,9 @@ def parse_data(message: memoryview, frame: Frame) -> DataFrame:
 
     Raises:
         ProtocolViolation: ``MALFORMED_FRAME``, the frame is shorter than the blocks that it announces.
-        RequestRefused: ``INVALID_REQUEST``, a batch of no records or a broken extension block; ``UNKNOWN_CODEC``, from
-            the encoding block; ``BROKEN_TRANSFER``, from the chunk plan; ``SIZE_MISMATCH``, bytes behind the plan.
+        RequestRefused: ``INVALID_REQUEST``, a batch of no or too many records or a broken extension block;
+            ``UNKNOWN_CODEC``, from the encoding block; ``BROKEN_TRANSFER``, from the chunk plan; ``SIZE_MISMATCH``,
+            bytes behind the plan.
     """
     opcode, flags, meta_units, start, end = frame
     meta_at = start + _HEADER_BYTES
@@ -120,8 +122,10 @@ def parse_data(message: memoryview, frame: Frame) -> DataFrame:
     count = 1
     if opcode == _BATCH:
         count, _ = BATCH_BLOCK.unpack_from(message, start + _HEADER_BYTES)
-        if not count:
-            raise RequestRefused(Code.INVALID_REQUEST, "a record batch has count 0; it must hold at least 1 record")
+        if not 0 < count <= MAX_BATCH_RECORDS:
+            # A record may have no bytes, so that nothing else bounds the work of those that take records one by one.
+            problem = f"a record batch has count {count}; it must hold 1 to {MAX_BATCH_RECORDS} records"
+            raise RequestRefused(Code.INVALID_REQUEST, problem)
     meta = message[meta_at:at]
     extensions = encoding = plan = None
     if flags & FLAG_EXTENDED:
@@ -187,10 +191,9 @@ def write_data(
     head_bytes = _HEADER_BYTES + len(meta)
     block = b""
     if count is not None or opcode == _BATCH:
-        if not count or opcode != _BATCH:
-            raise InvalidArgument(
-                f"count {count} with opcode 0x{opcode:02x}: give a BATCH a count of 1 or more, other frames none"
-            )
+        if opcode != _BATCH or not 0 < (count or 0) <= MAX_BATCH_RECORDS:
+            counts = f"a count of 1 to {MAX_BATCH_RECORDS}"
+            raise InvalidArgument(f"count {count} with opcode 0x{opcode:02x}: give a BATCH {counts}, other frames none")
         block = BATCH_BLOCK.pack(count, 0)
         head_bytes += BATCH_BLOCK.size
     tail = b""

@@ -62,6 +62,13 @@ BAD: Final = (
     bad("meta-past-end", "5", "Meta block past the end", Code.MALFORMED_FRAME, frame(MESSAGE, bytes(32), units=2)),
     bad("encoding-past-end", "5", "Half a block", Code.MALFORMED_FRAME, data(payload=bytes(8), flags=ENCODED)),
     bad("batch-of-0", "5.2", "No records", Code.INVALID_REQUEST, data(BATCH, descriptor(6), count=0)),
+    bad(
+        "batch-of-65537",
+        "5.2",
+        "One record too many, of no bytes each",
+        Code.INVALID_REQUEST,
+        data(BATCH, descriptor(6, (0,)), count=65_537),
+    ),
     bad("dtype", "11", "Code 16", Code.INVALID_TENSOR, data(MESSAGE, descriptor(16, (1,)), bytes(8))),
     bad("33-dimensions", "11", "One too many", Code.INVALID_TENSOR, data(MESSAGE, descriptor(6, (1,) * 33), bytes(1))),
     bad(

@@ -271,6 +271,12 @@ MESSAGES: Final = (
         data(BATCH, descriptor(6), bytes(range(5)), count=5, flags=ACK, route=(0, 0, 4)),
     ),
     Definition(
+        "batch-most-records",
+        "5.2",
+        "As many records as there may be, of no bytes each",
+        data(BATCH, descriptor(6, (0,)), count=65_536),
+    ),
+    Definition(
         "batch-encoded",
         "5.2",
         "Compressed as one array",

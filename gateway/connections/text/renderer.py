@@ -43,9 +43,6 @@ _TYPES: dict[int, DataType] = {
 }
 
 
-MAX_RECORDS: Final = 65_536
-"""Records of a batch that can be written as text. Each takes some 200 bytes, however small it is."""
-
 JOINED_BYTES: Final = 64 * 1024
 """Texts are joined to pieces of this size, which the transport writes without copying them again."""
 
@@ -100,9 +97,6 @@ class TextRenderer:
                 newest_at, before = text.seal(), (messages, payload_bytes)
             parsed = parse_data(data, frame)
             try:
-                if parsed.count > MAX_RECORDS:
-                    problem = f"a batch of {parsed.count} records; text has at most {MAX_RECORDS} of one batch"
-                    raise RequestRefused(Code.MESSAGE_TOO_BIG, problem)
                 payload: Buffer = parsed.payload
                 encoding = parsed.encoding
                 if encoding is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Error, Kind, StreamInfo
 from gateway.protocol.meta import write_meta
 from gateway.protocol.signals import Cancel
-from gateway.protocol.wire import DATA_HEADER, FLAG_ACK, FLAG_ENCODED
+from gateway.protocol.wire import DATA_HEADER, FLAG_ACK, FLAG_ENCODED, MAX_BATCH_RECORDS
 from tests.connections.frames import message_frame
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
 from tests.connections.patches import STREAM, Publisher, Receiver
@@ -360,6 +362,17 @@ def test_a_refused_batch_of_a_producer_is_refused_again_with_its_code() -> None:
         batch = peer.batch(0, [b"r1", b"r2"])
         peer.send(patched(batch, 40, b"\x63") if not connection else batch)
         assert named(peer) == [(Code.INVALID_TENSOR, 0, 2, 2)]
+
+
+@pytest.mark.parametrize("count", [MAX_BATCH_RECORDS + 1, 2**32 - 1])
+def test_a_batch_of_more_records_than_there_may_be_is_refused(count: int) -> None:
+    world, peer, subscriber = pair()
+    peer.forget()
+    peer.send(patched(peer.batch(0, [b""]), 32, struct.pack("<I", count)))
+    assert named(peer) == [(Code.INVALID_REQUEST, 0, count, count)]
+    peer.publish(1, PAYLOAD)
+    world.settle()
+    assert [arrival.payload for arrival in subscriber.read().arrivals] == [PAYLOAD]
 
 
 def test_a_repeat_waits_for_the_store_as_the_first_publish_does() -> None:

@@ -14,7 +14,6 @@ from gateway.connections.fanout.history_reader import MANY_TEXTS
 from gateway.connections.fanout.recode import THREAD_BYTES
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import Steps
-from gateway.connections.text.renderer import MAX_RECORDS
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.data import write_data
@@ -95,20 +94,6 @@ def test_a_message_too_large_for_text_becomes_a_gap() -> None:
         ("wf-42/loss", Code.MESSAGE_TOO_BIG, offset, offset) for offset in range(2)
     ]
     assert [text["offset"] for text in texts if text["message_type"] == "message"] == [2]
-
-
-def test_a_batch_of_very_many_records_becomes_a_gap() -> None:
-    world = World()
-    peer = person(world)
-    peer.send(SUBSCRIBE)
-    publisher = world.publisher("wf-42/loss")
-    count = MAX_RECORDS + 1
-    publisher.send(publisher.batch(0, [b"x"] * count))
-    publisher.publish(0, b"small")
-    texts = news(peer, world)
-    (gap,) = [text["payload"] for text in texts if text["message_type"] == "gap"]
-    assert (gap["code"], gap["first"], gap["last"]) == (Code.MESSAGE_TOO_BIG, 0, count - 1)
-    assert [text["offset"] for text in texts if text["message_type"] == "message"] == [count]
 
 
 def ask_person() -> tuple[World, TextPeer, Peer]:

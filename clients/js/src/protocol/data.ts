@@ -19,6 +19,7 @@ import {
   ENCODING_BLOCK_BYTES,
   EXTENSION_START_BYTES,
   Flag,
+  MAX_BATCH_RECORDS,
   MAX_META_UNITS,
   Opcode,
 } from "./wire.ts";
@@ -58,7 +59,7 @@ export function decodedBytes(frame: DataFrame): number {
  * @param message the WebSocket message.
  * @param frame one of its frames, of an opcode for which `isData` is true.
  * @throws ProtocolViolation `MALFORMED_FRAME`, the frame is shorter than the blocks that it announces.
- * @throws RequestRefused `INVALID_REQUEST`, a batch of no records or a broken extension block; `UNKNOWN_CODEC`, from the
+ * @throws RequestRefused `INVALID_REQUEST`, a batch of no or too many records or a broken extension block; `UNKNOWN_CODEC`, from the
  *   encoding block; `BROKEN_TRANSFER`, from the chunk plan; `SIZE_MISMATCH`, bytes behind the plan.
  */
 export function parseData(message: Uint8Array, frame: Frame): DataFrame {
@@ -69,8 +70,9 @@ export function parseData(message: Uint8Array, frame: Frame): DataFrame {
   checkTable(frame, at - start);
   const view = viewOf(message);
   const count = opcode === Opcode.BATCH ? view.getUint32(start + DATA_HEADER_BYTES, true) : undefined;
-  if (count === 0) {
-    throw new RequestRefused(Code.INVALID_REQUEST, "a record batch has count 0; it must hold at least 1 record");
+  if (count !== undefined && !isBatchCount(count)) {
+    const problem = `a record batch has count ${count}; it must hold 1 to ${MAX_BATCH_RECORDS} records`;
+    throw new RequestRefused(Code.INVALID_REQUEST, problem);
   }
   const meta = message.subarray(metaAt, at);
   let extensions: Extensions | undefined;
@@ -114,6 +116,11 @@ export function parseData(message: Uint8Array, frame: Frame): DataFrame {
   };
 }
 
+/** Return whether a batch may have so many records: they may have no bytes, so that nothing else bounds their number. */
+function isBatchCount(count: number): boolean {
+  return count > 0 && count <= MAX_BATCH_RECORDS;
+}
+
 const PLAIN_FLAGS = ~(Flag.ENCODED | Flag.CHUNKED | Flag.EXTENDED);
 
 /** Fields of a frame to write; those with a usual value may be left out. */
@@ -135,9 +142,9 @@ export function writeData(fields: DataFields): Uint8Array[] {
   const { opcode, stream, publisher = 0, offset, timestamp_ns, count, plan, encoding, extensions } = fields;
   const { meta = new Uint8Array(0), payload = [] } = fields;
   const isBatch = opcode === Opcode.BATCH;
-  if (isBatch ? !count : count !== undefined) {
+  if (isBatch ? !isBatchCount(count ?? 0) : count !== undefined) {
     throw new InvalidArgument(
-      `count ${count} with opcode ${opcode}: give a BATCH a count of 1 or more, other frames none`,
+      `count ${count} with opcode ${opcode}: give a BATCH a count of 1 to ${MAX_BATCH_RECORDS}, other frames none`,
     );
   }
   if (plan && (payload.length || encoding)) {

@@ -115,6 +115,7 @@ export const MAX_NDIM = 32;
 export const MAX_NAME_BYTES = 255;
 export const MAX_TENSORS = 255;
 export const MAX_HEADERS_BYTES = 64 * 1024;
+export const MAX_BATCH_RECORDS = 65_536;
 export const MAX_META_UNITS = 0xffff;
 export const MIN_CHUNK_BYTES = 4096;
 export const MAX_CHUNK_BYTES = 4 * 1024 * 1024;

@@ -53,6 +53,7 @@ test.each<Partial<DataFields>>([
   { count: 1 },
   { opcode: Opcode.BATCH },
   { opcode: Opcode.BATCH, count: 0 },
+  { opcode: Opcode.BATCH, count: 65_537 },
   { meta: new Uint8Array(7) },
   { meta: new Uint8Array(8 * 65536) },
   { plan: { transfer: 1, chunk_bytes: 4096, payload_bytes: 5 }, payload: [PAYLOAD] },
