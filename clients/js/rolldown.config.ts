@@ -91,6 +91,7 @@ export default defineConfig([
     [FAR_SIDE],
     [
       { name: "client", tags: ["$initial"], priority: 1 },
+      { name: "options", test: /\/option_fault\.ts$/, priority: 1 },
       { name: "sending", test: /\/sending_part\.ts$/ },
       { name: "views", test: /\/(view_fields|quantization)\.ts$/ },
     ],

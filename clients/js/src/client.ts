@@ -10,6 +10,7 @@ import {
   RequestTimeout,
   UsageError,
 } from "./errors.ts";
+import { areKnown, CALL_OPTIONS, CONNECT_OPTIONS, type KnownOptions, SUBSCRIBE_OPTIONS } from "./option_check.ts";
 import type { ClientOptions, SubscribeOptions } from "./options.ts";
 import type { Presence } from "./presence/presence.ts";
 import type { PresenceOptions } from "./presence/presences.ts";
@@ -18,7 +19,7 @@ import { scoreOf } from "./protocol/link_quality.ts";
 import type { Counts, Position, Since } from "./protocol/messages.ts";
 import { checkPattern } from "./protocol/names.ts";
 import type { Reply } from "./requests/contents.ts";
-import type { Inbox } from "./requests/inbox.ts";
+import type { Inbox, InboxOptions } from "./requests/inbox.ts";
 import type { Asked, Requester, RequestOptions } from "./requests/requester.ts";
 import { contentOf, type Value } from "./sending/content.ts";
 import type { MessageOptions, PublishOptions } from "./sending/publish_options.ts";
@@ -37,8 +38,10 @@ import { wiresFor } from "./wires.ts";
  * @param url `ws://host:port` or `wss://host:port`.
  * @throws ConnectionFailed there is no gateway, or it takes no client for now: then with its `code` and `retryAfterS`.
  * @throws ConnectionClosed the gateway refused the client, and would refuse it again.
+ * @throws InvalidArgument options that there are none of, or of another type.
  */
 export async function connect(url: string, options: ClientOptions = {}): Promise<Client> {
+  await checkOptions("connect", options, CONNECT_OPTIONS);
   const parts = new ClientParts(url, options, await wiresFor(options));
   await parts.connection.open();
   return new Client(parts);
@@ -128,6 +131,7 @@ export class Client {
    * @throws UsageError options that cannot be used.
    */
   async subscribe(pattern: string, options: SubscribeOptions = {}): Promise<Subscription> {
+    await checkOptions("subscribe", options, SUBSCRIBE_OPTIONS);
     this.#checkOpen();
     const { clock, reports, subscriptions, isObserver } = this.#parts;
     const {
@@ -220,9 +224,9 @@ export class Client {
     return { address, content, calledNs: this.#parts.clock.localNs() };
   }
 
-  async #requester(address: string, options: RequestOptions): Promise<Requester> {
+  async #requester(address: string, { timeoutMs, signal }: RequestOptions): Promise<Requester> {
     const name = `a request to ${address}`;
-    return (await this.#limited(name, () => this.#parts.requests.load(), options)).requester;
+    return (await this.#limited(name, () => this.#parts.requests.load(), { timeoutMs, signal })).requester;
   }
 
   /**
@@ -231,10 +235,10 @@ export class Client {
    * @throws UsageError the same inbox is open already.
    * @throws RequestRefused the gateway does not take it.
    */
-  async inbox(options: { readonly group?: string } = {}): Promise<Inbox> {
+  async inbox(options: InboxOptions = {}): Promise<Inbox> {
     this.#checkOpen();
     const { responder } = await this.#parts.requests.load();
-    return responder.start(options.group, this.#parts.nextSubscription());
+    return responder.start(options, this.#parts.nextSubscription());
   }
 
   /**
@@ -286,11 +290,9 @@ export class Client {
   }
 
   /** Do work within a time limit; what is given up, by that or by the program, is not begun later. */
-  async #limited<T>(
-    name: string,
-    work: (call: AbortSignal) => Promise<T>,
-    { timeoutMs = this.#parts.timeoutMs, signal }: CallLimits,
-  ): Promise<T> {
+  async #limited<T>(name: string, work: (call: AbortSignal) => Promise<T>, options: CallLimits): Promise<T> {
+    await checkOptions(name, options, CALL_OPTIONS);
+    const { timeoutMs = this.#parts.timeoutMs, signal } = options;
     const late = (): Error => new RequestTimeout(`${name} was not answered within ${timeoutMs / 1000} s`);
     return limited(work, this.#parts.clock, { timeoutMs, signal }, late);
   }
@@ -333,4 +335,11 @@ function sinceOf(pattern: string, start: SubscribeOptions["since"]): Since | und
     return { [pattern]: start as unknown as Position };
   }
   return start as Readonly<Record<string, Position>>;
+}
+
+/** Check options; the code that says what is wrong with them is loaded only when something is. */
+async function checkOptions(call: string, options: object, known: KnownOptions): Promise<void> {
+  if (!areKnown(options, known)) {
+    throw (await import("./option_fault.ts")).optionFault(call, options, known);
+  }
 }

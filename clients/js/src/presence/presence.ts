@@ -1,6 +1,7 @@
 /** Presence of a client in a scope, as the program holds it (`spec/client.md`, section 10). */
 
 import { UsageError } from "../errors.ts";
+import { checkOptions } from "../option_fault.ts";
 import type { JsonObject } from "../protocol/exact_json.ts";
 import type { Watching } from "../protocol/presence.ts";
 import { ChangeQueue, type PresenceChange } from "./change_queue.ts";
@@ -132,7 +133,8 @@ export class Presence {
    *
    * @throws RequestRefused the gateway does not take it.
    */
-  update(metadata: JsonObject | null, options: { readonly timeoutMs?: number } = {}): Promise<void> {
+  async update(metadata: JsonObject | null, options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    checkOptions("update", options, "m timeoutMs");
     return this.#control.update(this.#core, metadata, options.timeoutMs);
   }
 

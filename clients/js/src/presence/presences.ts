@@ -3,6 +3,7 @@
 import { onDropped } from "../dropped.ts";
 import { Code, ConnectionFailed, InvalidArgument, RequestRefused, RequestTimeout, UsageError } from "../errors.ts";
 import type { Part } from "../lazy_part.ts";
+import { checkOptions } from "../option_fault.ts";
 import { checkScope } from "../protocol/addresses.ts";
 import type { JsonObject } from "../protocol/exact_json.ts";
 import { type Attend, type Attending, WATCHINGS, type Watching } from "../protocol/presence.ts";
@@ -42,7 +43,9 @@ export class Presences implements Part, PresenceControl {
   }
 
   /** Open a presence, and wait until the members are known; errors as `Client.presence`. */
-  async start(scope: string, { metadata, watch = "members" }: PresenceOptions): Promise<Presence> {
+  async start(scope: string, options: PresenceOptions): Promise<Presence> {
+    checkOptions("presence", options, "j metadata;r watch");
+    const { metadata, watch = "members" } = options;
     if (watch !== null && !WATCHINGS.includes(watch)) {
       throw new InvalidArgument(`watch '${watch}' is none: use one of ${WATCHINGS.join(", ")}, or null`);
     }

@@ -5,63 +5,19 @@
  * as there in all of this folder: fields of messages in snake_case, codes and opcodes in capitals.
  */
 
+import * as Opcode from "./opcodes.ts";
+
+export { Opcode };
+
 export const SUBPROTOCOL_BINARY = "frys.v1";
 export const SUBPROTOCOL_JSON = "frys.v1.json";
 export const VERSION = 1;
 
-/** Type of a frame (spec section 2). */
-export const Opcode = {
-  HELLO: 0x01,
-  WELCOME: 0x02,
-  AUTHENTICATE: 0x03,
-  AUTHENTICATED: 0x04,
-  OPEN: 0x05,
-  STREAM: 0x06,
-  SUBSCRIBE: 0x07,
-  SUBSCRIBED: 0x08,
-  UNSUBSCRIBE: 0x09,
-  UNSUBSCRIBED: 0x0a,
-  ERROR: 0x0b,
-  GO_AWAY: 0x0c,
-  REFRESH: 0x0d,
-  NOTICE: 0x0e,
-  ACCOUNT: 0x0f,
-  MESSAGE: 0x10,
-  BATCH: 0x11,
-  REQUEST: 0x12,
-  REPLY: 0x13,
-  CHUNK: 0x18,
-  END: 0x19,
-  ABORT: 0x1a,
-  ACK: 0x1b,
-  GAP: 0x1c,
-  PING: 0x1d,
-  PONG: 0x1e,
-  CREDIT: 0x1f,
-  DONE: 0x20,
-  RESUME: 0x21,
-  CANCEL: 0x22,
-  REPLAY: 0x23,
-  IN_PROGRESS: 0x24,
-  CONFLATED: 0x25,
-  DELETE: 0x26,
-  DELETED: 0x27,
-  ATTEND: 0x28,
-  ATTENDING: 0x29,
-  AWARENESS: 0x2a,
-  MEMBERS: 0x2b,
-  REPORT: 0x2c,
-} as const;
-
 export type OpcodeName = keyof typeof Opcode;
-
-const OPCODE_NAMES: ReadonlyMap<number, OpcodeName> = /* @__PURE__ */ new Map(
-  (Object.keys(Opcode) as OpcodeName[]).map((name) => [Opcode[name], name]),
-);
 
 /** Return the name of an opcode; `undefined`: this version does not know it. */
 export function opcodeName(opcode: number): OpcodeName | undefined {
-  return OPCODE_NAMES.get(opcode);
+  return Object.entries(Opcode).find(([, known]) => known === opcode)?.[0] as OpcodeName | undefined;
 }
 
 /** Opcodes of data frames (spec section 5). */

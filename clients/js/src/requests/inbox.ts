@@ -10,6 +10,11 @@ import { Contents } from "./contents.ts";
 import type { ReceiveQueue } from "./receive_queue.ts";
 
 /** Options of a reply. */
+export interface InboxOptions {
+  /** Group that the client becomes a member of; absent: the inbox takes requests to the client itself. */
+  readonly group?: string | undefined;
+}
+
 export interface ReplyOptions extends ArrayOptions {
   readonly headers?: JsonObject | null | undefined;
   readonly codec?: CodecName | undefined;

@@ -1,6 +1,7 @@
 /** Requests of a client, kept over connections (`spec/client.md`, section 6). */
 
 import { Code, ConnectionFailed, RequestFailed, RequestRefused, RequestTimeout } from "../errors.ts";
+import { checkOptions, REQUEST_OPTIONS } from "../option_fault.ts";
 import { checkAddress } from "../protocol/addresses.ts";
 import type { JsonObject } from "../protocol/exact_json.ts";
 import type { Refusal } from "../protocol/messages.ts";
@@ -136,6 +137,7 @@ export class Requester {
 
   /** Send a request; returns a function that cancels it. */
   #send({ address, content, calledNs }: Asked, options: RequestOptions, asker: Asker): () => void {
+    checkOptions("a request", options, REQUEST_OPTIONS);
     const { signal, timeoutMs = this.#timeoutMs } = options;
     signal?.throwIfAborted();
     const queue = this.#queueOf(address);

@@ -2,6 +2,7 @@
 
 import { onDropped } from "../dropped.ts";
 import { Code, ConnectionFailed, RequestRefused, UsageError } from "../errors.ts";
+import { checkOptions, REPLY_OPTIONS } from "../option_fault.ts";
 import { checkAddress } from "../protocol/addresses.ts";
 import { bytesOf } from "../protocol/buffers.ts";
 import type { Refusal } from "../protocol/messages.ts";
@@ -15,7 +16,7 @@ import type { Clock } from "../session/clock.ts";
 import type { Connection } from "../session/connection.ts";
 import type { Session } from "../session/session.ts";
 import type { Arrival, Failure } from "../session/wire.ts";
-import { Inbox, type ReplyOptions, Request } from "./inbox.ts";
+import { Inbox, type InboxOptions, type ReplyOptions, Request } from "./inbox.ts";
 import { ReceiveQueue } from "./receive_queue.ts";
 import { ReplyQueue } from "./reply_queue.ts";
 
@@ -51,10 +52,12 @@ export class Responder {
    * Open an inbox; without a connection it waits for the next one.
    *
    * @param number number of its subscription, for a group.
-   * @throws UsageError the same inbox is open already.
+   * @throws UsageError the same inbox is open already, or options that there are none of.
    * @throws RequestRefused the gateway does not take it.
    */
-  async start(group: string | undefined, number: number): Promise<Inbox> {
+  async start(options: InboxOptions, number: number): Promise<Inbox> {
+    checkOptions("inbox", options, "r group");
+    const { group } = options;
     const session = await this.#connection.whenReady();
     const address = checkAddress(group === undefined ? `agent:${session.welcome.client_id}` : `group:${group}`);
     if ([...this.#inboxes.values()].some((other) => other.address === address)) {
@@ -229,6 +232,7 @@ export class Responder {
     flags: number,
     sending?: Sending,
   ): OutboundMessage {
+    checkOptions("a reply", options, REPLY_OPTIONS);
     const message = new OutboundMessage({
       opcode: Opcode.REPLY,
       content: contentOf(value, options.headers ?? null, options),

@@ -100,14 +100,14 @@ export class Outbox {
       );
     }
     if (this.#sending.loaded) {
-      this.#sending.loaded.publisher.publishNowait(draft);
+      this.#sending.loaded.publisher.publishNowait(draft, options);
     } else {
       const failed = (error: unknown): void => {
         if (!this.#connection.error) {
           this.#reports.report(error); // otherwise `close` counts it
         }
       };
-      this.#keep({ draft, send: (publisher) => publisher.publishNowait(draft), failed });
+      this.#keep({ draft, send: (publisher) => publisher.publishNowait(draft, options), failed });
     }
   }
 

@@ -1,6 +1,7 @@
 /** Publisher: publishes of a client, acknowledged or not, over all connections (`spec/client.md`, section 4). */
 
 import { Code, ConnectionFailed, InvalidArgument, RequestRefused, RequestTimeout } from "../errors.ts";
+import { checkOptions, MESSAGE_OPTIONS, namesIn, optionFault, PUBLISH_OPTIONS } from "../option_fault.ts";
 import type { Refusal, StreamInfo } from "../protocol/messages.ts";
 import { elementsOf } from "../protocol/meta.ts";
 import { checkPublishedName } from "../protocol/names.ts";
@@ -17,7 +18,7 @@ import { Batcher, type Ready } from "./batcher.ts";
 import { type Content, contentOf } from "./content.ts";
 import { OutboundMessage, type Sending } from "./outbound_message.ts";
 import type { Draft } from "./outbox.ts";
-import { nsOf, type PublishOptions } from "./publish_options.ts";
+import { type MessageOptions, nsOf, type PublishOptions } from "./publish_options.ts";
 import { PublishQuality, type TransmissionResult } from "./result.ts";
 import type { Sender } from "./sender.ts";
 import { StreamSendQueue } from "./stream_send_queue.ts";
@@ -30,6 +31,9 @@ export interface PublisherSettings {
   readonly producer: number;
   readonly timeoutMs: number;
 }
+
+/** Names alone: calls come by hundreds of thousands a second, and values are checked as they are used. */
+const MESSAGE_OPTION_NAMES = new Set(namesIn(MESSAGE_OPTIONS));
 
 export class Publisher {
   readonly #connection: Connection;
@@ -62,6 +66,7 @@ export class Publisher {
 
   /** Publish one message, and return its acknowledgement; errors as `Client.publish`. */
   publish(draft: Draft, options: PublishOptions): Promise<TransmissionResult> {
+    checkOptions("publish", options, PUBLISH_OPTIONS);
     const { stream, declaration, codec, calledNs, calledMs } = draft;
     const queue = this.#queueOf(stream);
     const { content, extensions } = this.#contentOf(queue, draft, options);
@@ -121,7 +126,12 @@ export class Publisher {
   }
 
   /** Publish one message that is not acknowledged; never waits. */
-  publishNowait({ stream, declaration, codec, content, calledNs }: Draft): void {
+  publishNowait({ stream, declaration, codec, content, calledNs }: Draft, options: MessageOptions): void {
+    for (const name in options) {
+      if (!MESSAGE_OPTION_NAMES.has(name)) {
+        throw optionFault("publishNowait", options, MESSAGE_OPTIONS);
+      }
+    }
     this.#queueOf(stream).check(declaration);
     this.#batcher.add({ stream, kind: declaration.kind, codec, content, calledNs });
   }

@@ -15,11 +15,12 @@ const MAX_KB: Readonly<Record<string, number>> = {
   // On top of the client, when first used.
   sending: 12,
   requests_part: 5,
-  presences: 3,
+  presences: 4,
   duplicate_filter: 2.5,
   views: 2,
   inquiries: 1,
   receiver_load: 1.5,
+  options: 1.5,
   // Compressors, loaded by the worker.
   zstddec: 30,
   hysnappy: 3.5,
