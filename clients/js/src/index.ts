@@ -71,7 +71,7 @@ export {
 } from "./protocol/wire.ts";
 export type { OnError } from "./report.ts";
 export type { Contents, Reply } from "./requests/contents.ts";
-export type { Inbox, ReplyOptions, Request } from "./requests/inbox.ts";
+export type { Inbox, InboxOptions, ReplyOptions, Request } from "./requests/inbox.ts";
 export type { RequestOptions } from "./requests/requester.ts";
 export type { ArrayOptions, ArrayValue, Value } from "./sending/content.ts";
 export type { CodecName } from "./sending/outbound_message.ts";

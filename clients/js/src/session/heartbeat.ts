@@ -16,6 +16,9 @@ const LAST_LOOK_MS = 100;
 /** Time by which a timer may be late before it counts as held up or throttled, as those of a page in the background. */
 const LATE_MS = 1000;
 
+/** Shortest time in which an answer has to come once the page is back; with long intervals it is half of one. */
+const LEAST_LOOK_MS = 5000;
+
 /** Callbacks of a heartbeat. */
 export interface HeartbeatEvents {
   send(signal: Signal): void;
@@ -32,11 +35,13 @@ export class Heartbeat {
   readonly #gatewayClock: GatewayClock;
   readonly #events: HeartbeatEvents;
   #timer: Timer | undefined;
+  #look: Timer | undefined;
   #halfMs = 0;
   #beats = 0;
   #silent = 0;
   #firstPings = FIRST_PINGS;
   #heard = false;
+  #heardSinceLook = false;
 
   constructor(clock: Clock, gatewayClock: GatewayClock, events: HeartbeatEvents) {
     this.#clock = clock;
@@ -53,17 +58,27 @@ export class Heartbeat {
 
   stop(): void {
     this.#timer?.cancel();
+    this.#look?.cancel();
+    this.#timer = undefined;
   }
 
   /** Take note that something has arrived. */
   heard(): void {
-    this.#heard = true;
+    this.#heard = this.#heardSinceLook = true;
   }
 
-  /** Ping at once: the page is visible again, or the network is back. */
+  /**
+   * Ping at once, and give the connection up if nothing comes soon: the page is visible again, the network is back, or the
+   * machine has slept, and what was alive before may be gone.
+   */
   look(): void {
     if (this.#timer) {
       this.#ping();
+      this.#heardSinceLook = false;
+      this.#look?.cancel();
+      const limitMs = Math.max(LEAST_LOOK_MS, this.#halfMs);
+      const dueMs = this.#clock.nowMs() + limitMs;
+      this.#look = this.#clock.after(limitMs, () => this.#looked(limitMs, this.#clock.nowMs() - dueMs));
     }
   }
 
@@ -93,7 +108,18 @@ export class Heartbeat {
     this.#timer = this.#clock.after(this.#halfMs, () => this.#beat(this.#clock.nowMs() - dueMs));
   }
 
+  #looked(limitMs: number, lateMs: number): void {
+    if (lateMs > LATE_MS) {
+      this.look(); // the page was away again
+    } else if (!this.#heardSinceLook) {
+      this.#look = this.#clock.after(LAST_LOOK_MS, () => this.#heardSinceLook || this.#events.silent(limitMs / 1000));
+    }
+  }
+
   #beat(lateMs: number): void {
+    if (lateMs > 2 * this.#halfMs) {
+      this.look();
+    }
     const heard = this.#heard || lateMs > LATE_MS;
     this.#heard = false;
     this.#silent = heard ? 0 : this.#silent + 1;

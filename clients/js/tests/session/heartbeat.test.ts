@@ -61,6 +61,48 @@ test("a page that is visible again pings at once", async () => {
   expect(stage.wire.takenOf(Opcode.PING).length).toBe(1);
 });
 
+test("a page that is back gives a connection up from which nothing comes within half an interval", async () => {
+  const stage = await staged();
+  stage.parts.connection.look();
+  await stage.clock.pass(10_050);
+  expect(stage.parts.connection.state).toBe("connected");
+  await stage.clock.pass(100);
+  expect(stage.parts.connection.whyUnsent).toMatch(/nothing was received for 10 s/);
+});
+
+test("whatever arrives once the page is back keeps the connection", async () => {
+  const stage = await staged();
+  stage.parts.connection.look();
+  await stage.clock.pass(10_050);
+  stage.wire.receive({ opcode: Opcode.PING, t0: 1n, report: false });
+  await stage.clock.pass(20_000);
+  stage.parts.connection.look();
+  await stage.clock.pass(5_000);
+  stage.wire.receive({ opcode: Opcode.PING, t0: 1n, report: false });
+  await stage.clock.pass(20_000);
+  expect([stage.wires.wires.length, stage.parts.connection.state]).toEqual([1, "connected"]);
+});
+
+test("a machine that has slept finds out soon that its connection is gone", async () => {
+  const stage = await staged();
+  stage.clock.ms += 3_600_000;
+  await stage.clock.pass(0);
+  expect(stage.wire.takenOf(Opcode.PING).length).toBeGreaterThan(0);
+  await stage.clock.pass(10_200);
+  expect(stage.parts.connection.whyUnsent).toMatch(/nothing was received for 10 s/);
+});
+
+test("a client that is closed looks no more", async () => {
+  const stage = await staged();
+  stage.parts.connection.look();
+  const closing = stage.parts.close();
+  await stage.clock.pass(60_000);
+  await closing;
+  stage.parts.connection.look();
+  await stage.clock.pass(60_000);
+  expect(stage.wires.wires.length).toBe(1);
+});
+
 test("beats that come late, as those of a hidden page, are no silence", async () => {
   const stage = await staged();
   for (let minutes = 1; minutes < 20; minutes++) {
