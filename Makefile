@@ -20,7 +20,7 @@ HAS_NODE := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help adaptation batching chunks joins run test js js-tests js-client js-fuzz coverage chaos lint format bench slow-readers plans optimizer serving slow slow-link storm scale churn overload diagrams lock image clean
+.PHONY: help adaptation batching chunks joins run test js js-tests js-client js-bench js-fuzz coverage chaos lint format bench slow-readers plans optimizer serving slow slow-link storm scale churn overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -41,6 +41,10 @@ js-tests: $(VENV)/run.stamp js-client
 
 js-fuzz: $(JS)/node_modules/installed.stamp  ## hostile bytes for 60 s: to the JavaScript protocol, and from a gateway to a whole client; HOSTILE_SECONDS
 	cd $(JS) && HOSTILE_SECONDS=$${HOSTILE_SECONDS:-60} npm test -- --project node hostile
+
+js-bench: $(VENV)/run.stamp $(JS)/node_modules/installed.stamp  ## arrays received in Chromium by the JavaScript client, by hand and by Socket.IO; BENCH_RUNS, BENCH_SECONDS
+	@$(JS)/chromium.sh
+	cd $(JS) && npm run bench
 
 js-client: $(JS)/node_modules/installed.stamp  ## build the JavaScript client, which a gateway from this checkout then serves to pages
 	cd $(JS) && npm run --silent build
