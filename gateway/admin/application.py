@@ -26,6 +26,7 @@ from gateway.admin.reports.overload import OverloadReport
 from gateway.admin.reports.plans import PlanReport
 from gateway.admin.reports.presence_lists import PresenceLists
 from gateway.admin.reports.summary import Summary
+from gateway.admin.reports.timeline import Timeline
 from gateway.connections.core import Core
 from gateway.errors import ConnectionClosed, PeerError
 from gateway.optimizer.recording import RecordingReport
@@ -39,6 +40,7 @@ def make_application(
     metrics: Metrics,
     recording: RecordingReport | None = None,
     *,
+    timeline: Timeline | None = None,
     idle_timeout_s: float = IDLE_TIMEOUT_S,
 ) -> Starlette:
     """Return the application of one gateway; it must run on the gateway's own loop."""
@@ -71,6 +73,7 @@ def make_application(
             Route("/api/v1/presence/{scope:path}", presence.members),
             Route("/api/v1/plans", PlanReport(core).show),
             Route("/api/v1/streams", catalogue.streams),
+            Route("/api/v1/timeline", (timeline or Timeline(core, metrics.in_turn)).show),
             Route("/api/v1/workflows", catalogue.workflows),
             Route("/api/v1/streams/{name:path}", stream, methods=["GET", "PUT", "DELETE"]),
         ],

@@ -21,6 +21,7 @@ from gateway.admin.http.request_limit import RequestLimit
 from gateway.admin.http.slots import ConnectionSlots
 from gateway.admin.port import BACKLOG
 from gateway.admin.reports.metrics import Metrics
+from gateway.admin.reports.timeline import Timeline
 from gateway.connections.core import Core
 from gateway.optimizer.recording import RecordingReport
 
@@ -92,6 +93,7 @@ class AdminServer:
 
     def __init__(self, core: Core, descriptor_limit: float, recording: RecordingReport | None = None) -> None:
         self._metrics = Metrics(core, recording)
+        self._timeline = Timeline(core, self._metrics.in_turn)
         self._lag_observers = core.overload.loop_lag.observers
         self._connections = HttpConnections(
             ConnectionSlots(MAX_CONNECTIONS, time.monotonic),
@@ -100,7 +102,7 @@ class AdminServer:
             time.monotonic,
         )
         config = uvicorn.Config(
-            RequestLimit(make_application(core, self._metrics, recording), MAX_REQUESTS),
+            RequestLimit(make_application(core, self._metrics, recording, timeline=self._timeline), MAX_REQUESTS),
             # The gateway's loop is running already. h11, even where httptools is installed: all gateways behave alike.
             loop="none",
             http=cast(Any, self._connections.make),
@@ -122,15 +124,18 @@ class AdminServer:
         log_filter = LogFilter(time.monotonic)
         UVICORN_LOG.addFilter(log_filter)
         loop = asyncio.get_running_loop()
-        closing = loop.create_task(self._close_overdue())
-        self._lag_observers.append(self._metrics.observe_lag)
+        tasks = [loop.create_task(self._close_overdue()), loop.create_task(self._timeline.record())]
+        observers = self._metrics.observe_lag, self._timeline.observe_lag
+        self._lag_observers.extend(observers)
         try:
             await self._server.serve(sockets=[listening])
         finally:
             UVICORN_LOG.removeFilter(log_filter)
-            self._lag_observers.remove(self._metrics.observe_lag)
-            closing.cancel()
-            await asyncio.gather(closing, return_exceptions=True)
+            for observer in observers:
+                self._lag_observers.remove(observer)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def stop(self) -> None:
         """End :meth:`serve`: take no new connection, finish those that have begun, however long it takes."""

@@ -21,6 +21,7 @@ from gateway.admin.reports.catalogue import (
     WORKFLOW_ORDERS,
 )
 from gateway.admin.reports.optimizer import MAX_SHOWN, SHOWN
+from gateway.admin.reports.rings import RESOLUTIONS
 
 _NPY: Final[Node] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
@@ -260,6 +261,21 @@ DOCUMENT: Final[Node] = {
             _PATTERN,
             _order(STREAM_ORDERS, "while rates are not known, by the totals"),
             *_PAGING,
+            failures=(400,),
+        ),
+        "/api/v1/timeline": _get(
+            "getTimeline",
+            "Numbers of the gateway over time since its start: a day at most",
+            _json(ref_to("Timeline")),
+            _query(
+                "since", "Unix time in seconds; samples of this time and before are left out.", INTEGER | {"default": 0}
+            ),
+            _query(
+                "interval_s",
+                "Time of a sample: of 1 s the last ten minutes are kept, of 10 s two hours, of 60 s a day. A gateway "
+                "of very many connections is sampled less often.",
+                {"type": "integer", "enum": [interval_s for interval_s, _ in RESOLUTIONS], "default": 1},
+            ),
             failures=(400,),
         ),
         "/api/v1/workflows": _get(

@@ -22,6 +22,7 @@ from gateway.admin.document.schema_parts import (
     schema_of,
 )
 from gateway.admin.reports.summary import SUMMARY_TEXTS
+from gateway.admin.reports.timeline import SERIES_TEXTS
 from gateway.connections.collaboration.graph import Via
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.link_tier import TIERS
@@ -278,6 +279,18 @@ SCHEMAS: Final[Node] = {
         },
     ),
     **OPTIMIZER_SCHEMAS,
+    "Timeline": object_of(
+        start_s=NUMBER | {"description": "Unix time at which the recording began."},
+        now_s=NUMBER | {"description": "Unix time of the answer, by the clock of the samples."},
+        interval_s=INTEGER,
+        times_s={"type": "array", "items": NUMBER, "description": "Unix time of each sample, at its end."},
+        series=object_of(
+            **{
+                name: {"type": "array", "items": MEASURED, "description": description}
+                for name, description in SERIES_TEXTS.items()
+            }
+        ),
+    ),
     "Summary": object_of(
         version=TEXT | {"description": "Version of the gateway."},
         time_s=NUMBER | {"description": "Time of the gateway's clock, for the rates at which counters grow."},

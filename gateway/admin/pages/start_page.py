@@ -17,6 +17,7 @@ LINKS: Final = (
     ("/api/v1/presence", "presence"),
     ("/api/v1/overload", "overload"),
     ("/api/v1/plans", "plans"),
+    ("/api/v1/timeline", "timeline"),
     ("/metrics", "metrics"),
     ("/healthz", "health"),
     ("/readyz", "readiness"),

@@ -93,7 +93,7 @@ def test_the_document_is_well_formed() -> None:
     for reference in references(DOCUMENT):
         assert resolve(reference)
     ids = [operation["operationId"] for _, _, operation, _ in operations()]
-    assert len(ids) == len(set(ids)) == 20
+    assert len(ids) == len(set(ids)) == 21
     for path, _, operation, parameters in operations():
         assert path.startswith("/")
         in_path = {parameter["name"] for parameter in parameters if parameter["in"] == "path"}
@@ -106,10 +106,10 @@ def test_the_document_is_well_formed() -> None:
             assert "$ref" in response or response["description"]
 
 
-@pytest.mark.parametrize("name", ["Adjustment", "Drain", "Overload", "Plans", "Summary"])
+@pytest.mark.parametrize("name", ["Adjustment", "Drain", "Overload", "Plans", "Summary", "Timeline"])
 def test_fields_that_their_names_do_not_explain_are_described(name: str) -> None:
     schema = DOCUMENT["components"]["schemas"][name]
-    evident = {"knob", "mode", "draining", "prefetch", "plan", "stages"}
+    evident = {"interval_s", "series", "knob", "mode", "draining", "prefetch", "plan", "stages"}
     assert not [
         field for field, node in schema["properties"].items() if "description" not in node and field not in evident
     ]

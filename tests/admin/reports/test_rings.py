@@ -1,0 +1,57 @@
+"""Rings: what is kept of numbers over time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.admin.reports.rings import RESOLUTIONS, Rings
+
+
+def filled(seconds: int, start_s: int = 0) -> Rings:
+    """Rings of a mean and a peak, both the number of the second."""
+    rings = Rings([False, True])
+    for second in range(start_s, start_s + seconds):
+        rings.add(second, [second, second])
+    return rings
+
+
+@given(st.integers(0, 2000))
+def test_the_newest_samples_are_kept_in_order(seconds: int) -> None:
+    sampled = filled(seconds).since(-1, 1)
+    assert sampled.times_s.tolist() == list(range(max(0, seconds - 600), seconds))
+    assert sampled.values[:, 0].tolist() == sampled.times_s.tolist()
+
+
+def test_a_coarser_sample_has_the_mean_or_the_peak_of_its_interval_and_stands_at_its_end() -> None:
+    sampled = filled(35, start_s=3).since(-1, 10)
+    assert sampled.times_s.tolist() == [10, 20, 30]
+    assert sampled.values.tolist() == [[6.0, 9.0], [14.5, 19.0], [24.5, 29.0]]
+
+
+def test_rings_keep_so_many_samples_however_long_they_are_filled() -> None:
+    rings = filled(100_000)
+    assert [len(rings.since(-1, interval_s).times_s) for interval_s, _ in RESOLUTIONS] == [600, 720, 1440]
+
+
+def test_only_samples_behind_a_time() -> None:
+    assert filled(10).since(6, 1).times_s.tolist() == [7, 8, 9]
+    assert filled(10).since(9, 1).values.shape == (0, 2)
+
+
+def test_absent_numbers_count_neither_for_the_mean_nor_for_the_peak() -> None:
+    rings = Rings([False, True, True])
+    for second, value in enumerate([math.nan, 2.0, math.nan, 4.0]):
+        rings.add(second, [value, value, math.nan])
+    rings.add(10, [0.0, 0.0, 0.0])
+    assert np.array_equal(rings.since(-1, 10).values, [[3.0, 4.0, math.nan]], equal_nan=True)
+
+
+def test_a_clock_that_was_set_back_loses_nothing() -> None:
+    rings = filled(15, start_s=100)
+    rings.add(50, [7, 7])
+    assert rings.since(-1, 10).times_s.tolist() == [110, 120]
+    assert rings.since(-1, 1).values[-1].tolist() == [7.0, 7.0]
