@@ -1,0 +1,39 @@
+/** Requests to the admin port. */
+
+import { ProblemError, problemOf } from "./problem.ts";
+
+/** Longest time for which an answer is waited for. */
+const TIMEOUT_MS = 10_000;
+
+/**
+ * Return the JSON of an answer.
+ *
+ * @throws ProblemError the answer was no success.
+ * @throws TypeError the gateway cannot be reached.
+ */
+export async function read<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return await ask<T>(path, {}, signal);
+}
+
+/**
+ * Send a command, with a body of JSON, and return the JSON of the answer.
+ *
+ * @throws ProblemError the answer was no success.
+ * @throws TypeError the gateway cannot be reached.
+ */
+export async function command<T>(method: "POST" | "PUT" | "DELETE", path: string, body: object = {}): Promise<T> {
+  return await ask<T>(path, {
+    method,
+    body: JSON.stringify(body),
+    headers: { "content-type": "application/json" },
+  });
+}
+
+async function ask<T>(path: string, init: RequestInit, signal?: AbortSignal): Promise<T> {
+  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  const response = await fetch(path, { ...init, signal: signal ? AbortSignal.any([signal, limit]) : limit });
+  if (!response.ok) {
+    throw new ProblemError(await problemOf(response));
+  }
+  return (await response.json()) as T;
+}

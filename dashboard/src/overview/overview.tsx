@@ -1,0 +1,164 @@
+/** Overview: what the gateway does now, and has done since its start. */
+
+import { usePolled } from "../api/poller.ts";
+import type { SummaryData } from "../api/summary.ts";
+import { SPANS, type Span, type TimelineData, useTimeline } from "../api/timeline.ts";
+import { type Route, setQuery } from "../app/router.ts";
+import { bytes, bytesPerS, perS, scaled, whole } from "../format/numbers.ts";
+import { duration } from "../format/times.ts";
+import { Chart } from "../parts/chart.tsx";
+import { Figure, type Tone } from "../parts/figure.tsx";
+import { Page } from "../parts/page.tsx";
+import { ProblemNote, Skeleton } from "../parts/states.tsx";
+import { BusiestStreams, WorstLinks } from "./busiest.tsx";
+import { FirstRun } from "./first_run.tsx";
+
+/** Types of clients in the order in which they are told. */
+const TYPES = ["agent", "workflow", "admin_panel", "extension"] as const;
+
+const STAGES: Readonly<Record<string, { readonly words: string; readonly tone: Tone }>> = {
+  normal: { words: "No measure is taken", tone: "good" },
+  conflate: { words: "Less waits for slow receivers", tone: "warning" },
+  lower_views: { words: "Dashboards get states less often", tone: "warning" },
+  refuse_dashboards: { words: "New dashboards are refused", tone: "bad" },
+  shed: { words: "The longest queues are closed", tone: "bad" },
+};
+
+export function Overview({ route }: { readonly route: Route }) {
+  const { data, problem } = usePolled<SummaryData>("/api/v1/summary");
+  const span = SPANS.find(({ label }) => label === route.query.span) ?? SPANS[0];
+  const timeline = useTimeline(span);
+  if (!data) {
+    return <Page title="Overview">{problem ? <ProblemNote problem={problem} /> : <Skeleton lines={10} />}</Page>;
+  }
+  const streams = Object.values(data.kinds).reduce((sum, kind) => sum + kind.streams, 0);
+  const ageS = timeline && timeline.now_s - timeline.start_s;
+  return (
+    <Page
+      title="Overview"
+      summary={`${whole(streams)} streams, ${whole(data.subscriptions)} subscriptions; up for ${duration(ageS)}`}
+      actions={<SpanChoice span={span} />}
+    >
+      <Figures data={data} timeline={timeline} />
+      {streams === 0 && <FirstRun />}
+      <Charts timeline={timeline} />
+      {streams > 0 && <BusiestStreams />}
+      <WorstLinks />
+    </Page>
+  );
+}
+
+function SpanChoice({ span }: { readonly span: Span }) {
+  return (
+    <fieldset class="choice" aria-label="Time shown">
+      {SPANS.map(({ label }) => (
+        <button key={label} type="button" aria-pressed={label === span.label} onClick={() => setQuery({ span: label })}>
+          {label}
+        </button>
+      ))}
+    </fieldset>
+  );
+}
+
+interface FiguresProps {
+  readonly data: SummaryData;
+  readonly timeline: TimelineData | undefined;
+}
+
+function Figures({ data, timeline }: FiguresProps) {
+  const last = (name: string): number | null | undefined => timeline?.series[name]?.at(-1);
+  const { overload } = data;
+  const connected = TYPES.reduce((sum, type) => sum + (data.connections[type] ?? 0), 0);
+  const byType = TYPES.filter((type) => data.connections[type]).map(
+    (type) => `${data.connections[type]} ${nameOf(type)}`,
+  );
+  const stage = STAGES[overload.stage] ?? { words: overload.reason, tone: "warning" };
+  const limit = overload.pressure.memory_limit_bytes;
+  return (
+    <div class="figures">
+      <Figure label="Overload" value={overload.stage.replace("_", "\u00a0")} note={stage.words} tone={stage.tone} />
+      <Figure label="Connections" value={whole(connected)} note={byType.join(", ") || "nobody is here"} />
+      <Figure
+        label="Messages in"
+        value={perS(last("messages_in_per_s"))}
+        note={`out ${perS(last("messages_out_per_s"))}`}
+      />
+      <Figure
+        label="Bytes in"
+        value={bytesPerS(last("bytes_in_per_s"))}
+        note={`out ${bytesPerS(last("bytes_out_per_s"))}`}
+      />
+      <Figure
+        label="Round trip, median"
+        value={duration(last("round_trip_p50_s"))}
+        note={`99 %: ${duration(last("round_trip_p99_s"))}`}
+      />
+      <Figure
+        label="Loop lag"
+        value={duration(last("loop_lag_max_s"))}
+        note={`CPU ${scaled(last("cpu_share"))} cores`}
+      />
+      <Figure
+        label="Memory"
+        value={bytes(overload.pressure.resident_bytes)}
+        note={limit === null ? "without a limit" : `of ${bytes(limit)}`}
+      />
+      <Figure
+        label="Behind"
+        value={whole(data.lagging)}
+        note={`${bytes(data.outbox_bytes + data.transport_bytes)} wait`}
+        tone={data.lagging ? "warning" : "plain"}
+      />
+    </div>
+  );
+}
+
+function Charts({ timeline }: { readonly timeline: TimelineData | undefined }) {
+  const times = timeline?.times_s ?? [];
+  const line = (label: string, name: string) => ({ label, values: timeline?.series[name] ?? [] });
+  return (
+    <div class="charts">
+      <Chart
+        title="Messages"
+        times={times}
+        format={perS}
+        series={[line("in", "messages_in_per_s"), line("out", "messages_out_per_s")]}
+      />
+      <Chart
+        title="Bytes"
+        times={times}
+        format={bytesPerS}
+        series={[line("in", "bytes_in_per_s"), line("out", "bytes_out_per_s")]}
+      />
+      <Chart
+        title="Round trips of connections"
+        times={times}
+        format={duration}
+        series={[line("median", "round_trip_p50_s"), line("99 %", "round_trip_p99_s")]}
+      />
+      <Chart
+        title="Lag of the event loop"
+        times={times}
+        format={duration}
+        series={[line("largest", "loop_lag_max_s")]}
+      />
+      <Chart
+        title="Memory"
+        times={times}
+        format={bytes}
+        series={[line("resident", "memory_bytes"), line("waits in queues", "queued_bytes")]}
+      />
+      <Chart
+        title="Connections"
+        times={times}
+        format={whole}
+        whole
+        series={TYPES.map((type) => line(nameOf(type), `connections_${type}`))}
+      />
+    </div>
+  );
+}
+
+function nameOf(type: string): string {
+  return type === "admin_panel" ? "panel" : type;
+}
