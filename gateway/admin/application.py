@@ -15,7 +15,8 @@ from gateway.admin.arrays.upload import FileUpload
 from gateway.admin.commands.deletion import StreamDeletion
 from gateway.admin.commands.drain import Drain
 from gateway.admin.document.openapi import show_document
-from gateway.admin.http.failures import connection_failed, http_failed, peer_failed, program_failed
+from gateway.admin.http.failures import connection_failed, http_failed, peer_failed, program_failed, upgrade_required
+from gateway.admin.http.upgrade import WEBSOCKET_PATH
 from gateway.admin.pages.client_files import ClientFiles
 from gateway.admin.pages.start_page import show_page
 from gateway.admin.reports.catalogue import Catalogue
@@ -59,6 +60,7 @@ def make_application(
     return Starlette(
         routes=[
             Route("/", show_page),
+            Route(WEBSOCKET_PATH, upgrade_required),
             Route("/healthz", health.alive),
             Route("/readyz", health.ready),
             Route("/metrics", metrics.show),

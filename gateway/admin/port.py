@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Final, Protocol, cast
 
 from gateway.admin.http.thread import in_thread
+from gateway.admin.http.upgrade import TakeSocket
 from gateway.connections.core import Core
 from gateway.optimizer.recording import RecordingReport
 
@@ -76,15 +77,22 @@ class AdminPort:
         listening.setblocking(False)
         return cls(listening)
 
-    def start(self, core: Core, descriptor_limit: float = math.inf, recording: RecordingReport | None = None) -> None:
+    def start(
+        self,
+        core: Core,
+        descriptor_limit: float = math.inf,
+        recording: RecordingReport | None = None,
+        take_websocket: TakeSocket | None = None,
+    ) -> None:
         """Load the server and serve, in the background.
 
         Args:
             core: the gateway.
             descriptor_limit: file descriptors that the process may have.
             recording: reports on its traffic history; ``None``: it has none.
+            take_websocket: takes over sockets of clients that ask for a WebSocket; ``None``: they get none.
         """
-        load = partial(_load, core, descriptor_limit, recording)
+        load = partial(_load, core, descriptor_limit, recording, take_websocket)
         self._serving = asyncio.get_running_loop().create_task(self._serve(load))
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
@@ -117,6 +125,8 @@ class AdminPort:
             self._listening.close()
 
 
-def _load(core: Core, descriptor_limit: float, recording: RecordingReport | None) -> Server:
+def _load(
+    core: Core, descriptor_limit: float, recording: RecordingReport | None, take_websocket: TakeSocket | None
+) -> Server:
     """Return the server; called in a thread, as the import of its module takes longer than the start of the gateway."""
-    return cast(Server, import_module(SERVING).AdminServer(core, descriptor_limit, recording))
+    return cast(Server, import_module(SERVING).AdminServer(core, descriptor_limit, recording, take_websocket))

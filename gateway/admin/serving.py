@@ -19,6 +19,7 @@ from gateway.admin.application import make_application
 from gateway.admin.http.http_connection import MAX_HEAD_BYTES, HttpConnections
 from gateway.admin.http.request_limit import RequestLimit
 from gateway.admin.http.slots import ConnectionSlots
+from gateway.admin.http.upgrade import WEBSOCKET_PATH, TakeSocket
 from gateway.admin.port import BACKLOG
 from gateway.admin.reports.metrics import Metrics
 from gateway.admin.reports.timeline import Timeline
@@ -64,7 +65,7 @@ class LogFilter:
         if message == "Unsupported upgrade request.":
             return False
         if message.startswith("No supported WebSocket library"):
-            message = "a WebSocket client came to the admin port; WebSockets are on the gateway's other port (--port)"
+            message = f"a WebSocket client came to the admin port, which has WebSockets at {WEBSOCKET_PATH} only"
             record.msg, record.args = message, None
         if record.levelno > logging.WARNING:
             return True
@@ -89,9 +90,16 @@ class AdminServer:
         core: the gateway.
         descriptor_limit: file descriptors that the process may have.
         recording: reports on its traffic history; ``None``: it has none.
+        take_websocket: takes over sockets of clients that ask for a WebSocket; ``None``: they get none.
     """
 
-    def __init__(self, core: Core, descriptor_limit: float, recording: RecordingReport | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        descriptor_limit: float,
+        recording: RecordingReport | None = None,
+        take_websocket: TakeSocket | None = None,
+    ) -> None:
         self._metrics = Metrics(core, recording)
         self._timeline = Timeline(core, self._metrics.in_turn)
         self._lag_observers = core.overload.loop_lag.observers
@@ -100,6 +108,7 @@ class AdminServer:
             core.slices,
             descriptor_limit - min(SPARE_DESCRIPTORS, descriptor_limit // SPARE_PART),
             time.monotonic,
+            take_websocket,
         )
         config = uvicorn.Config(
             RequestLimit(make_application(core, self._metrics, recording, timeline=self._timeline), MAX_REQUESTS),

@@ -25,6 +25,7 @@ from gateway.server.loop import sleep
 from gateway.server.loop_lag import watch_loop
 from gateway.server.receivers import Receivers
 from gateway.server.stopping import stop_times
+from gateway.server.taken_over import TakenOverConnection
 from gateway.server.websocket import WebSocketConnection
 from gateway.server.write_limits import FIRST, bound_unsent
 from gateway.websocket.headers import binary_header, text_header
@@ -103,6 +104,15 @@ class Listener:
         # The system chooses another port for each of several addresses.
         self.addresses = [str(address) for address, number in bound if number == port]
         return port
+
+    def take_over(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Take a socket that another server has accepted, as if it had come to the listener's own port.
+
+        Args:
+            transport: transport of the socket, which is not read now, and whose writing is not paused.
+            data: all bytes of its client so far.
+        """
+        TakenOverConnection(self, asyncio.get_running_loop()).take_over(transport, data)
 
     async def stop(self, reason: str, deadline_s: float) -> None:
         """Stop gracefully: accept no connection, send GO_AWAY, deliver queued messages, close.

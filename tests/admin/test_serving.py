@@ -65,11 +65,11 @@ async def test_a_request_that_is_none_is_answered(gateway: Gateway) -> None:
     writer.close()
 
 
-async def test_a_websocket_client_is_told_the_right_port(
+async def test_a_websocket_client_is_told_the_right_path(
     http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
     await http.get("/healthz", headers=headers)
     assert [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")] == [
-        "a WebSocket client came to the admin port; WebSockets are on the gateway's other port (--port)"
+        "a WebSocket client came to the admin port, which has WebSockets at /ws only"
     ]

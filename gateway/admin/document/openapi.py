@@ -185,6 +185,13 @@ DOCUMENT: Final[Node] = {
     "info": {"title": "Frys Gateway, admin port", "version": __version__, "license": {"name": "Apache-2.0"}},
     "paths": {
         "/": _get("showPage", "Page with links to the other paths", {"text/html": {"schema": TEXT}}),
+        "/ws": {
+            "get": {
+                "operationId": "openWebSocket",
+                "summary": "WebSocket of the gateway, as on its other port",
+                "responses": {"101": {"description": "The WebSocket is open."}, **_failures(426)},
+            }
+        },
         "/healthz": _get("isAlive", "Liveness of the gateway", _json(object_of(status=TEXT))),
         "/readyz": _get(
             "isReady", "Readiness for connections; 503 while clients cannot work", _json(object_of(status=TEXT))

@@ -89,6 +89,13 @@ async def http_failed(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body, error.status_code, error.headers)
 
 
+async def upgrade_required(request: Request) -> JSONResponse:
+    """Answer a request at the path of the WebSocket that asks for none; the connections hand those that do over."""
+    problem = "this path takes WebSockets only: GET by HTTP/1.1 with 'Connection: Upgrade' and 'Upgrade: websocket'"
+    headers = {"upgrade": "websocket", "connection": "upgrade"}
+    return await http_failed(request, HTTPException(HTTPStatus.UPGRADE_REQUIRED, problem, headers))
+
+
 async def program_failed(request: Request, error: Exception) -> JSONResponse:
     """Answer a request that met a fault of the gateway; uvicorn logs its traceback."""
     return failure(Code.INTERNAL, "the gateway failed; its log says more")

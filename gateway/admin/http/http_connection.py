@@ -19,6 +19,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from gateway.admin.http.slots import ConnectionSlots, Phase
+from gateway.admin.http.upgrade import TakeSocket, asks_for_websocket
 from gateway.connections.slices import Slices
 
 logger = logging.getLogger(__name__)
@@ -161,13 +162,20 @@ class HttpConnections:
         slices: turns in which requests are parsed.
         max_descriptor: highest file descriptor that a connection may have; above it takes the place of another one.
         now: a monotonic clock in seconds, for the log.
+        take_websocket: takes over sockets of clients that ask for a WebSocket; ``None``: they get none.
     """
 
     def __init__(
-        self, slots: ConnectionSlots[HttpConnection], slices: Slices, max_descriptor: float, now: Callable[[], float]
+        self,
+        slots: ConnectionSlots[HttpConnection],
+        slices: Slices,
+        max_descriptor: float,
+        now: Callable[[], float],
+        take_websocket: TakeSocket | None,
     ) -> None:
         self.slots = slots
         self.slices = slices
+        self.take_websocket = take_websocket
         self._max_descriptor = max_descriptor
         self._now = now
         self._next_log_s = 0.0
@@ -312,7 +320,7 @@ class HttpConnection(H11Protocol):
 
     def _parse(self) -> bool:
         """Handle a few events of the client; return whether there may be more."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._hand_over():
             return False
         self.conn.allowance = EVENTS_PER_STEP
         self.handle_events()
@@ -327,6 +335,21 @@ class HttpConnection(H11Protocol):
         else:
             self.flow.release()
         return more
+
+    def _hand_over(self) -> bool:
+        """Let go of the socket if its client asks for a WebSocket; return whether it does."""
+        take = self._all.take_websocket
+        is_between = self.conn.our_state is self.conn.their_state is h11.IDLE
+        if take is None or not is_between or self.flow.write_paused:
+            return False
+        data, _ = self.conn.trailing_data
+        if not asks_for_websocket(data, MAX_HEAD_BYTES):
+            return False
+        self._unset_keepalive_if_required()  # a request before it, of a proxy that keeps connections, may have set it
+        self.connections.discard(self)
+        self._leave()
+        take(self.transport, data)
+        return True
 
     def _note_phase(self) -> None:
         if not self._is_dropped:

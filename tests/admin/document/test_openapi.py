@@ -129,7 +129,7 @@ def test_it_says_what_the_routes_are() -> None:
 
 def test_a_status_that_it_promises_can_happen() -> None:
     promised = {int(status) for _, _, operation, _ in operations() for status in operation["responses"]}
-    assert promised <= {200, 202, 304, 408, 415, *STATUSES.values()}
+    assert promised <= {101, 200, 202, 304, 408, 415, 426, *STATUSES.values()}
 
 
 @pytest.mark.parametrize(
