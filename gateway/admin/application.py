@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from gateway.admin.arrays.download import FileDownload
 from gateway.admin.arrays.upload import FileUpload
+from gateway.admin.commands.connections import ConnectionCommands
 from gateway.admin.commands.deletion import StreamDeletion
 from gateway.admin.commands.drain import Drain
 from gateway.admin.document.openapi import show_document
@@ -48,6 +49,7 @@ def make_application(
     health = Health(core)
     catalogue = Catalogue(core, metrics.in_turn)
     deletion = StreamDeletion(core)
+    connections = ConnectionCommands(core)
     download = FileDownload(core, idle_timeout_s)
     upload = FileUpload(core, idle_timeout_s)
     presence = PresenceLists(core, metrics.in_turn)
@@ -68,6 +70,9 @@ def make_application(
             Route("/api/v1/openapi.json", show_document),
             Route("/api/v1/summary", Summary(core, metrics).show),
             Route("/api/v1/connections", catalogue.connections),
+            Route("/api/v1/connections/{peer:int}/ping", connections.ping, methods=["POST"]),
+            Route("/api/v1/connections/{peer:int}/move", connections.move, methods=["POST"]),
+            Route("/api/v1/connections/{peer:int}/disconnect", connections.disconnect, methods=["POST"]),
             Route("/api/v1/drain", Drain(core).handle, methods=["GET", "POST"]),
             Route("/api/v1/optimizer", OptimizerReport(recording).show),
             Route("/api/v1/overload", OverloadReport(core).show),

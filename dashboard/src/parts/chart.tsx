@@ -116,7 +116,7 @@ function optionsOf(
     padding: [8, 8, 0, 0],
     scales: { x: { time: true }, y: { range: (_plot, least, most) => [Math.min(0, least ?? 0), (most || 1) * 1.08] } },
     axes: [
-      { ...axis, ticks: { show: false }, space: 90, values: (_plot, times) => times.map(timeOfDay) },
+      { ...axis, size: 28, ticks: { show: false }, space: 90, values: (_plot, times) => times.map(timeOfDay) },
       {
         ...axis,
         size: AXIS_PX,

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
-from urllib.parse import urlsplit
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from gateway.admin.commands.command_body import address_in, command_body
 from gateway.connections.core import Core
-from gateway.errors import Code, RequestRefused
-from gateway.protocol.arguments import nearest
-from gateway.protocol.json_body import JsonBody
-
-JSON: Final = "application/json"
-SCHEMES: Final = ("ws", "wss")
-MAX_BODY_BYTES: Final = 4096
-KEYS: Final = ("address",)
 
 
 class Drain:
@@ -41,9 +31,7 @@ class Drain:
         """
         if request.method != "POST":
             return self._progress(HTTPStatus.OK)
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-            raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send content-type: {JSON}")
-        address = _address_of(await _body_of(request))
+        address = address_in(await command_body(request, "drain", ("address",)))
         core = self._core
         if core.drain_ends_s is None:
             core.drain_address = address
@@ -64,36 +52,5 @@ class Drain:
         return JSONResponse(fields, status)
 
 
-async def _body_of(request: Request) -> bytes:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            raise RequestRefused(Code.INVALID_REQUEST, f"the body has more than {MAX_BODY_BYTES} bytes")
-    return body or b"{}"
-
-
 def _asker_of(request: Request) -> str:
     return "http" if request.client is None else f"http from {request.client.host}"
-
-
-def _address_of(body: bytes) -> str | None:
-    fields = JsonBody.parse("drain", body)
-    for key, _ in fields.items():
-        if key not in KEYS:
-            # A key that is misspelt would count for nothing, and the clients would come back to this gateway.
-            close = nearest(key, KEYS)
-            hint = f"did you mean {close}?" if close else f"the only key is {KEYS[0]}"
-            problem = f"drain has no key {key[:40]!r}, and the gateway does not stop: {hint}"
-            raise RequestRefused(Code.INVALID_REQUEST, problem)
-    address = fields.text_or_none("address")
-    if address is not None:
-        try:
-            url = urlsplit(address)
-            known = url.scheme in SCHEMES and bool(url.hostname) and not url.fragment and url.port != 0
-        except ValueError:
-            known = False
-        if not known:
-            problem = f"{address!r} is not a gateway's URL such as wss://gateway-2.example.com:8765"
-            raise RequestRefused(Code.INVALID_REQUEST, problem)
-    return address

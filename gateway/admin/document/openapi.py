@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from gateway import __version__
-from gateway.admin.document.schema_parts import INTEGER, TEXT, Node, object_of, ref_to
+from gateway.admin.commands.connections import MAX_REASON_BYTES
+from gateway.admin.document.schema_parts import INTEGER, NUMBER, TEXT, Node, object_of, ref_to
 from gateway.admin.document.schemas import SCHEMAS
 from gateway.admin.http.query import EVERY_STREAM
 from gateway.admin.reports.catalogue import (
@@ -180,6 +181,52 @@ _DELETE_STREAM: Final[Node] = {
     },
 }
 
+_PEER: Final[Node] = {
+    "name": "peer",
+    "in": "path",
+    "required": True,
+    "description": "`peer` of a connection in the list.",
+    "schema": INTEGER,
+    "example": 7,
+}
+_REASON: Final = TEXT | {"description": f"Reason that the client is told, of at most {MAX_REASON_BYTES} bytes."}
+
+
+def _connection_command(operation: str, summary: str, body: dict[str, Node], answer: Node, *failures: int) -> Node:
+    status = "200" if operation == "ping" else "202"
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "requestBody": {
+            "required": True,
+            "content": _json({"type": "object", "properties": body, "additionalProperties": False}),
+        },
+        "responses": {
+            status: {"description": "Done.", "content": _json(answer)},
+            **_failures(400, 404, 415, *failures),
+        },
+    }
+
+
+_TOLD: Final = object_of(
+    peer=INTEGER, left_s=NUMBER | {"description": "Time within which the connection is closed, in seconds."}
+)
+_CONNECTION_COMMANDS: Final[dict[str, Node]] = {
+    "ping": _connection_command("ping", "Ping a client, and measure the round trip", {}, object_of(rtt_s=NUMBER), 504),
+    "move": _connection_command(
+        "move",
+        "Tell a client to finish its work and to connect again, here or at another gateway",
+        {"address": _DRAIN["properties"]["address"], "reason": _REASON},
+        _TOLD,
+    ),
+    "disconnect": _connection_command(
+        "disconnect",
+        "Close a connection at once; a client that reconnects by itself comes back",
+        {"reason": _REASON},
+        _TOLD,
+    ),
+}
+
 DOCUMENT: Final[Node] = {
     "openapi": "3.1.0",
     "info": {"title": "Frys Gateway, admin port", "version": __version__, "license": {"name": "Apache-2.0"}},
@@ -218,6 +265,10 @@ DOCUMENT: Final[Node] = {
             *_PAGING,
             failures=(400,),
         ),
+        **{
+            f"/api/v1/connections/{{peer}}/{name}": {"parameters": [_PEER], "post": operation}
+            for name, operation in _CONNECTION_COMMANDS.items()
+        },
         "/api/v1/presence": _get(
             "listScopes",
             "List of the workflows and streams that have members",

@@ -108,6 +108,8 @@ class Heartbeat:
         """Times of the last sweep, and of the last one that came very late."""
         self._due_s = 0.0
         """Time that has passed and is not of a tick yet."""
+        self._askers: dict[PeerId, list[Callable[[float], object]]] = {}
+        """Callbacks that wait for the answers of some connections."""
 
     def __len__(self) -> int:
         """Return the number of connections that are still to be looked at, with those that are gone since."""
@@ -121,6 +123,15 @@ class Heartbeat:
         """Look at a new connection from now on."""
         session.alive_tick = self.tick
         self._wheel.add(session.peer.id, 1, self._first_look)
+
+    def ask(self, session: Session, answered: Callable[[float], object]) -> None:
+        """Ping a client now, and tell the round trip in seconds; nothing is told if no answer comes.
+
+        With a ping under way its answer is told: a second one would only stand behind it.
+        """
+        self._askers.setdefault(session.peer.id, []).append(answered)
+        if not session.asked_ns:
+            self._ask(session)
 
     def sweep(self) -> Iterator[None]:
         """Look at the connections that are due; to be called every :attr:`tick_s`. Yields now and then, for the loop.
@@ -166,6 +177,8 @@ class Heartbeat:
             return
         session.asked_ns = 0
         now_ns = self._clock.time_ns()
+        for tell in self._askers.pop(session.peer.id, ()):
+            tell((now_ns - abs(asked_ns)) / 1e9)
         if asked_ns > self._woken_ns and not self._is_held_up(now_ns):
             connection = session.connection
             round_trip_ns = now_ns - asked_ns
@@ -245,6 +258,7 @@ class Heartbeat:
         self._lost(session)
 
     def _forget(self, peer: PeerId) -> None:
+        self._askers.pop(peer, None)
         self._deaf.forget(peer)
         self._outflow.forget(peer)
         self._vanished.forget(peer)

@@ -195,6 +195,21 @@ def test_every_connection_soon_has_a_round_trip() -> None:
     assert smoothed_s(peer) == pytest.approx(0.002, rel=0.01)
 
 
+def test_those_who_ask_are_told_the_round_trip_once() -> None:
+    hall = Hall()
+    peer, other = hall.peer(), hall.peer()
+    told: list[float] = []
+    hall.heartbeat.ask(peer.session, told.append)
+    hall.heartbeat.ask(peer.session, told.append)
+    hall.heartbeat.ask(other.session, told.append)
+    (payload,) = peer.transport.pings
+    hall.world.clock.advance(0.25)
+    hall.heartbeat.answered(peer.session, payload)
+    assert told == [pytest.approx(0.25)] * 2, "one ping for both; the other client has not answered"
+    hall.heartbeat.answered(peer.session, payload)
+    assert len(told) == 2
+
+
 def test_traffic_saves_pings_but_not_all_of_them() -> None:
     hall = Hall()
     busy, idle = hall.peer(answers=True), hall.peer(answers=True)
