@@ -1,12 +1,18 @@
-# The gateway alone: what requirements.lock names, this package with the JavaScript client that it serves, no build tools, no root.
+# The gateway alone: what requirements.lock names, this package with the JavaScript client and the dashboard that it serves, no build
+# tools, no root.
 
-FROM node:22-slim AS client
+FROM node:22-slim AS pages
 WORKDIR /src/clients/js
 COPY clients/js/package.json clients/js/package-lock.json clients/js/.npmrc ./
 RUN npm ci
 COPY LICENSE /src/
 COPY clients/js ./
 RUN npm run build && gzip --best --no-name --keep dist/browser/*.js
+WORKDIR /src/dashboard
+COPY dashboard/package.json dashboard/package-lock.json dashboard/.npmrc ./
+RUN npm ci
+COPY dashboard ./
+RUN npm run build && gzip --best --no-name --keep dist/index.html dist/assets/*.js dist/assets/*.css
 
 FROM python:3.11-slim AS build
 ENV PATH=/opt/frys/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -17,7 +23,8 @@ COPY requirements.lock ./
 RUN pip install --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
-COPY --from=client /src/clients/js/dist/browser gateway/admin/client
+COPY --from=pages /src/clients/js/dist/browser gateway/admin/client
+COPY --from=pages /src/dashboard/dist gateway/admin/dashboard
 RUN pip install --no-index --no-deps --no-build-isolation .
 
 FROM python:3.11-slim

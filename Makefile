@@ -1,6 +1,6 @@
 # `make` lists the targets. Needs make, Python 3.11 or newer and pip; everything else goes into .venv. The JavaScript client
-# needs Node 20 or newer as well, and is left out where that is missing; its packages go into clients/js/node_modules.
-# Stamps in both remember what is installed: a target installs again only when a lock file or pyproject.toml changed.
+# and the dashboard need Node 20 or newer as well, and are left out where that is missing; their packages go into node_modules
+# beside them. Stamps remember what is installed: a target installs again only when a lock file or pyproject.toml changed.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,32 +12,40 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 	--no-header --no-emit-index-url --annotation-style line
 
 JS := clients/js
-# The files of the client that the gateway serves; they are built, not committed.
-SERVED := gateway/admin/client
+PAGE := dashboard
+# The files that the gateway serves; they are built, not committed.
+SERVED_JS := gateway/admin/client
+SERVED_PAGE := gateway/admin/dashboard
 HAS_NODE := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && npm --version
+
+# A build that fails is begun anew the next time.
+.DELETE_ON_ERROR:
 
 # All tests run in a process for each core; those that ARGS chooses, in one.
 WORKERS := -n logical
 
 .DEFAULT_GOAL := help
-.PHONY: help adaptation batching chunks joins run test js js-tests js-client js-bench js-fuzz coverage chaos lint format bench slow-readers plans optimizer serving slow slow-link storm scale churn overload diagrams lock image clean
+.PHONY: help adaptation batching chunks joins run test js js-tests js-client js-bench js-fuzz dashboard coverage chaos lint format bench slow-readers plans optimizer serving slow slow-link storm scale churn overload diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
 
-run: $(VENV)/run.stamp  ## install, then start `frys demo`: a gateway, agents that train a model, a live view
+run: $(VENV)/run.stamp  ## install, build the dashboard where Node 20 is, then start `frys demo`: a gateway, agents that train a model
+	@if $(HAS_NODE) >/dev/null 2>&1; then $(MAKE) --no-print-directory dashboard; \
+	else echo "LEFT OUT: the dashboard, which needs Node 20 or newer and npm"; fi
 	$(BIN)/frys demo
 
 test: lint $(if $(ARGS),,js)  ## install what the tests need, then run the linters, the type checkers and all tests; ARGS="-k name" for some
 	$(BIN)/python -m pytest $(or $(ARGS),$(WORKERS))
 
-js:  ## the JavaScript client alone: build what the gateway serves, biome, tsc, vitest; says what it leaves out without Node 20 or Chromium
+js:  ## JavaScript client and dashboard alone: build what the gateway serves, biome, tsc, vitest; says what it leaves out without Node 20 or Chromium
 	@if $(HAS_NODE) >/dev/null 2>&1; then $(MAKE) --no-print-directory js-tests; \
-	else echo "LEFT OUT: the tests of $(JS), which need Node 20 or newer and npm"; fi
+	else echo "LEFT OUT: the tests of $(JS) and $(PAGE), which need Node 20 or newer and npm"; fi
 
-js-tests: $(VENV)/run.stamp js-client
+js-tests: $(VENV)/run.stamp js-client dashboard
 	@$(JS)/chromium.sh
 	cd $(JS) && npm run --silent lint && npm run --silent check-package && npm run --silent test -- --reporter=dot
+	cd $(PAGE) && npm run --silent lint && npm run --silent test -- --reporter=dot
 
 js-fuzz: $(JS)/node_modules/installed.stamp  ## hostile bytes for 60 s: to the JavaScript protocol, and from a gateway to a whole client; HOSTILE_SECONDS
 	cd $(JS) && HOSTILE_SECONDS=$${HOSTILE_SECONDS:-60} npm test -- --project node hostile
@@ -46,11 +54,9 @@ js-bench: $(VENV)/run.stamp $(JS)/node_modules/installed.stamp  ## arrays receiv
 	@$(JS)/chromium.sh
 	cd $(JS) && npm run bench
 
-js-client: $(JS)/node_modules/installed.stamp  ## build the JavaScript client, which a gateway from this checkout then serves to pages
-	cd $(JS) && npm run --silent build
-	rm -rf $(SERVED)
-	cp -R $(JS)/dist/browser $(SERVED)
-	gzip --best --no-name --keep $(SERVED)/*.js
+js-client: $(SERVED_JS)/frys.js  ## build the JavaScript client, which a gateway from this checkout then serves to pages
+
+dashboard: $(SERVED_JS)/frys.js $(SERVED_PAGE)/index.html  ## build the page that a gateway from this checkout then has at / of its admin port
 
 coverage: lint js  ## `make test`, measured: lines and branches that the tests run, fails below the floor of a package
 	rm -f .coverage .coverage.*
@@ -129,7 +135,7 @@ image:  ## the container image frys-gateway
 	docker build --tag frys-gateway .
 
 clean:  ## remove .venv and everything that tools left behind
-	rm -rf $(VENV) $(JS)/node_modules $(JS)/dist $(JS)/reference $(SERVED) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(JS)/node_modules $(JS)/dist $(JS)/reference $(SERVED_JS) $(PAGE)/node_modules $(PAGE)/dist $(PAGE)/screenshots $(SERVED_PAGE) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian keeps ensurepip in a package of its own; without it the interpreter's pip fills the environment.
@@ -147,6 +153,24 @@ $(VENV)/test.stamp: requirements-dev.lock $(VENV)/run.stamp
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	touch $@
 
-$(JS)/node_modules/installed.stamp: $(JS)/package.json $(JS)/package-lock.json $(JS)/.npmrc
-	cd $(JS) && npm ci
+$(JS)/node_modules/installed.stamp $(PAGE)/node_modules/installed.stamp: %/node_modules/installed.stamp: %/package.json %/package-lock.json %/.npmrc
+	cd $* && npm ci
 	touch $@
+
+$(JS)/dist/browser/frys.js: $(JS)/node_modules/installed.stamp $(wildcard $(JS)/*.ts $(JS)/tsconfig*.json) $(shell find $(JS)/src -type f)
+	cd $(JS) && npm run --silent build
+
+# The page imports the client of its own gateway, and is checked against the types of that.
+$(PAGE)/dist/index.html: $(PAGE)/node_modules/installed.stamp $(JS)/dist/browser/frys.js \
+		$(wildcard $(PAGE)/*.ts $(PAGE)/*.html $(PAGE)/tsconfig.json) $(shell find $(PAGE)/src -type f)
+	cd $(PAGE) && npm run --silent build
+
+$(SERVED_JS)/frys.js: $(JS)/dist/browser/frys.js
+	rm -rf $(SERVED_JS)
+	cp -R $(JS)/dist/browser $(SERVED_JS)
+	gzip --best --no-name --keep $(SERVED_JS)/*.js
+
+$(SERVED_PAGE)/index.html: $(PAGE)/dist/index.html
+	rm -rf $(SERVED_PAGE)
+	cp -R $(PAGE)/dist $(SERVED_PAGE)
+	gzip --best --no-name --keep $(SERVED_PAGE)/index.html $(SERVED_PAGE)/assets/*.js $(SERVED_PAGE)/assets/*.css

@@ -18,8 +18,8 @@ from gateway.admin.commands.drain import Drain
 from gateway.admin.document.openapi import show_document
 from gateway.admin.http.failures import connection_failed, http_failed, peer_failed, program_failed, upgrade_required
 from gateway.admin.http.upgrade import WEBSOCKET_PATH
-from gateway.admin.pages.client_files import ClientFiles
-from gateway.admin.pages.start_page import show_page
+from gateway.admin.pages.client_files import client_files
+from gateway.admin.pages.dashboard import Dashboard
 from gateway.admin.reports.catalogue import Catalogue
 from gateway.admin.reports.health import Health
 from gateway.admin.reports.metrics import Metrics
@@ -48,6 +48,7 @@ def make_application(
     """Return the application of one gateway; it must run on the gateway's own loop."""
     health = Health(core)
     catalogue = Catalogue(core, metrics.in_turn)
+    dashboard = Dashboard()
     deletion = StreamDeletion(core)
     connections = ConnectionCommands(core)
     download = FileDownload(core, idle_timeout_s)
@@ -61,12 +62,13 @@ def make_application(
 
     return Starlette(
         routes=[
-            Route("/", show_page),
+            Route("/", dashboard.show),
+            Route("/assets/{name}", dashboard.assets.show),
             Route(WEBSOCKET_PATH, upgrade_required),
             Route("/healthz", health.alive),
             Route("/readyz", health.ready),
             Route("/metrics", metrics.show),
-            Route("/client/{name}", ClientFiles().show),
+            Route("/client/{name}", client_files().show),
             Route("/api/v1/openapi.json", show_document),
             Route("/api/v1/summary", Summary(core, metrics).show),
             Route("/api/v1/connections", catalogue.connections),

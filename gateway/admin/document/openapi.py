@@ -81,6 +81,11 @@ _FILE_NAME: Final[Node] = {
     "example": "frys.js",
 }
 
+_ASSET_NAME: Final[Node] = _FILE_NAME | {
+    "description": "Name of the file, with the hash of its content.",
+    "example": "dashboard-DRU5TBwU.js",
+}
+
 _SCOPE: Final[Node] = {
     "name": "scope",
     "in": "path",
@@ -231,7 +236,13 @@ DOCUMENT: Final[Node] = {
     "openapi": "3.1.0",
     "info": {"title": "Frys Gateway, admin port", "version": __version__, "license": {"name": "Apache-2.0"}},
     "paths": {
-        "/": _get("showPage", "Page with links to the other paths", {"text/html": {"schema": TEXT}}),
+        "/": _get(
+            "showPage", "Dashboard; links to the other paths where it was not built", {"text/html": {"schema": TEXT}}
+        ),
+        "/assets/{name}": {
+            "parameters": [_ASSET_NAME],
+            **_get("getAsset", "File of the dashboard", {"text/javascript": {"schema": TEXT}}, failures=(404,)),
+        },
         "/ws": {
             "get": {
                 "operationId": "openWebSocket",
