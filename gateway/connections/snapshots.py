@@ -104,6 +104,12 @@ class StreamSnapshot:
     pending: int
     """Messages and record batches that they have not acknowledged, each consumer counted."""
     published_bytes: int
+    delivered_messages: int
+    """Messages written to its receivers or queued for them, each receiver counted; of its views, none."""
+    history_bytes: int
+    """The past of the stream that is held in memory."""
+    unacknowledged_bytes: int
+    """Cost in memory of the messages that consumers have not acknowledged."""
     newest: tuple[TensorSpec, ...] | None
     """The tensors of the newest message; ``None``: there is none, or its kind keeps none."""
 
@@ -241,6 +247,9 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
         consumers=stats.consumers.present + stats.consumers.absent,
         pending=stats.consumers.pending,
         published_bytes=stream.published_bytes,
+        delivered_messages=core.hub.fanouts.of(stream).delivered_messages,
+        history_bytes=stream.history.held_bytes,
+        unacknowledged_bytes=stats.consumers.held_bytes,
         newest=None if stream.newest is None else specs_of(stream.newest),
     )
 

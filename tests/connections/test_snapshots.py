@@ -234,8 +234,10 @@ def test_consumers_that_are_there_and_those_that_are_waited_for() -> None:
     tasks, metrics = list(world.core.streams)[:2]
     snapshot = stream_snapshot(world.core, tasks)
     assert (snapshot.subscribers, snapshot.consumers, snapshot.pending) == (1, 2, 1 + 3)
+    assert (snapshot.delivered_messages, snapshot.unacknowledged_bytes > 0) == (4, True)
     snapshot = stream_snapshot(world.core, metrics)
     assert (snapshot.subscribers, snapshot.consumers, snapshot.pending) == (1, 0, 0)
+    assert (snapshot.delivered_messages, snapshot.unacknowledged_bytes) == (0, 0)
     consumers = count(core_snapshot(world.core)).consumers
     assert (consumers.present, consumers.absent, consumers.pending) == (1, 1, 4)
     assert consumers.held_bytes == sum(fanout.held_bytes for fanout in world.core.hub.fanouts.acknowledged) > 0

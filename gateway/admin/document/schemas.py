@@ -69,6 +69,15 @@ SCHEMAS: Final[Node] = {
             "description": "Messages and record batches not yet acknowledged, counted for each consumer.",
         },
         published_bytes=INTEGER | {"description": "Bytes of all messages that were published to it."},
+        delivered_messages={
+            **INTEGER,
+            "description": "Messages sent to receivers of the stream itself or queued for them, each receiver counted.",
+        },
+        history_bytes=INTEGER | {"description": "Memory of its past, which receivers can read again."},
+        unacknowledged_bytes={
+            **INTEGER,
+            "description": "Memory of the messages that are kept until its consumers acknowledge them.",
+        },
         newest={
             "type": ["array", "null"],
             "items": ref_to("Tensor"),

@@ -46,6 +46,9 @@ async def test_streams_and_what_they_hold(gateway: Gateway, http: httpx.AsyncCli
         "observers": 0,
         "consumers": 0,
         "pending": 0,
+        "delivered_messages": 1,
+        "history_bytes": 0,
+        "unacknowledged_bytes": 0,
         "newest": [
             {"name": "w", "dtype": "float32", "shape": [2, 3]},
             {"name": "b", "dtype": "float64", "shape": []},
@@ -54,6 +57,7 @@ async def test_streams_and_what_they_hold(gateway: Gateway, http: httpx.AsyncCli
         "bytes_per_s": None,
     }
     assert (second["kind"], second["newest"], second["published_bytes"]) == ("event", None, 8 * CHUNK_BYTES)
+    assert (second["history_bytes"] >= 8 * CHUNK_BYTES, second["delivered_messages"]) == (True, 0)
     assert answer["next"] is None
 
 
