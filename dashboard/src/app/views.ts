@@ -21,6 +21,18 @@ export const VIEWS: readonly ListedView[] = [
     icon: "overview",
     load: async () => (await import("../overview/overview.tsx")).Overview,
   },
+  {
+    segment: "streams",
+    label: "Streams",
+    icon: "streams",
+    load: async () => (await import("../streams/streams.tsx")).Streams,
+  },
+  {
+    segment: "connections",
+    label: "Connections",
+    icon: "connections",
+    load: async () => (await import("../connections/connections.tsx")).Connections,
+  },
 ];
 
 /** Return the view of a route; undefined: there is none. */
