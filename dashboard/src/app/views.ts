@@ -25,13 +25,7 @@ export const VIEWS: readonly ListedView[] = [
     segment: "streams",
     label: "Streams",
     icon: "streams",
-    load: async () => (await import("../streams/streams.tsx")).Streams,
-  },
-  {
-    segment: "connections",
-    label: "Connections",
-    icon: "connections",
-    load: async () => (await import("../connections/connections.tsx")).Connections,
+    load: async () => (await import("../viewer/stream_page.tsx")).StreamPage,
   },
 ];
 

@@ -44,3 +44,9 @@ function two(count: number, base: number, large: string, small: string): string 
 export function clockTime(unixS: number): string {
   return new Date(unixS * 1000).toLocaleTimeString("en-GB");
 }
+
+/** Return the time of the day of a Unix time, to the millisecond. */
+export function exactClockTime(unixS: number): string {
+  const ms = Math.floor(unixS * 1000) % 1000;
+  return `${clockTime(unixS)}.${`${ms}`.padStart(3, "0")}`;
+}

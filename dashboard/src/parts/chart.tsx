@@ -25,7 +25,8 @@ interface ChartProps {
   readonly whole?: boolean;
 }
 
-const DASHES: readonly (readonly number[])[] = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
+/** Dashes of the series in turn, by which they differ as well as by colour. */
+export const DASHES: readonly (readonly number[])[] = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
 const SYNC = uPlot.sync("time");
 const AXIS_PX = 64;
 /** Steps of an axis of whole numbers: 1, 2, 5, 10 … */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { duration } from "../../src/format/times.ts";
+import { duration, exactClockTime } from "../../src/format/times.ts";
 
 test.each([
   [0, "0 s"],
@@ -18,4 +18,8 @@ test.each([
   [Number.POSITIVE_INFINITY, "∞"],
 ])("%s s is %s", (seconds, text) => {
   expect(duration(seconds)).toBe(text);
+});
+
+test("an exact time of the day has milliseconds", () => {
+  expect(exactClockTime(1_770_000_000.007)).toMatch(/^\d\d:\d\d:\d\d\.007$/);
 });

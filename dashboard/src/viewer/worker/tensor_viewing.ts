@@ -1,0 +1,277 @@
+/** Viewing of tensors: versions come by a view that fits the canvas, are kept for a while, and one of them is drawn. */
+
+import type { Client, Message } from "@frys/client";
+import { npyFile } from "../numbers/npy_file.ts";
+import type { FromWorker, StreamFacts, TensorFacts } from "../posts.ts";
+import type { Settings } from "../settings.ts";
+import { PLOT_MARGIN } from "../viewport.ts";
+import { Sheet } from "./drawing_heat.ts";
+import { drawLines } from "./drawing_lines.ts";
+import { type Presented, planeSize, pointedOf, presented, shownOf, viewportOf } from "./presenting.ts";
+import { Reception, type Wish } from "./reception.ts";
+import { fittingMode, planOf } from "./slicing_plan.ts";
+import { tensorIn } from "./stream_facts.ts";
+import { Paced, type Surface } from "./surface.ts";
+import { type Version, versionOf } from "./version.ts";
+import { VersionHistory } from "./version_history.ts";
+
+const MAX_KEPT_BYTES = 96 * 1024 * 1024;
+const MAX_KEPT = 512;
+/** Messages of an event stream that are asked for from the past. */
+const PAST = 64;
+/** Versions a second of the grid of numbers: nobody reads more. */
+const GRID_HZ = 8;
+/** Cell of the grid of numbers, in pixels of the style. */
+const CELL = { width: 100, height: 23 };
+const PERIODS_MS = { shown: 120, plan: 120, reception: 500, retry: 700 };
+
+export class TensorViewing {
+  readonly #surface: Surface;
+  readonly #post: (post: FromWorker) => void;
+  readonly #reception: Reception;
+  readonly #history = new VersionHistory<Version>(MAX_KEPT_BYTES, MAX_KEPT);
+  readonly #sheet = new Sheet();
+  readonly #shown = new Paced(PERIODS_MS.shown, () => this.#postShown());
+  readonly #planning = new Paced(PERIODS_MS.plan, () => this.#want());
+  readonly #counting: ReturnType<typeof setInterval>;
+  #facts: StreamFacts;
+  #settings: Settings;
+  /** Whole shape of the messages of a stream that is no state. */
+  #learned: TensorFacts | undefined;
+  #presented: Presented | undefined;
+  /** Version and settings by which the sheet is coloured. */
+  #coloured: readonly unknown[] = [];
+  #point: readonly [number, number] | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    client: Client,
+    stream: string,
+    facts: StreamFacts,
+    settings: Settings,
+    surface: Surface,
+    post: (post: FromWorker) => void,
+  ) {
+    this.#facts = facts;
+    this.#settings = settings;
+    this.#surface = surface;
+    this.#post = post;
+    this.#reception = new Reception(client, stream, {
+      received: (message, wish) => this.#received(message, wish),
+      failed: (error) => this.#failed(error),
+    });
+    this.#counting = setInterval(() => this.#postReception(), PERIODS_MS.reception);
+    surface.drawBy(() => this.#draw());
+    this.#want();
+  }
+
+  set facts(facts: StreamFacts) {
+    this.#facts = facts;
+    this.#planning.request();
+  }
+
+  set settings(settings: Settings) {
+    const before = this.#settings;
+    this.#settings = settings;
+    this.#presented = undefined;
+    // A canvas that is moved asks for the rest when it rests for a moment; all else at once.
+    if (JSON.stringify({ ...before, zoom: 0 }) === JSON.stringify({ ...settings, zoom: 0 })) {
+      this.#planning.request();
+    } else {
+      this.#planning.now();
+    }
+    this.#surface.touch();
+    this.#shown.request();
+  }
+
+  laid(): void {
+    this.#planning.request();
+  }
+
+  point(element: readonly [number, number] | undefined): void {
+    this.#point = element;
+    this.#postPointed();
+  }
+
+  step(steps: number): void {
+    const from = this.#settings.offset ?? this.#history.newest?.offset;
+    const found = from === undefined ? undefined : this.#history.stepped(from, steps);
+    if (found) {
+      this.#post({ kind: "paused", offset: found.offset });
+    }
+  }
+
+  file(stream: string): void {
+    const found = this.#presented?.version;
+    if (found) {
+      const name = `${stream.slice(stream.lastIndexOf("/") + 1)}-${found.offset}.npy`;
+      this.#post({ kind: "file", name, parts: npyFile(found.tensor) });
+    }
+  }
+
+  stop(): void {
+    this.#reception.stop();
+    clearInterval(this.#counting);
+    clearTimeout(this.#retry);
+    this.#shown.cancel();
+    this.#planning.cancel();
+  }
+
+  /** Ask for the messages that the settings call for; nothing while a version is shown that is paused at. */
+  #want(): void {
+    const { offset, tensor: wanted, rateHz } = this.#settings;
+    const isState = this.#facts.kind === "state";
+    const whole = isState ? tensorIn(this.#facts.newest ?? [], wanted) : this.#learned;
+    if (offset !== undefined && this.#history.size && !this.#isMissing(offset)) {
+      this.#reception.stop();
+      return;
+    }
+    if (isState && !whole) {
+      return; // nothing was published yet, so that there is no shape to plan by
+    }
+    const mode = whole && fittingMode(this.#settings.mode, whole.shape, whole.dtype);
+    const plan = whole && mode && planOf(whole.shape, mode, this.#settings, this.#zoomOf(mode), this.#room(mode));
+    const hasSeveral = (this.#facts.newest?.length ?? 1) > 1;
+    const first = Math.max(
+      this.#facts.first_offset,
+      (offset ?? this.#facts.next_offset) - (offset === undefined ? PAST : 1),
+    );
+    void this.#reception.want({
+      plan,
+      tensor: hasSeveral ? whole?.name : undefined,
+      rateHz: isState ? (mode === "numbers" ? Math.min(rateHz, GRID_HZ) : rateHz) : undefined,
+      since: isState ? undefined : (this.#history.newest?.offset ?? first),
+    });
+  }
+
+  /** Whether an event is to be shown that has not come yet; versions of a state that were not received are gone. */
+  #isMissing(offset: number): boolean {
+    return (
+      this.#facts.kind !== "state" &&
+      (this.#history.newest?.offset ?? -1) < Math.min(offset, this.#facts.next_offset - 1)
+    );
+  }
+
+  #zoomOf(mode: string): Settings["zoom"] {
+    return mode === "histogram" || mode === "numbers" ? undefined : this.#settings.zoom;
+  }
+
+  #room(mode: string): { readonly width: number; readonly height: number } {
+    const { width, height, ratio } = this.#surface.layout;
+    if (mode === "numbers") {
+      return {
+        width: Math.max(1, Math.floor(width / ratio / CELL.width)),
+        height: Math.max(1, Math.floor(height / ratio / CELL.height) - 1),
+      };
+    }
+    const beside = mode === "line" ? (PLOT_MARGIN.left + PLOT_MARGIN.right) * ratio : 0;
+    return { width: Math.max(64, width - beside), height: Math.max(64, height) };
+  }
+
+  #received(message: Message, { plan }: Wish): void {
+    const version = versionOf(message, this.#settings.tensor, plan);
+    if (!version || this.#isPast(version)) {
+      return;
+    }
+    if (!plan && this.#facts.kind !== "state") {
+      const { name, dtype, shape } = version.tensor;
+      const isNew = this.#learned?.shape.join() !== shape.join();
+      this.#learned = { name, dtype, shape };
+      if (isNew) {
+        this.#planning.request();
+      }
+    }
+    this.#history.add(version);
+    this.#post({ kind: "notice", text: undefined });
+    if (this.#settings.offset !== undefined) {
+      this.#planning.request();
+    }
+    this.#surface.touch();
+    this.#shown.request();
+  }
+
+  /** Whether the version is behind the one that is paused at: of an event stream the rest of the history would follow. */
+  #isPast({ offset }: Version): boolean {
+    const { newest } = this.#history;
+    const isPast =
+      newest !== undefined &&
+      this.#settings.offset !== undefined &&
+      offset > Math.max(this.#settings.offset, newest.offset);
+    if (isPast) {
+      this.#reception.stop();
+    }
+    return isPast;
+  }
+
+  #failed(error: Error): void {
+    this.#learned = undefined;
+    this.#post({ kind: "notice", text: error.message });
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#want(), PERIODS_MS.retry);
+  }
+
+  #present(): Presented | undefined {
+    const { offset } = this.#settings;
+    const version = offset === undefined ? this.#history.newest : this.#history.at(offset);
+    if (version && this.#presented?.version !== version) {
+      this.#presented = presented(version, this.#history.before(version), this.#settings) ?? this.#presented;
+    }
+    return this.#presented;
+  }
+
+  #draw(): void {
+    const found = this.#present();
+    const { context, layout, theme } = this.#surface;
+    if (!found || !context) {
+      return;
+    }
+    const { mode, plane, plan, range, map, isLog, tensor } = found;
+    const viewport = viewportOf(found, this.#zoomOf(mode), layout);
+    if (mode === "line") {
+      drawLines(context, layout, layout.ratio, plane, plan, viewport, range, isLog, theme);
+    } else if (mode === "heat" || mode === "image") {
+      if (this.#coloured[0] !== found) {
+        this.#coloured = [found];
+        if (mode === "image") {
+          this.#sheet.copy(plane, tensor.dtype === "uint8" && !found.before);
+        } else {
+          this.#sheet.colour(plane, range, map, isLog);
+        }
+      }
+      this.#sheet.draw(context, layout, plan, viewport, theme);
+    }
+  }
+
+  #postShown(): void {
+    const found = this.#present();
+    if (found) {
+      this.#post({
+        kind: "shown",
+        shown: shownOf(found, this.#settings, viewportOf(found, this.#zoomOf(found.mode), this.#surface.layout)),
+      });
+      this.#postPointed();
+    }
+  }
+
+  #postPointed(): void {
+    const found = this.#presented;
+    const pointed = found && this.#point && planeSize(found).width ? pointedOf(found, this.#point) : undefined;
+    this.#post({ kind: "pointed", pointed });
+  }
+
+  #postReception(): void {
+    const { messages, bytes } = this.#reception;
+    const { oldest, newest, size } = this.#history;
+    this.#post({
+      kind: "reception",
+      reception: {
+        messages,
+        bytes,
+        ...this.#reception.rates(),
+        first: oldest?.offset,
+        last: newest?.offset,
+        versions: size,
+      },
+    });
+  }
+}
