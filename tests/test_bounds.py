@@ -375,6 +375,9 @@ REACHED_BY = {
     "head of an HTTP request, and trailers of its body": (
         "admin/http/test_http_connection.py:test_a_head_that_is_too_long"
     ),
+    "lines of the log for the admin port": (
+        "admin/test_log_ring.py:test_the_last_lines_are_kept_and_older_ones_forgotten"
+    ),
     "lines that one place in the code logs, all of the gateway": (
         "server/test_log_limit.py:test_a_place_has_so_many_lines_in_an_interval"
     ),

@@ -15,9 +15,11 @@ from gateway.admin.arrays.upload import FileUpload
 from gateway.admin.commands.connections import ConnectionCommands
 from gateway.admin.commands.deletion import StreamDeletion
 from gateway.admin.commands.drain import Drain
+from gateway.admin.commands.log import LogView
 from gateway.admin.document.openapi import show_document
 from gateway.admin.http.failures import connection_failed, http_failed, peer_failed, program_failed, upgrade_required
 from gateway.admin.http.upgrade import WEBSOCKET_PATH
+from gateway.admin.log_ring import LogRing
 from gateway.admin.pages.client_files import client_files
 from gateway.admin.pages.dashboard import Dashboard
 from gateway.admin.reports.catalogue import Catalogue
@@ -43,6 +45,7 @@ def make_application(
     recording: RecordingReport | None = None,
     *,
     timeline: Timeline | None = None,
+    log: LogRing | None = None,
     idle_timeout_s: float = IDLE_TIMEOUT_S,
 ) -> Starlette:
     """Return the application of one gateway; it must run on the gateway's own loop."""
@@ -52,6 +55,7 @@ def make_application(
     deletion = StreamDeletion(core)
     connections = ConnectionCommands(core)
     download = FileDownload(core, idle_timeout_s)
+    log_view = LogView(log or LogRing())
     upload = FileUpload(core, idle_timeout_s)
     presence = PresenceLists(core, metrics.in_turn)
 
@@ -76,6 +80,8 @@ def make_application(
             Route("/api/v1/connections/{peer:int}/move", connections.move, methods=["POST"]),
             Route("/api/v1/connections/{peer:int}/disconnect", connections.disconnect, methods=["POST"]),
             Route("/api/v1/drain", Drain(core).handle, methods=["GET", "POST"]),
+            Route("/api/v1/log", log_view.lines),
+            Route("/api/v1/log/level", log_view.level, methods=["GET", "PUT"]),
             Route("/api/v1/optimizer", OptimizerReport(recording).show),
             Route("/api/v1/overload", OverloadReport(core).show),
             Route("/api/v1/presence", presence.scopes),

@@ -16,6 +16,7 @@ from typing import Final, Protocol, cast
 
 from gateway.admin.http.thread import in_thread
 from gateway.admin.http.upgrade import TakeSocket
+from gateway.admin.log_ring import LogRing
 from gateway.connections.core import Core
 from gateway.optimizer.recording import RecordingReport
 
@@ -60,6 +61,8 @@ class AdminPort:
         self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self._stopping = False
+        self._log = LogRing()
+        self._log.attach()
         self.address, self.port = str(listening.getsockname()[0]), int(listening.getsockname()[1])
 
     @classmethod
@@ -92,11 +95,11 @@ class AdminPort:
             recording: reports on its traffic history; ``None``: it has none.
             take_websocket: takes over sockets of clients that ask for a WebSocket; ``None``: they get none.
         """
-        load = partial(_load, core, descriptor_limit, recording, take_websocket)
+        load = partial(_load, core, descriptor_limit, self._log, recording, take_websocket)
         self._serving = asyncio.get_running_loop().create_task(self._serve(load))
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Stop serving, and close the port.
+        """Stop serving, close the port, and keep no further log lines.
 
         Args:
             timeout_s: longest time that unfinished answers may take; then their connections are dropped.
@@ -112,6 +115,7 @@ class AdminPort:
             self._serving.cancel()
             await asyncio.gather(self._serving, return_exceptions=True)
         self._listening.close()
+        self._log.detach()
 
     async def _serve(self, load: Callable[[], Server]) -> None:
         try:
@@ -126,7 +130,11 @@ class AdminPort:
 
 
 def _load(
-    core: Core, descriptor_limit: float, recording: RecordingReport | None, take_websocket: TakeSocket | None
+    core: Core,
+    descriptor_limit: float,
+    log: LogRing,
+    recording: RecordingReport | None,
+    take_websocket: TakeSocket | None,
 ) -> Server:
     """Return the server; called in a thread, as the import of its module takes longer than the start of the gateway."""
-    return cast(Server, import_module(SERVING).AdminServer(core, descriptor_limit, recording, take_websocket))
+    return cast(Server, import_module(SERVING).AdminServer(core, descriptor_limit, log, recording, take_websocket))

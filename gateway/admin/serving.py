@@ -20,6 +20,7 @@ from gateway.admin.http.http_connection import MAX_HEAD_BYTES, HttpConnections
 from gateway.admin.http.request_limit import RequestLimit
 from gateway.admin.http.slots import ConnectionSlots
 from gateway.admin.http.upgrade import WEBSOCKET_PATH, TakeSocket
+from gateway.admin.log_ring import LogRing
 from gateway.admin.port import BACKLOG
 from gateway.admin.reports.metrics import Metrics
 from gateway.admin.reports.timeline import Timeline
@@ -89,6 +90,7 @@ class AdminServer:
     Args:
         core: the gateway.
         descriptor_limit: file descriptors that the process may have.
+        log: the last lines of the log.
         recording: reports on its traffic history; ``None``: it has none.
         take_websocket: takes over sockets of clients that ask for a WebSocket; ``None``: they get none.
     """
@@ -97,6 +99,7 @@ class AdminServer:
         self,
         core: Core,
         descriptor_limit: float,
+        log: LogRing,
         recording: RecordingReport | None = None,
         take_websocket: TakeSocket | None = None,
     ) -> None:
@@ -111,7 +114,9 @@ class AdminServer:
             take_websocket,
         )
         config = uvicorn.Config(
-            RequestLimit(make_application(core, self._metrics, recording, timeline=self._timeline), MAX_REQUESTS),
+            RequestLimit(
+                make_application(core, self._metrics, recording, timeline=self._timeline, log=log), MAX_REQUESTS
+            ),
             # The gateway's loop is running already. h11, even where httptools is installed: all gateways behave alike.
             loop="none",
             http=cast(Any, self._connections.make),

@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
+from gateway.admin.log_ring import LogRing
 from gateway.admin.port import AdminPort
 from gateway.admin.serving import AdminServer
 from gateway.app import Gateway
@@ -31,12 +32,12 @@ async def test_the_log_stays_as_it_was_set_up(http: httpx.AsyncClient, caplog: p
     with caplog.at_level(logging.INFO):
         await http.get("/healthz")
     assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
-    assert not logging.getLogger("uvicorn").handlers
+    assert [type(handler) for handler in logging.getLogger("uvicorn").handlers] == [LogRing]
 
 
 async def test_it_serves_until_it_is_told_to_stop(gateway: Gateway) -> None:
     port = await AdminPort.bind("127.0.0.1", 0)
-    server = AdminServer(gateway.core, math.inf)
+    server = AdminServer(gateway.core, math.inf, LogRing())
     listening = port._listening
     serving = asyncio.ensure_future(server.serve(listening))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port.port}") as client:

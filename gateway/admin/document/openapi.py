@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse
 
 from gateway import __version__
 from gateway.admin.commands.connections import MAX_REASON_BYTES
+from gateway.admin.document.operator_paths import OPERATOR_PATHS
+from gateway.admin.document.path_parts import failures_of, get, json_content, query
 from gateway.admin.document.schema_parts import INTEGER, NUMBER, TEXT, Node, object_of, ref_to
 from gateway.admin.document.schemas import SCHEMAS
 from gateway.admin.http.query import EVERY_STREAM
@@ -27,34 +29,16 @@ from gateway.admin.reports.rings import RESOLUTIONS
 _NPY: Final[Node] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
-def _json(schema: Node) -> Node:
-    return {"application/json": {"schema": schema}}
-
-
-def _failures(*statuses: int) -> Node:
-    return {str(status): {"$ref": "#/components/responses/Failure"} for status in statuses}
-
-
-def _query(name: str, description: str, schema: Node) -> Node:
-    return {"name": name, "in": "query", "description": description, "schema": schema}
-
-
-def _get(operation: str, summary: str, content: Node, *parameters: Node, failures: tuple[int, ...] = ()) -> Node:
-    responses = {"200": {"description": "OK", "content": content}, **_failures(*failures)}
-    found: Node = {"operationId": operation, "summary": summary, "responses": responses}
-    return {"get": found | ({"parameters": list(parameters)} if parameters else {})}
-
-
 def _order(orders: Collection[str], first: str) -> Node:
     description = f"List of the first by this number, in one page: the largest, but the lowest `score`; {first}."
-    return _query("sort", description, {"type": "string", "enum": list(orders)})
+    return query("sort", description, {"type": "string", "enum": list(orders)})
 
 
 _PAGING: Final = (
-    _query("after", "`next` of the previous page.", INTEGER | {"default": 0}),
-    _query("limit", "Length of the page.", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}),
+    query("after", "`next` of the previous page.", INTEGER | {"default": 0}),
+    query("limit", "Length of the page.", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}),
 )
-_PATTERN: Final = _query(
+_PATTERN: Final = query(
     "pattern", "Pattern of stream names, as in SUBSCRIBE; absent: all streams.", TEXT | {"default": EVERY_STREAM}
 )
 _NEXT: Final[Node] = {"type": ["integer", "null"], "description": "`after` for the next page; null: no page follows."}
@@ -105,7 +89,7 @@ _GET_STREAM: Final[Node] = {
     "summary": "The newest message of a state stream as a .npy file",
     "description": f"The body is sent in the pieces in which the gateway holds it. {_BFLOAT16}",
     "parameters": [
-        _query("tensor", "Name of the tensor; required if the message has several.", TEXT),
+        query("tensor", "Name of the tensor; required if the message has several.", TEXT),
         {"name": "If-None-Match", "in": "header", "description": "An `etag` of an earlier answer.", "schema": TEXT},
     ],
     "responses": {
@@ -120,7 +104,7 @@ _GET_STREAM: Final[Node] = {
             "content": _NPY,
         },
         "304": {"description": "The newest message is the one of the etag."},
-        **_failures(400, 404, 409, 422, 502),
+        **failures_of(400, 404, 409, 422, 502),
     },
 }
 
@@ -132,12 +116,12 @@ _PUT_STREAM: Final[Node] = {
         f"could not be converted before its end. Versions 1 to 3; never pickled objects. {_BFLOAT16}"
     ),
     "parameters": [
-        _query(
+        query(
             "kind",
             "Kind of the stream; absent: the kind that the stream has, `state` for a new one.",
             ref_to("Kind"),
         ),
-        _query(
+        query(
             "durability",
             "Failure that the message survives once it is answered: `memory` none, `os` of the gateway, `fsync` of the "
             "machine. Absent: the durability that the stream has, `memory` for a new one.",
@@ -148,7 +132,7 @@ _PUT_STREAM: Final[Node] = {
     "responses": {
         "200": {
             "description": "Published.",
-            "content": _json(
+            "content": json_content(
                 object_of(
                     stream=TEXT,
                     epoch=INTEGER,
@@ -158,7 +142,7 @@ _PUT_STREAM: Final[Node] = {
                 )
             ),
         },
-        **_failures(400, 401, 403, 408, 409, 413, 422, 429, 503),
+        **failures_of(400, 401, 403, 408, 409, 413, 422, 429, 503),
     },
 }
 
@@ -180,9 +164,9 @@ _DELETE_STREAM: Final[Node] = {
     "responses": {
         "200": {
             "description": "Deleted.",
-            "content": _json(object_of(deleted={"type": "array", "items": TEXT})),
+            "content": json_content(object_of(deleted={"type": "array", "items": TEXT})),
         },
-        **_failures(400, 401, 403, 404, 429, 503),
+        **failures_of(400, 401, 403, 404, 429, 503),
     },
 }
 
@@ -204,11 +188,11 @@ def _connection_command(operation: str, summary: str, body: dict[str, Node], ans
         "summary": summary,
         "requestBody": {
             "required": True,
-            "content": _json({"type": "object", "properties": body, "additionalProperties": False}),
+            "content": json_content({"type": "object", "properties": body, "additionalProperties": False}),
         },
         "responses": {
-            status: {"description": "Done.", "content": _json(answer)},
-            **_failures(400, 404, 415, *failures),
+            status: {"description": "Done.", "content": json_content(answer)},
+            **failures_of(400, 404, 415, *failures),
         },
     }
 
@@ -236,42 +220,42 @@ DOCUMENT: Final[Node] = {
     "openapi": "3.1.0",
     "info": {"title": "Frys Gateway, admin port", "version": __version__, "license": {"name": "Apache-2.0"}},
     "paths": {
-        "/": _get(
+        "/": get(
             "showPage", "Dashboard; links to the other paths where it was not built", {"text/html": {"schema": TEXT}}
         ),
         "/assets/{name}": {
             "parameters": [_ASSET_NAME],
-            **_get("getAsset", "File of the dashboard", {"text/javascript": {"schema": TEXT}}, failures=(404,)),
+            **get("getAsset", "File of the dashboard", {"text/javascript": {"schema": TEXT}}, failures=(404,)),
         },
         "/ws": {
             "get": {
                 "operationId": "openWebSocket",
                 "summary": "WebSocket of the gateway, as on its other port",
-                "responses": {"101": {"description": "The WebSocket is open."}, **_failures(426)},
+                "responses": {"101": {"description": "The WebSocket is open."}, **failures_of(426)},
             }
         },
-        "/healthz": _get("isAlive", "Liveness of the gateway", _json(object_of(status=TEXT))),
-        "/readyz": _get(
-            "isReady", "Readiness for connections; 503 while clients cannot work", _json(object_of(status=TEXT))
+        "/healthz": get("isAlive", "Liveness of the gateway", json_content(object_of(status=TEXT))),
+        "/readyz": get(
+            "isReady", "Readiness for connections; 503 while clients cannot work", json_content(object_of(status=TEXT))
         ),
-        "/metrics": _get("getMetrics", "Metrics for Prometheus", {"text/plain": {"schema": TEXT}}),
+        "/metrics": get("getMetrics", "Metrics for Prometheus", {"text/plain": {"schema": TEXT}}),
         "/client/{name}": {
             "parameters": [_FILE_NAME],
-            **_get(
+            **get(
                 "getClientFile",
                 "File of the JavaScript client, where it was built",
                 {"text/javascript": {"schema": TEXT}},
                 failures=(404,),
             ),
         },
-        "/api/v1/openapi.json": _get("getDocument", "This document", _json({"type": "object"})),
-        "/api/v1/summary": _get(
-            "getSummary", "Numbers of the whole gateway", _json(ref_to("Summary")), failures=(400,)
+        "/api/v1/openapi.json": get("getDocument", "This document", json_content({"type": "object"})),
+        "/api/v1/summary": get(
+            "getSummary", "Numbers of the whole gateway", json_content(ref_to("Summary")), failures=(400,)
         ),
-        "/api/v1/connections": _get(
+        "/api/v1/connections": get(
             "listConnections",
             "List of the connections",
-            _json(object_of(connections={"type": "array", "items": ref_to("Connection")}, next=_NEXT)),
+            json_content(object_of(connections={"type": "array", "items": ref_to("Connection")}, next=_NEXT)),
             _order(CONNECTION_ORDERS, "absent: in the order of their numbers"),
             *_PAGING,
             failures=(400,),
@@ -280,66 +264,69 @@ DOCUMENT: Final[Node] = {
             f"/api/v1/connections/{{peer}}/{name}": {"parameters": [_PEER], "post": operation}
             for name, operation in _CONNECTION_COMMANDS.items()
         },
-        "/api/v1/presence": _get(
+        "/api/v1/presence": get(
             "listScopes",
             "List of the workflows and streams that have members",
-            _json(object_of(scopes={"type": "array", "items": ref_to("Scope")}, next=_NEXT)),
+            json_content(object_of(scopes={"type": "array", "items": ref_to("Scope")}, next=_NEXT)),
             *_PAGING,
             failures=(400,),
         ),
         "/api/v1/presence/{scope}": {
             "parameters": [_SCOPE],
-            **_get(
+            **get(
                 "listMembers",
                 "List of the members of a workflow or stream; empty if it has none",
-                _json(object_of(members={"type": "array", "items": ref_to("Member")}, next=_NEXT)),
+                json_content(object_of(members={"type": "array", "items": ref_to("Member")}, next=_NEXT)),
                 *_PAGING,
                 failures=(400,),
             ),
         },
-        "/api/v1/plans": _get("getPlans", "Settings that plans try and keep, and why", _json(ref_to("Plans"))),
+        "/api/v1/plans": get("getPlans", "Settings that plans try and keep, and why", json_content(ref_to("Plans"))),
         "/api/v1/drain": {
-            **_get("getDrain", "Progress of stopping", _json(ref_to("Drain"))),
+            **get("getDrain", "Progress of stopping", json_content(ref_to("Drain"))),
             "post": {
                 "operationId": "drain",
                 "summary": "Stop the gateway, as SIGTERM does",
-                "requestBody": {"content": _json(_DRAIN)},
+                "requestBody": {"content": json_content(_DRAIN)},
                 "responses": {
-                    "202": {"description": "Stopping.", "content": _json(ref_to("Drain"))},
-                    **_failures(400, 415),
+                    "202": {"description": "Stopping.", "content": json_content(ref_to("Drain"))},
+                    **failures_of(400, 415),
                 },
             },
         },
-        "/api/v1/optimizer": _get(
+        "/api/v1/optimizer": get(
             "getOptimizer",
             "Counts of the traffic history, with trials and decisions of the busiest streams",
-            _json(ref_to("Optimizer")),
+            json_content(ref_to("Optimizer")),
             _PATTERN,
-            _query(
+            query(
                 "limit",
                 "Most streams, those of most bytes to their receivers.",
                 {"type": "integer", "minimum": 1, "maximum": MAX_SHOWN, "default": SHOWN},
             ),
             failures=(400,),
         ),
-        "/api/v1/overload": _get("getOverload", "Stage of the measures against overload", _json(ref_to("Overload"))),
-        "/api/v1/streams": _get(
+        **OPERATOR_PATHS,
+        "/api/v1/overload": get(
+            "getOverload", "Stage of the measures against overload", json_content(ref_to("Overload"))
+        ),
+        "/api/v1/streams": get(
             "listStreams",
             "List of the streams",
-            _json(object_of(streams={"type": "array", "items": ref_to("Stream")}, next=_NEXT)),
+            json_content(object_of(streams={"type": "array", "items": ref_to("Stream")}, next=_NEXT)),
             _PATTERN,
             _order(STREAM_ORDERS, "while rates are not known, by the totals"),
             *_PAGING,
             failures=(400,),
         ),
-        "/api/v1/timeline": _get(
+        "/api/v1/timeline": get(
             "getTimeline",
             "Numbers of the gateway over time since its start: a day at most",
-            _json(ref_to("Timeline")),
-            _query(
+            json_content(ref_to("Timeline")),
+            query(
                 "since", "Unix time in seconds; samples of this time and before are left out.", INTEGER | {"default": 0}
             ),
-            _query(
+            query(
                 "interval_s",
                 "Time of a sample: of 1 s the last ten minutes are kept, of 10 s two hours, of 60 s a day. A gateway "
                 "of very many connections is sampled less often.",
@@ -347,12 +334,12 @@ DOCUMENT: Final[Node] = {
             ),
             failures=(400,),
         ),
-        "/api/v1/workflows": _get(
+        "/api/v1/workflows": get(
             "listWorkflows",
             "List of the workflows with their collaboration graphs",
-            _json(object_of(workflows={"type": "array", "items": ref_to("Workflow")}, next=_NEXT)),
-            _query("name", "Name of the only workflow that is wanted.", TEXT),
-            _query(
+            json_content(object_of(workflows={"type": "array", "items": ref_to("Workflow")}, next=_NEXT)),
+            query("name", "Name of the only workflow that is wanted.", TEXT),
+            query(
                 "edges",
                 "Most edges of each workflow, the heaviest.",
                 {"type": "integer", "minimum": 0, "maximum": MAX_EDGES, "default": MAX_EDGES},
@@ -370,12 +357,14 @@ DOCUMENT: Final[Node] = {
     },
     "components": {
         "schemas": SCHEMAS,
-        "responses": {"Failure": {"description": "The reason of the failure.", "content": _json(ref_to("Failure"))}},
+        "responses": {
+            "Failure": {"description": "The reason of the failure.", "content": json_content(ref_to("Failure"))}
+        },
     },
 }
 DOCUMENT["paths"]["/readyz"]["get"]["responses"]["503"] = {
     "description": "The gateway is stopping, its store fails, or no client can work with its configuration.",
-    "content": _json(object_of(status=TEXT, reason=TEXT)),
+    "content": json_content(object_of(status=TEXT, reason=TEXT)),
 }
 
 

@@ -76,7 +76,7 @@ def kind_of(request: Request) -> Kind | None:
     Raises:
         RequestRefused: ``INVALID_REQUEST``: there is no such kind.
     """
-    return _choice_of(request, "kind", Kind)
+    return choice_of(request, "kind", Kind)
 
 
 def durability_of(request: Request) -> Durability | None:
@@ -85,7 +85,7 @@ def durability_of(request: Request) -> Durability | None:
     Raises:
         RequestRefused: ``INVALID_REQUEST``: there is no such durability.
     """
-    return _choice_of(request, "durability", Durability)
+    return choice_of(request, "durability", Durability)
 
 
 def order_of(request: Request, orders: Collection[str]) -> str | None:
@@ -104,7 +104,12 @@ def order_of(request: Request, orders: Collection[str]) -> str | None:
     return order
 
 
-def _choice_of(request: Request, name: str, choices: type[Choice]) -> Choice | None:
+def choice_of(request: Request, name: str, choices: type[Choice]) -> Choice | None:
+    """Return the parameter ``name`` as one of some choices, or ``None`` if it is absent.
+
+    Raises:
+        RequestRefused: ``INVALID_REQUEST``: it is none of them.
+    """
     text = _one_of(request, name, list(choices))
     return None if text is None else choices(text)
 
