@@ -15,6 +15,7 @@ from pathlib import Path
 from socket import gaierror
 from typing import Final
 
+from gateway.admin.pages.folders import has_dashboard
 from gateway.admin.port import AdminPort
 from gateway.config import Settings
 from gateway.config.address import url_of
@@ -113,6 +114,12 @@ class Gateway:
         """URL of the admin HTTP API, once started; ``None`` if the gateway has none."""
         admin = self._admin
         return None if admin is None else url_of("http", self.settings.host, admin.address, admin.port)
+
+    @property
+    def dashboard_url(self) -> str | None:
+        """URL of the dashboard, once started; ``None`` if there is no admin port, or the dashboard was not built."""
+        admin_url = self.admin_url
+        return None if admin_url is None or not has_dashboard() else f"{admin_url}/"
 
     async def start(self) -> None:
         """Begin to accept connections.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+from functools import partial
 from typing import Final
 
 import click
 from rich.console import Console
 
+from gateway.cli.browser import has_display, open_page
 from gateway.cli.command import Command
 from gateway.cli.connection_option import DEFAULT_URL
 from gateway.cli.exit_code import EXTRA, CommandFailed, ExitCode
@@ -16,6 +19,7 @@ from gateway.config.bounds import check_start
 from gateway.demo.display import Display, LineDisplay, TerminalDisplay
 from gateway.demo.family import ChildFailed
 from gateway.demo.scene import GatewayUrls, Plan, play
+from gateway.demo.screen import brief_line, screen
 from gateway.demo.streams import WORKFLOW
 
 DEFAULTS: Final = Settings()
@@ -51,12 +55,16 @@ PORT: Final = click.IntRange(0, 65535)
     metavar="N",
     help="Training steps a second.",
 )
-def demo(seconds: float | None, port: int | None, admin_port: int | None, steps_per_second: float) -> None:
+@click.option("--no-browser", is_flag=True, help="Print the address of the dashboard, and leave the browser alone.")
+def demo(
+    seconds: float | None, port: int | None, admin_port: int | None, steps_per_second: float, no_browser: bool
+) -> None:
     """Run a gateway, agents that train a small model on real data, and a live view of their streams.
 
     One agent trains a classifier on scikit-learn's handwritten digits, and publishes weights, gradients, activations,
     the confusion matrix and the loss of every step. Another agent receives the weights, and publishes their accuracy on
-    held-out images. The gateway and both agents are processes of their own.
+    held-out images. The gateway and both agents are processes of their own. The dashboard opens in a browser if it was
+    built, and the view in the terminal is then a line.
 
     Examples:
 
@@ -85,7 +93,7 @@ def demo(seconds: float | None, port: int | None, admin_port: int | None, steps_
     if console.is_terminal:
         console.print("starting a gateway and two agents ...", style="dim")
     try:
-        board = play(plan, lambda urls: _open_display(console, urls))
+        board = play(plan, lambda urls: open_display(console, urls, no_browser=no_browser))
     except ChildFailed as error:
         if "in_use" not in error.details:
             raise CommandFailed(ExitCode.FAILURE, str(error)) from error
@@ -93,12 +101,20 @@ def demo(seconds: float | None, port: int | None, admin_port: int | None, steps_
     print(f"the demo has ended: {board.total()}")
 
 
-def _open_display(console: Console, urls: GatewayUrls) -> Display:
+def open_display(console: Console, urls: GatewayUrls, *, no_browser: bool) -> Display:
+    """Print where the gateway is, and return the display; open the dashboard where there is a screen to show it."""
     admin = f"  (admin {urls.admin_url})" if urls.admin_url else ""
+    page = urls.dashboard_url
     if not console.is_terminal:
-        print(f"a gateway on {urls.url}{admin}", flush=True)
+        print(f"a gateway on {urls.url}{admin}", *([] if page is None else [f"dashboard {page}"]), sep="\n", flush=True)
         return LineDisplay()
     url = "" if urls.url == DEFAULT_URL else f" --url {urls.url}"
-    return TerminalDisplay(
-        console, f"{urls.url}{admin}", f"Ctrl-C ends it; in another terminal: frys sub '{WORKFLOW}/*'{url}"
-    )
+    hint = f"Ctrl-C ends it; in another terminal: frys sub '{WORKFLOW}/*'{url}"
+    if page is None:
+        return TerminalDisplay(console, partial(screen, title=f"{urls.url}{admin}", hint=hint), is_full_screen=True)
+    if not no_browser and has_display(os.environ):
+        open_page(page)
+    # Once, and not with each picture: a user copies the address.
+    console.print("dashboard", page, style="bold")
+    console.print(hint, style="dim")
+    return TerminalDisplay(console, brief_line, is_full_screen=False)

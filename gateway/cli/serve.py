@@ -68,8 +68,8 @@ def serve(
 ) -> int:
     """Run a gateway.
 
-    Prints one line when the gateway accepts connections. SIGTERM, SIGHUP or Ctrl-C stops it gracefully: clients are
-    told, and queued messages are delivered. A second SIGTERM or Ctrl-C stops it at once.
+    Prints its addresses when it accepts connections. SIGTERM, SIGHUP or Ctrl-C stops it gracefully: clients are told,
+    and queued messages are delivered. A second SIGTERM or Ctrl-C stops it at once.
 
     Examples:
 
@@ -94,16 +94,16 @@ def serve(
     return ExitCode.OK
 
 
-def _announce(line: str) -> None:
-    """Print a line; a gateway serves also if its output is a full disk, or nobody reads it any more."""
+def _announce(text: str) -> None:
+    """Print a text; a gateway serves also if its output is a full disk, or nobody reads it any more."""
     try:
-        print(line, flush=True)
+        print(text, flush=True)
     except OSError as error:
-        # The end of the process would try again to write the line, and fail.
+        # The end of the process would try again to write the text, and fail.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
-        logger.warning("%s (standard output: %s)", line, error.strerror)
+        logger.warning("%s (standard output: %s)", text, error.strerror)
 
 
 async def _serve(settings: Settings) -> None:
@@ -130,7 +130,8 @@ async def _serve_until_stopped(settings: Settings, collection: GarbageCollection
     admin = "" if gateway.admin_url is None else f" (admin {gateway.admin_url})"
     networks = networks_of(gateway.addresses)
     everywhere = "" if networks is None else f", on {networks} of this machine"
-    _announce(f"listening on {gateway.url}{admin}{everywhere}")
+    page = "" if gateway.dashboard_url is None else f"\ndashboard {gateway.dashboard_url}"
+    _announce(f"listening on {gateway.url}{admin}{everywhere}{page}")
     collection.spare()
     caring = give_back_when_calm(collection.drop_freed_objects), collection.collect_regularly()
     caring_for_memory = [asyncio.create_task(each) for each in caring]

@@ -1,14 +1,14 @@
-"""Displays of the demo: the full screen of a terminal, or a line a second where there is no terminal."""
+"""Displays of the demo: the screen of a terminal or a line of it, or a line a second where there is no terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from gateway.demo.board import Board
-from gateway.demo.screen import screen
 
 FRAME_S: Final = 0.125
 LINE_S: Final = 1.0
@@ -29,25 +29,24 @@ class Display(Protocol):
 
 
 class TerminalDisplay:
-    """Display on the full screen of a terminal.
+    """Display in a terminal.
 
     Args:
         console: the terminal.
-        title: text for the first line.
-        hint: text for the last line.
+        draw: returns the picture of a board at a time.
+        is_full_screen: whether the picture takes the whole screen, and not its own lines only.
     """
 
     pause_s = FRAME_S
 
-    def __init__(self, console: Console, title: str, hint: str) -> None:
-        self._title = title
-        self._hint = hint
-        self._live = Live(console=console, screen=True, auto_refresh=False)
+    def __init__(self, console: Console, draw: Callable[[Board, float], RenderableType], is_full_screen: bool) -> None:
+        self._draw = draw
+        self._live = Live(console=console, screen=is_full_screen, transient=True, auto_refresh=False)
         self._live.start()
 
     def show(self, board: Board, now_s: float) -> None:
-        """Redraw the screen."""
-        self._live.update(screen(board, now_s, title=self._title, hint=self._hint), refresh=True)
+        """Redraw the picture."""
+        self._live.update(self._draw(board, now_s), refresh=True)
 
     def close(self) -> None:
         """Restore the terminal."""

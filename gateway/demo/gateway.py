@@ -15,7 +15,7 @@ DRAIN_DEADLINE_S = 2.0
 
 
 def run(line: Lifeline, port: int, admin_port: int | None) -> None:
-    """Serve until the lifeline ends; report ``url`` and ``admin_url``, or a failure with ``in_use``.
+    """Serve until the lifeline ends; report ``url``, ``admin_url`` and ``dashboard_url``, or a failure with ``in_use``.
 
     ``in_use`` lists the settings of ports that another program has.
     """
@@ -31,7 +31,7 @@ async def _serve(line: Lifeline, settings: Settings) -> None:
         except CannotListen as error:
             line.failed(str(error), in_use=error.in_use)
             return
-        line.ready(url=gateway.url, admin_url=gateway.admin_url)
+        line.ready(url=gateway.url, admin_url=gateway.admin_url, dashboard_url=gateway.dashboard_url)
         await asyncio.Event().wait()
     finally:
         await gateway.stop()

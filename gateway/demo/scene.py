@@ -35,6 +35,8 @@ class GatewayUrls:
 
     url: str
     admin_url: str | None
+    dashboard_url: str | None
+    """URL of the page; None: it was not built, or there is no admin port."""
 
 
 def play(plan: Plan, open_display: Callable[[GatewayUrls], Display]) -> Board:

@@ -36,18 +36,9 @@ def screen(board: Board, now_s: float, *, title: str, hint: str) -> Layout:
         title: text for the first line.
         hint: text for the last line.
     """
-    messages, size = board.rates(now_s)
-    head = Text.assemble(
-        (" frys demo ", "bold black on cyan"),
-        (f"  {messages:,.0f} msg/s  {size / 1e6:.1f} MB/s", "bold"),
-        f"  run {board.run}, step {board.step}  ",
-        (title, "dim"),
-        no_wrap=True,
-        overflow="ellipsis",
-    )
     layout = Layout()
     layout.split_column(
-        Layout(head, size=1),
+        Layout(_heading(board, now_s, title), size=1),
         Layout(name="curves", minimum_size=CURVES_LINES),
         Layout(_panel(StreamTable(board, now_s), f"streams of {WORKFLOW}/", hint), size=len(board.rows) + TABLE_FRAME),
     )
@@ -60,6 +51,25 @@ def screen(board: Board, now_s: float, *, title: str, hint: str) -> Layout:
         ),
     )
     return layout
+
+
+def brief_line(board: Board, now_s: float) -> Text:
+    """Return the board in one line, for those who see the rest elsewhere."""
+    loss = f"{board.losses[-1]:.4f}" if board.losses else "waiting"
+    accuracy = f"{board.accuracies[-1]:.1%}" if board.accuracies else "waiting"
+    return _heading(board, now_s, f"loss {loss:<7}  accuracy {accuracy}")
+
+
+def _heading(board: Board, now_s: float, rest: str) -> Text:
+    messages, size = board.rates(now_s)
+    return Text.assemble(
+        (" frys demo ", "bold black on cyan"),
+        (f"  {messages:,.0f} msg/s  {size / 1e6:.1f} MB/s", "bold"),
+        f"  run {board.run}, step {board.step}  ",
+        (rest, "dim"),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
 
 
 class StreamTable:

@@ -1,18 +1,23 @@
 """``frys demo`` as a user starts it."""
 
 import importlib.util
+import io
 import re
 import socket
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
-from gateway.cli.demo import DEFAULTS
+from gateway.cli.demo import DEFAULTS, open_display
 from gateway.cli.exit_code import ExitCode
 from gateway.cli.program import run
 from gateway.demo.board import Board
-from gateway.demo.scene import Plan
+from gateway.demo.scene import GatewayUrls, Plan
+
+PAGE = "http://127.0.0.1:8766/"
+FULL_SCREEN = "\x1b[?1049h"
 
 
 def test_it_trains_shows_and_leaves_nothing_behind() -> None:
@@ -65,3 +70,42 @@ def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         "frys demo: scikit-learn is not installed; the demo trains on its digits: "
         "run pip install 'frys-gateway[server]'\n"
     )
+
+
+@pytest.mark.parametrize("no_browser", [False, True])
+def test_where_there_is_a_dashboard_it_opens_and_the_view_is_brief(
+    no_browser: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("gateway.cli.demo.open_page", opened.append)
+    monkeypatch.setenv("DISPLAY", ":0")
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=100, height=30)
+    urls = GatewayUrls("ws://127.0.0.1:8765", "http://127.0.0.1:8766", PAGE)
+    display = open_display(console, urls, no_browser=no_browser)
+    display.show(Board(), 0.0)
+    display.close()
+    assert opened == ([] if no_browser else [PAGE])
+    assert PAGE in file.getvalue()
+    assert FULL_SCREEN not in file.getvalue()
+
+
+def test_without_a_dashboard_the_view_takes_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=120, height=30)
+    display = open_display(console, GatewayUrls("ws://127.0.0.1:9", None, None), no_browser=False)
+    display.show(Board(), 0.0)
+    display.close()
+    assert FULL_SCREEN in file.getvalue()
+    assert "ws://127.0.0.1:9" in file.getvalue()
+
+
+def test_without_a_terminal_the_address_is_printed_and_nothing_opens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("gateway.cli.demo.open_page", opened.append)
+    monkeypatch.setenv("DISPLAY", ":0")
+    open_display(Console(file=io.StringIO()), GatewayUrls("ws://a:1", "http://a:2", "http://a:2/"), no_browser=False)
+    assert capsys.readouterr().out == "a gateway on ws://a:1  (admin http://a:2)\ndashboard http://a:2/\n"
+    assert not opened

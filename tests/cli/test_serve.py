@@ -192,3 +192,20 @@ def test_python_code_in_threads_gives_way_to_the_loop() -> None:
     )
     told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert float(told) == SWITCH_S
+
+
+@pytest.mark.parametrize("is_built", [False, True])
+def test_the_address_of_the_dashboard_is_printed_where_it_was_built(is_built: bool) -> None:
+    program = (
+        "from gateway import app\n"
+        "from gateway.cli import program\n"
+        f"app.has_dashboard = lambda: {is_built}\n"
+        "program.run(['serve', '--port', '0', '--admin-port', '0'])\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        admin_url = process.stdout.readline().partition("(admin ")[2].rstrip(")\n")
+        process.send_signal(signal.SIGTERM)
+        more = process.stdout.read()
+    assert admin_url
+    assert more == (f"dashboard {admin_url}/\n" if is_built else "")

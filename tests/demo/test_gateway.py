@@ -15,6 +15,7 @@ async def test_it_serves_until_let_go() -> None:
         serving = asyncio.create_task(asyncio.to_thread(gateway.run, ends.line, 0, None))
         place = (await asyncio.to_thread(ends.hear))["ready"]
         assert place["admin_url"] is None
+        assert place["dashboard_url"] is None
         async with connect(place["url"]) as client:
             assert (await client.publish("wf/x", np.zeros(3))).offset == 0
         ends.let_go()

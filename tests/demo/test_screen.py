@@ -6,7 +6,7 @@ from rich.console import Console
 
 from gateway.demo import streams
 from gateway.demo.board import Board
-from gateway.demo.screen import screen
+from gateway.demo.screen import brief_line, screen
 from gateway.protocol.messages import Kind
 from tests.cli.messages import message
 
@@ -59,3 +59,10 @@ def test_a_loss_of_nothing() -> None:
     board = full_board()
     board.receive(message(streams.LOSS, {"": np.array(0.0)}, kind=Kind.EVENT), 0.0)
     assert any("loss 0.0000" in line for line in lines(board, 110, 30))
+
+
+def test_a_brief_line() -> None:
+    assert "loss waiting  accuracy waiting" in brief_line(Board(), 0.0).plain
+    shown = brief_line(full_board(), 0.0).plain
+    assert "run 1, step 7" in shown
+    assert "loss 0.1000   accuracy 95.0%" in shown

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.admin.pages.built_files import BuiltFiles
-
-FOLDER: Final = Path(__file__).parents[1] / "client"
-"""Place of the files, which ``make js-client`` builds."""
+from gateway.admin.pages.folders import CLIENT
 
 _HEADERS: Final = {
     # A page of any origin may import a module with these: the files are the same for everyone, and tell nothing.
@@ -21,6 +19,6 @@ _ABSENCE: Final = (
 )
 
 
-def client_files(folder: Path = FOLDER) -> BuiltFiles:
+def client_files(folder: Path = CLIENT) -> BuiltFiles:
     """Return the files of the client, for pages of any origin."""
     return BuiltFiles(folder, _HEADERS, _ABSENCE)

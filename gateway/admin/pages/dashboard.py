@@ -10,11 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from gateway import __version__
 from gateway.admin.pages.built_files import BuiltFiles
-
-FOLDER: Final = Path(__file__).parents[1] / "dashboard"
-"""Place of ``index.html`` and of the folder ``assets``, which ``make dashboard`` builds."""
-
-INDEX: Final = "index.html"
+from gateway.admin.pages.folders import DASHBOARD, INDEX
 
 POLICY: Final = "; ".join(
     [
@@ -80,7 +76,7 @@ class Dashboard:
         folder: the files; it may be missing.
     """
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, folder: Path = DASHBOARD) -> None:
         self._page = BuiltFiles(folder, HEADERS, "")
         absence = f"the dashboard has no such file: reload the page; if there is none, {HOW_TO_BUILD}"
         self.assets = BuiltFiles(folder / "assets", HEADERS, absence)
@@ -89,8 +85,3 @@ class Dashboard:
         """Answer with the page, or with links to the rest of the admin port."""
         page = await self._page.answer(request, INDEX)
         return HTMLResponse(_LINKS_PAGE, headers=HEADERS) if page is None else page
-
-
-def is_built(folder: Path = FOLDER) -> bool:
-    """Return whether there is a page at ``/``."""
-    return (folder / INDEX).is_file()
