@@ -27,6 +27,12 @@ export const VIEWS: readonly ListedView[] = [
     icon: "streams",
     load: async () => (await import("../viewer/stream_page.tsx")).StreamPage,
   },
+  {
+    segment: "collaboration",
+    label: "Collaboration",
+    icon: "collaboration",
+    load: async () => (await import("../collaboration/collaboration.tsx")).Collaboration,
+  },
 ];
 
 /** Return the view of a route; undefined: there is none. */
