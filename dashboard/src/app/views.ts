@@ -25,7 +25,13 @@ export const VIEWS: readonly ListedView[] = [
     segment: "streams",
     label: "Streams",
     icon: "streams",
-    load: async () => (await import("../viewer/stream_page.tsx")).StreamPage,
+    load: async () => (await import("../streams/streams.tsx")).Streams,
+  },
+  {
+    segment: "connections",
+    label: "Connections",
+    icon: "connections",
+    load: async () => (await import("../connections/connections.tsx")).Connections,
   },
   {
     segment: "collaboration",

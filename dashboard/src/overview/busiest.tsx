@@ -1,66 +1,26 @@
 /** Streams that carry most, and connections whose links are worst: where an operator looks next. */
 
+import { type ConnectionData, firstConnections } from "../api/connections.ts";
 import { usePolled } from "../api/poller.ts";
-import { bytes, bytesPerS, perS, scaled } from "../format/numbers.ts";
-import { duration } from "../format/times.ts";
+import { busiestStreams, type StreamData } from "../api/streams.ts";
+import { hashOf } from "../app/router.ts";
+import { FEW_COLUMNS as LINK_COLUMNS } from "../connections/columns.tsx";
 import { Section } from "../parts/page.tsx";
-import { type Column, Table } from "../parts/table.tsx";
+import { Table } from "../parts/table.tsx";
+import { FEW_COLUMNS as STREAM_COLUMNS } from "../streams/columns.tsx";
 
 const SHOWN = 8;
 
-interface ListedStream {
-  readonly name: string;
-  readonly kind: string;
-  readonly messages_per_s: number | null;
-  readonly bytes_per_s: number | null;
-  readonly subscribers: number;
-  readonly viewers: number;
-  readonly newest: readonly { readonly dtype: string; readonly shape: readonly number[] }[] | null;
-}
-
-const STREAM_COLUMNS: readonly Column<ListedStream>[] = [
-  { id: "name", label: "Stream", value: ({ name }) => name, cell: ({ name }) => <span class="mono">{name}</span> },
-  { id: "kind", label: "Kind", value: ({ kind }) => kind, priority: 2 },
-  {
-    id: "tensor",
-    label: "Newest",
-    value: ({ newest }) => newest?.map(({ dtype, shape }) => `${dtype} [${shape.join(", ")}]`).join(" ") ?? "",
-    priority: 3,
-  },
-  {
-    id: "receivers",
-    label: "Receivers",
-    numeric: true,
-    value: ({ subscribers, viewers }) => subscribers + viewers,
-    priority: 2,
-  },
-  {
-    id: "messages",
-    label: "Messages",
-    numeric: true,
-    value: ({ messages_per_s }) => messages_per_s,
-    cell: ({ messages_per_s }) => perS(messages_per_s),
-  },
-  {
-    id: "bytes",
-    label: "Bytes",
-    numeric: true,
-    value: ({ bytes_per_s }) => bytes_per_s,
-    cell: ({ bytes_per_s }) => bytesPerS(bytes_per_s),
-  },
-];
-
 export function BusiestStreams() {
-  const { data } = usePolled<{ readonly streams: readonly ListedStream[] }>(
-    `/api/v1/streams?sort=bytes_per_s&limit=${SHOWN}`,
-  );
+  const { data } = usePolled<{ readonly streams: readonly StreamData[] }>(busiestStreams(SHOWN));
   return (
     <Section title="Busiest streams">
       <Table
         label="Busiest streams"
         columns={STREAM_COLUMNS}
         rows={data?.streams ?? []}
-        keyOf={({ name }) => name}
+        keyOf={({ id }) => id}
+        linkOf={({ name }) => hashOf(["streams", ...name.split("/")])}
         maxRows={SHOWN}
         empty="No stream has carried anything."
       />
@@ -68,57 +28,8 @@ export function BusiestStreams() {
   );
 }
 
-interface ListedConnection {
-  readonly peer: number;
-  readonly client_id: string;
-  readonly client_type: string;
-  readonly waiting_bytes: number;
-  readonly link: { readonly score: number; readonly rtt_s: number | null; readonly bottleneck: string };
-}
-
-const LINK_COLUMNS: readonly Column<ListedConnection>[] = [
-  {
-    id: "client",
-    label: "Client",
-    value: ({ client_id }) => client_id,
-    cell: ({ client_id }) => <span class="mono">{client_id}</span>,
-  },
-  { id: "type", label: "Type", value: ({ client_type }) => client_type, priority: 2 },
-  {
-    id: "bottleneck",
-    label: "Bottleneck",
-    value: ({ link }) => link.bottleneck.replace("_", " "),
-    priority: 3,
-  },
-  {
-    id: "rtt",
-    label: "Round trip",
-    numeric: true,
-    value: ({ link }) => link.rtt_s,
-    cell: ({ link }) => duration(link.rtt_s),
-  },
-  {
-    id: "waiting",
-    label: "Waits",
-    numeric: true,
-    value: ({ waiting_bytes }) => waiting_bytes,
-    cell: ({ waiting_bytes }) => bytes(waiting_bytes),
-    priority: 2,
-  },
-  {
-    id: "score",
-    label: "Score",
-    numeric: true,
-    hint: "Quality of the link, from 0 to 1",
-    value: ({ link }) => link.score,
-    cell: ({ link }) => scaled(link.score),
-  },
-];
-
 export function WorstLinks() {
-  const { data } = usePolled<{ readonly connections: readonly ListedConnection[] }>(
-    `/api/v1/connections?sort=score&limit=${SHOWN}`,
-  );
+  const { data } = usePolled<{ readonly connections: readonly ConnectionData[] }>(firstConnections("score", SHOWN));
   return (
     <Section title="Worst links">
       <Table
@@ -126,6 +37,7 @@ export function WorstLinks() {
         columns={LINK_COLUMNS}
         rows={data?.connections ?? []}
         keyOf={({ peer }) => peer}
+        linkOf={({ peer }) => hashOf(["connections", `${peer}`])}
         maxRows={SHOWN}
         empty="Nobody is connected."
       />

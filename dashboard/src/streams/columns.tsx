@@ -1,0 +1,76 @@
+/** Columns of lists of streams. */
+
+import { receiversOf, type StreamData, shapeText } from "../api/streams.ts";
+import { bytes, bytesPerS, perS, whole } from "../format/numbers.ts";
+import type { Column } from "../parts/table.tsx";
+
+const NAME: Column<StreamData> = {
+  id: "name",
+  label: "Stream",
+  value: ({ name }) => name,
+  cell: ({ name }) => <span class="mono">{name}</span>,
+};
+const KIND: Column<StreamData> = { id: "kind", label: "Kind", value: ({ kind }) => kind, priority: 2 };
+const NEWEST: Column<StreamData> = {
+  id: "newest",
+  label: "Newest",
+  hint: "Tensors of the newest message",
+  value: ({ newest }) => newest?.map(shapeText).join(", ") ?? "",
+  priority: 3,
+};
+const RECEIVERS: Column<StreamData> = {
+  id: "receivers",
+  label: "Receivers",
+  numeric: true,
+  value: receiversOf,
+  priority: 2,
+};
+const MESSAGES: Column<StreamData> = {
+  id: "messages",
+  label: "Messages",
+  numeric: true,
+  value: ({ messages_per_s }) => messages_per_s,
+  cell: ({ messages_per_s }) => perS(messages_per_s),
+};
+const BYTES: Column<StreamData> = {
+  id: "bytes",
+  label: "Bytes",
+  numeric: true,
+  value: ({ bytes_per_s }) => bytes_per_s,
+  cell: ({ bytes_per_s }) => bytesPerS(bytes_per_s),
+};
+
+/** What matters at a glance. */
+export const FEW_COLUMNS: readonly Column<StreamData>[] = [NAME, KIND, NEWEST, RECEIVERS, MESSAGES, BYTES];
+
+export const ALL_COLUMNS: readonly Column<StreamData>[] = [
+  ...FEW_COLUMNS,
+  {
+    id: "history",
+    label: "History",
+    hint: "Messages that can be read again",
+    numeric: true,
+    value: ({ first_offset, next_offset }) => next_offset - first_offset,
+    cell: ({ first_offset, next_offset }) => whole(next_offset - first_offset),
+    priority: 3,
+  },
+  {
+    id: "pending",
+    label: "Not acknowledged",
+    hint: "Messages that consumers have not acknowledged, each consumer counted",
+    numeric: true,
+    value: ({ pending, consumers }) => (consumers ? pending : null),
+    cell: ({ pending, consumers }) => (consumers ? whole(pending) : ""),
+    priority: 3,
+  },
+  { id: "durability", label: "Durability", value: ({ durability }) => durability, priority: 3 },
+  {
+    id: "total",
+    label: "Published",
+    hint: "All bytes since the stream began",
+    numeric: true,
+    value: ({ published_bytes }) => published_bytes,
+    cell: ({ published_bytes }) => bytes(published_bytes),
+    priority: 3,
+  },
+];
