@@ -375,6 +375,9 @@ REACHED_BY = {
     "head of an HTTP request, and trailers of its body": (
         "admin/http/test_http_connection.py:test_a_head_that_is_too_long"
     ),
+    "dead letters known to have been sent again over HTTP": (
+        "admin/commands/test_dead_letters.py:test_what_cannot_be_sent_again"
+    ),
     "lines of the log for the admin port": (
         "admin/test_log_ring.py:test_the_last_lines_are_kept_and_older_ones_forgotten"
     ),

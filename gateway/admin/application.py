@@ -13,6 +13,7 @@ from starlette.routing import Route
 from gateway.admin.arrays.download import FileDownload
 from gateway.admin.arrays.upload import FileUpload
 from gateway.admin.commands.connections import ConnectionCommands
+from gateway.admin.commands.dead_letters import DeadLetterCommands
 from gateway.admin.commands.deletion import StreamDeletion
 from gateway.admin.commands.drain import Drain
 from gateway.admin.commands.log import LogView
@@ -30,6 +31,7 @@ from gateway.admin.reports.overload import OverloadReport
 from gateway.admin.reports.plans import PlanReport
 from gateway.admin.reports.presence_lists import PresenceLists
 from gateway.admin.reports.summary import Summary
+from gateway.admin.reports.tasks import TaskReport
 from gateway.admin.reports.timeline import Timeline
 from gateway.connections.core import Core
 from gateway.errors import ConnectionClosed, PeerError
@@ -55,6 +57,7 @@ def make_application(
     deletion = StreamDeletion(core)
     connections = ConnectionCommands(core)
     download = FileDownload(core, idle_timeout_s)
+    dead_letters = DeadLetterCommands(core)
     log_view = LogView(log or LogRing())
     upload = FileUpload(core, idle_timeout_s)
     presence = PresenceLists(core, metrics.in_turn)
@@ -79,6 +82,8 @@ def make_application(
             Route("/api/v1/connections/{peer:int}/ping", connections.ping, methods=["POST"]),
             Route("/api/v1/connections/{peer:int}/move", connections.move, methods=["POST"]),
             Route("/api/v1/connections/{peer:int}/disconnect", connections.disconnect, methods=["POST"]),
+            Route("/api/v1/dead-letters", dead_letters.show),
+            Route("/api/v1/dead-letters/resend", dead_letters.resend, methods=["POST"]),
             Route("/api/v1/drain", Drain(core).handle, methods=["GET", "POST"]),
             Route("/api/v1/log", log_view.lines),
             Route("/api/v1/log/level", log_view.level, methods=["GET", "PUT"]),
@@ -88,6 +93,7 @@ def make_application(
             Route("/api/v1/presence/{scope:path}", presence.members),
             Route("/api/v1/plans", PlanReport(core).show),
             Route("/api/v1/streams", catalogue.streams),
+            Route("/api/v1/tasks", TaskReport(core, metrics.in_turn).show),
             Route("/api/v1/timeline", (timeline or Timeline(core, metrics.in_turn)).show),
             Route("/api/v1/workflows", catalogue.workflows),
             Route("/api/v1/streams/{name:path}", stream, methods=["GET", "PUT", "DELETE"]),

@@ -11,15 +11,12 @@ from starlette.responses import JSONResponse
 from gateway import __version__
 from gateway.admin.commands.connections import MAX_REASON_BYTES
 from gateway.admin.document.operator_paths import OPERATOR_PATHS
-from gateway.admin.document.path_parts import failures_of, get, json_content, query
+from gateway.admin.document.path_parts import NEXT, PAGING, PATTERN, failures_of, get, json_content, query
 from gateway.admin.document.schema_parts import INTEGER, NUMBER, TEXT, Node, object_of, ref_to
 from gateway.admin.document.schemas import SCHEMAS
-from gateway.admin.http.query import EVERY_STREAM
 from gateway.admin.reports.catalogue import (
     CONNECTION_ORDERS,
     MAX_EDGES,
-    MAX_PAGE,
-    PAGE,
     STREAM_ORDERS,
     WORKFLOW_ORDERS,
 )
@@ -33,15 +30,6 @@ def _order(orders: Collection[str], first: str) -> Node:
     description = f"List of the first by this number, in one page: the largest, but the lowest `score`; {first}."
     return query("sort", description, {"type": "string", "enum": list(orders)})
 
-
-_PAGING: Final = (
-    query("after", "`next` of the previous page.", INTEGER | {"default": 0}),
-    query("limit", "Length of the page.", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}),
-)
-_PATTERN: Final = query(
-    "pattern", "Pattern of stream names, as in SUBSCRIBE; absent: all streams.", TEXT | {"default": EVERY_STREAM}
-)
-_NEXT: Final[Node] = {"type": ["integer", "null"], "description": "`after` for the next page; null: no page follows."}
 
 _STREAM_NAME: Final[Node] = {
     "name": "name",
@@ -255,9 +243,9 @@ DOCUMENT: Final[Node] = {
         "/api/v1/connections": get(
             "listConnections",
             "List of the connections",
-            json_content(object_of(connections={"type": "array", "items": ref_to("Connection")}, next=_NEXT)),
+            json_content(object_of(connections={"type": "array", "items": ref_to("Connection")}, next=NEXT)),
             _order(CONNECTION_ORDERS, "absent: in the order of their numbers"),
-            *_PAGING,
+            *PAGING,
             failures=(400,),
         ),
         **{
@@ -267,8 +255,8 @@ DOCUMENT: Final[Node] = {
         "/api/v1/presence": get(
             "listScopes",
             "List of the workflows and streams that have members",
-            json_content(object_of(scopes={"type": "array", "items": ref_to("Scope")}, next=_NEXT)),
-            *_PAGING,
+            json_content(object_of(scopes={"type": "array", "items": ref_to("Scope")}, next=NEXT)),
+            *PAGING,
             failures=(400,),
         ),
         "/api/v1/presence/{scope}": {
@@ -276,8 +264,8 @@ DOCUMENT: Final[Node] = {
             **get(
                 "listMembers",
                 "List of the members of a workflow or stream; empty if it has none",
-                json_content(object_of(members={"type": "array", "items": ref_to("Member")}, next=_NEXT)),
-                *_PAGING,
+                json_content(object_of(members={"type": "array", "items": ref_to("Member")}, next=NEXT)),
+                *PAGING,
                 failures=(400,),
             ),
         },
@@ -298,7 +286,7 @@ DOCUMENT: Final[Node] = {
             "getOptimizer",
             "Counts of the traffic history, with trials and decisions of the busiest streams",
             json_content(ref_to("Optimizer")),
-            _PATTERN,
+            PATTERN,
             query(
                 "limit",
                 "Most streams, those of most bytes to their receivers.",
@@ -313,10 +301,10 @@ DOCUMENT: Final[Node] = {
         "/api/v1/streams": get(
             "listStreams",
             "List of the streams",
-            json_content(object_of(streams={"type": "array", "items": ref_to("Stream")}, next=_NEXT)),
-            _PATTERN,
+            json_content(object_of(streams={"type": "array", "items": ref_to("Stream")}, next=NEXT)),
+            PATTERN,
             _order(STREAM_ORDERS, "while rates are not known, by the totals"),
-            *_PAGING,
+            *PAGING,
             failures=(400,),
         ),
         "/api/v1/timeline": get(
@@ -337,7 +325,7 @@ DOCUMENT: Final[Node] = {
         "/api/v1/workflows": get(
             "listWorkflows",
             "List of the workflows with their collaboration graphs",
-            json_content(object_of(workflows={"type": "array", "items": ref_to("Workflow")}, next=_NEXT)),
+            json_content(object_of(workflows={"type": "array", "items": ref_to("Workflow")}, next=NEXT)),
             query("name", "Name of the only workflow that is wanted.", TEXT),
             query(
                 "edges",
@@ -345,7 +333,7 @@ DOCUMENT: Final[Node] = {
                 {"type": "integer", "minimum": 0, "maximum": MAX_EDGES, "default": MAX_EDGES},
             ),
             _order(WORKFLOW_ORDERS, "absent: in the order of their numbers"),
-            *_PAGING,
+            *PAGING,
             failures=(400,),
         ),
         "/api/v1/streams/{name}": {

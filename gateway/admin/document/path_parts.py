@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from gateway.admin.document.schema_parts import Node
+from typing import Final
+
+from gateway.admin.document.schema_parts import INTEGER, TEXT, Node
+from gateway.admin.http.query import EVERY_STREAM
+from gateway.admin.reports.catalogue import MAX_PAGE, PAGE
+
+NEXT: Final[Node] = {"type": ["integer", "null"], "description": "`after` for the next page; null: no page follows."}
 
 
 def json_content(schema: Node) -> Node:
@@ -33,3 +39,12 @@ def get(operation: str, summary: str, content: Node, *parameters: Node, failures
     responses = {"200": {"description": "OK", "content": content}, **failures_of(*failures)}
     found: Node = {"operationId": operation, "summary": summary, "responses": responses}
     return {"get": found | ({"parameters": list(parameters)} if parameters else {})}
+
+
+PAGING: Final = (
+    query("after", "`next` of the previous page.", INTEGER | {"default": 0}),
+    query("limit", "Length of the page.", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}),
+)
+PATTERN: Final = query(
+    "pattern", "Pattern of stream names, as in SUBSCRIBE; absent: all streams.", TEXT | {"default": EVERY_STREAM}
+)

@@ -54,7 +54,6 @@ class Consumer:
         "_credits",
         "_deliveries",
         "_gaps",
-        "_in_flight",
         "_instance",
         "_interrupted",
         "_is_control",
@@ -70,6 +69,7 @@ class Consumer:
         "dropped",
         "ended",
         "expired",
+        "in_flight",
         "lost_s",
         "progress",
         "queued",
@@ -97,7 +97,7 @@ class Consumer:
         self._outcomes = OutcomeLog()
         self.queued: deque[InFlight] = deque()
         """Units to be sent, oldest first: those that were sent before, then the rest."""
-        self._in_flight = UnitsInFlight()
+        self.in_flight = UnitsInFlight()
         self._timed = False
         """Units that have a deadline may be queued."""
         self._gaps: list[Gap] = []
@@ -130,12 +130,12 @@ class Consumer:
     @property
     def pending(self) -> int:
         """Units that are not acknowledged, sent or not."""
-        return len(self.queued) + len(self._in_flight)
+        return len(self.queued) + len(self.in_flight)
 
     @property
     def first_pending(self) -> int | None:
         """First offset of the units that are not acknowledged; ``None`` if there are none."""
-        return min([entry.unit.first for entry in [*self.queued, *self._in_flight.values()]], default=None)
+        return min([entry.unit.first for entry in [*self.queued, *self.in_flight.values()]], default=None)
 
     # The connection that is served. The consumer is to be pumped when it was attached, or its credits have changed.
 
@@ -171,7 +171,7 @@ class Consumer:
 
         Its units count as not sent until it is known who comes back: see :meth:`attach`.
         """
-        self._interrupted = next(iter(self._in_flight.values()), None)
+        self._interrupted = next(iter(self.in_flight.values()), None)
         self._return_all()
         self.connection = None
         self.lost_s = now_s
@@ -234,7 +234,7 @@ class Consumer:
             last: last offset; the range may be as long as a peer likes.
             code: 0 if the messages were processed; otherwise they are delivered again.
         """
-        for some in self._in_flight.answer(first, last):
+        for some in self.in_flight.answer(first, last):
             if code:
                 self._try_again(some, f"refused ({name_of(code)})")
             else:
@@ -253,7 +253,7 @@ class Consumer:
             last: last offset; the range may be as long as a peer likes.
             now_s: seconds from some fixed moment.
         """
-        for entry in covered(self._in_flight, first, last):
+        for entry in covered(self.in_flight, first, last):
             self._timeout.report(entry, now_s)
 
     def book(self, connection: Connection) -> None:
@@ -291,16 +291,16 @@ class Consumer:
         if connection is None or connection.has_waiting:
             self._timeout.clear()
             return self._outcomes.take()
-        late = self._timeout.ended(self._in_flight, now_s, connection)
+        late = self._timeout.ended(self.in_flight, now_s, connection)
         for entry in late:
-            self._in_flight.remove(entry)
+            self.in_flight.remove(entry)
         self._try_again(late, f"not acknowledged within {self._settings.ack_timeout_s:g} s")
         return self._outcomes.take()
 
     # Sending.
 
     def _send_queued(self, connection: Connection, now_ns: int, left: int) -> int:
-        queued, in_flight = self.queued, self._in_flight
+        queued, in_flight = self.queued, self.in_flight
         sending = Sending(connection, self.stream)
         try:
             while queued and left:
@@ -346,7 +346,7 @@ class Consumer:
         if connection.closed or (not connection.format.acknowledges and connection.waits_for(self.stream)):
             return None  # without acknowledgements no credit bounds the bytes that wait
         if self._is_control:
-            if len(self._in_flight) >= self._settings.max_pending_commands:
+            if len(self.in_flight) >= self._settings.max_pending_commands:
                 return None
         elif not allowed(self._credits, unit.nbytes, self):
             return None
@@ -378,8 +378,8 @@ class Consumer:
     def _return_all(self) -> None:
         """Queue all units in flight again, as if they had not been sent."""
         self._timeout.clear()
-        self._timed = self._timed or any(entry.unit.deadline_ns is not None for entry in self._in_flight.values())
-        self._in_flight.return_to(self.queued)
+        self._timed = self._timed or any(entry.unit.deadline_ns is not None for entry in self.in_flight.values())
+        self.in_flight.return_to(self.queued)
 
     def _expire(self, unit: AckUnit, now_ns: int) -> bool:
         if unit.deadline_ns is None or now_ns <= unit.deadline_ns:

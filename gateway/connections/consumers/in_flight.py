@@ -72,6 +72,11 @@ class UnitsInFlight(Mapping[int, InFlight]):
     def __len__(self) -> int:
         return len(self.again) + len(self.once)
 
+    def oldest(self) -> Iterator[InFlight]:
+        """Yield at most two units, of which one is the oldest: the first that was sent again, and the first other."""
+        yield from islice(self.again.values(), 1)
+        yield from islice(self.once.values(), 1)
+
     def remove(self, entry: InFlight) -> None:
         """Remove a unit, and end its delivery."""
         first = entry.unit.first

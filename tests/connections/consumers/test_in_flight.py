@@ -234,3 +234,12 @@ def test_gaps_for_one_reason_are_told_in_one_piece() -> None:
     for gap in (Gap(7, 1, 0, 1), Gap(7, 1, 2, 2), Gap(7, 2, 3, 3), Gap(7, 2, 5, 5)):
         add_gap(gaps, gap)
     assert gaps == [Gap(7, 1, 0, 2), Gap(7, 2, 3, 3), Gap(7, 2, 5, 5)]
+
+
+def test_one_of_two_units_is_the_oldest() -> None:
+    in_flight = UnitsInFlight()
+    assert list(in_flight.oldest()) == []
+    again, first, second = (InFlight(unit_at(offset)) for offset in (3, 1, 2))
+    in_flight.again[3] = again
+    in_flight.once |= {1: first, 2: second}
+    assert list(in_flight.oldest()) == [again, first]
