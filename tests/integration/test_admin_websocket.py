@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -15,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.admin import serving
+from gateway.admin.http.http_connection import HttpConnection
 from gateway.app import Gateway
 from gateway.client import connect
 from gateway.client.sync import connect as connect_blocking
@@ -25,6 +27,7 @@ from gateway.protocol.messages import ClientType, Hello
 from gateway.protocol.session_body import write_session
 from gateway.protocol.wire import SUBPROTOCOL_JSON
 from gateway.testing import running_gateway
+from tests.collector import collector_off
 from tests.integration.peer import raw_websocket
 from tests.server.memory import masked
 
@@ -202,6 +205,17 @@ async def test_a_websocket_takes_no_place_of_the_admin_port(monkeypatch: pytest.
         async with first.subscribe("wf/a") as received:
             await first.publish("wf/a", np.arange(3))
             assert (await anext(received)).tensor.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("before", [b"", PROBE])
+async def test_nothing_of_the_http_connection_remains(gateway: Gateway, before: bytes) -> None:
+    with collector_off():
+        reader, writer = await opened(gateway, before + HEAD + HELLO)
+        await reader.readuntil(b"HTTP/1.1 101 ")
+        while not len(gateway.core.pool):  # noqa: ASYNC110 - nothing tells of a connection
+            await asyncio.sleep(0)
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, HttpConnection)]
+    writer.transport.abort()
 
 
 async def test_very_many_that_leave_at_once_or_ask_for_nothing_that_there_is(gateway: Gateway) -> None:

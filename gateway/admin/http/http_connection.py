@@ -41,6 +41,10 @@ _NO_TEXT: Final = re.compile(rb"[\x00\x0b\x0c]|\r[^\n]")
 _LAST_CHUNK: Final = re.compile(rb"0+[ \t]*(?:;|\Z)")
 """Beginning of the line of the last chunk of a body, behind which trailers may come (RFC 9112, section 7.1)."""
 
+_NOBODY: Final = asyncio.Protocol()
+"""Protocol between the connection and the one that takes its socket over: uvloop keeps the last one that it hands bytes
+to, also once it reads into the buffers of another one, and a connection has some kilobytes."""
+
 LOG_INTERVAL_S: Final = 60.0
 """Shortest time between two log lines about connections that were closed to make room."""
 
@@ -348,6 +352,7 @@ class HttpConnection(H11Protocol):
         self._unset_keepalive_if_required()  # a request before it, of a proxy that keeps connections, may have set it
         self.connections.discard(self)
         self._leave()
+        self.transport.set_protocol(_NOBODY)
         take(self.transport, data)
         return True
 
