@@ -39,6 +39,12 @@ export const VIEWS: readonly ListedView[] = [
     icon: "collaboration",
     load: async () => (await import("../collaboration/collaboration.tsx")).Collaboration,
   },
+  {
+    segment: "optimizer",
+    label: "Optimizer",
+    icon: "optimizer",
+    load: async () => (await import("../optimizer/optimizer.tsx")).Optimizer,
+  },
 ];
 
 /** Return the view of a route; undefined: there is none. */
