@@ -15,7 +15,10 @@ TakeSocket = Callable[[asyncio.Transport, bytes], None]
 
 _REQUEST: Final = re.compile(rb"GET " + re.escape(WEBSOCKET_PATH.encode()) + rb"(?:\?[!-~]*)? HTTP/1\.1\r\n")
 _HEAD_END: Final = b"\r\n\r\n"
-_WEBSOCKET: Final = re.compile(rb"\r\nupgrade:[ \t]*websocket[ \t]*\r\n", re.IGNORECASE)
+_HEADERS: Final = (
+    re.compile(rb"\r\nupgrade:[ \t]*websocket[ \t]*\r\n", re.IGNORECASE),
+    re.compile(rb"\r\nconnection:(?:[^\r\n]*,)?[ \t]*upgrade[ \t]*(?:,[^\r\n]*)?\r\n", re.IGNORECASE),
+)
 
 
 def asks_for_websocket(data: bytes, max_head_bytes: int) -> bool:
@@ -28,4 +31,4 @@ def asks_for_websocket(data: bytes, max_head_bytes: int) -> bool:
     if _REQUEST.match(data) is None:
         return False
     end = data.find(_HEAD_END, 0, max_head_bytes)
-    return end >= 0 and _WEBSOCKET.search(data, 0, end + len(_HEAD_END)) is not None
+    return end >= 0 and all(header.search(data, 0, end + len(_HEAD_END)) for header in _HEADERS)

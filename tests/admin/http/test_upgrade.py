@@ -24,6 +24,9 @@ def test_it_asks_once_its_head_is_complete_whatever_follows(cut: int, following:
         (b"/ws", b"/ws?client_type=admin_panel&a=%20"),
         (b"Upgrade: websocket", b"upgrade:WebSocket"),
         (b"Upgrade: websocket", b"UPGRADE: \t websocket\t"),
+        (b"Connection: Upgrade", b"connection:keep-alive, Upgrade"),
+        (b"Connection: Upgrade", b"Connection: upgrade , keep-alive"),
+        (b"Connection: Upgrade", b"Connection: keep-alive\r\nConnection: upgrade"),
     ],
 )
 def test_forms_that_ask(old: bytes, new: bytes) -> None:
@@ -46,7 +49,10 @@ def test_forms_that_ask(old: bytes, new: bytes) -> None:
         (b"Upgrade: websocket\r\n", b""),
         (b"websocket", b"h2c"),
         (b"websocket", b"websockets"),
-        (b"Upgrade:", b"X-Upgrade:"),
+        (b"Upgrade: w", b"X-Upgrade: w"),
+        (b"Connection: Upgrade", b"Connection: close"),
+        (b"Connection: Upgrade", b"Connection: no-upgrade"),
+        (b"Connection: Upgrade", b"Connection: close, upgrades"),
         (b"GET", b"\r\nGET"),
         (b"\r\n", b"\n"),
     ],
