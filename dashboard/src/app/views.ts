@@ -45,6 +45,12 @@ export const VIEWS: readonly ListedView[] = [
     icon: "optimizer",
     load: async () => (await import("../optimizer/optimizer.tsx")).Optimizer,
   },
+  {
+    segment: "tasks",
+    label: "Tasks",
+    icon: "tasks",
+    load: async () => (await import("../tasks/tasks.tsx")).Tasks,
+  },
 ];
 
 /** Return the view of a route; undefined: there is none. */

@@ -55,3 +55,8 @@ export function whole(value: number | null | undefined): string {
 export function percent(value: number | null | undefined): string {
   return value === null || value === undefined ? NONE : `${digits(100 * value)} %`;
 }
+
+/** Return a number with its noun: `1 stream`, `2,000 streams`. */
+export function counted(count: number, noun: string): string {
+  return `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
+}

@@ -4,7 +4,7 @@ import { usePolled } from "../api/poller.ts";
 import type { SummaryData } from "../api/summary.ts";
 import { SPANS, type Span, type TimelineData, useTimeline } from "../api/timeline.ts";
 import { type Route, setQuery } from "../app/router.ts";
-import { bytes, bytesPerS, perS, scaled, whole } from "../format/numbers.ts";
+import { bytes, bytesPerS, counted, perS, scaled, whole } from "../format/numbers.ts";
 import { duration } from "../format/times.ts";
 import { Chart } from "../parts/chart.tsx";
 import { Figure, type Tone } from "../parts/figure.tsx";
@@ -36,7 +36,7 @@ export function Overview({ route }: { readonly route: Route }) {
   return (
     <Page
       title="Overview"
-      summary={`${whole(streams)} streams, ${whole(data.subscriptions)} subscriptions; up for ${duration(ageS)}`}
+      summary={`${counted(streams, "stream")}, ${counted(data.subscriptions, "subscription")}; up for ${duration(ageS)}`}
       actions={<SpanChoice span={span} />}
     >
       <Figures data={data} timeline={timeline} />
