@@ -77,6 +77,7 @@ function TensorPart({ session, shown }: { readonly session: Session; readonly sh
         {shown.isWhole || !statistics.count ? "" : `: ${statistics.count.toLocaleString("en")} elements came`}
         {shown.before === undefined ? "" : ` · minus version ${shown.before}`}
         {session.settings.value.difference && shown.before === undefined ? " · waiting for a second version" : ""}
+        {isPausedAtState(session) && !shown.isWhole ? " · paused: other elements come when you go on" : ""}
         {session.settings.value.zoom ? (
           <button type="button" class="button" onClick={() => session.change({ zoom: undefined })}>
             Show the whole
@@ -88,20 +89,23 @@ function TensorPart({ session, shown }: { readonly session: Session; readonly sh
   );
 }
 
+function isPausedAtState(session: Session): boolean {
+  return session.facts.value?.kind === "state" && session.settings.value.offset !== undefined;
+}
+
 function Download({ session }: { readonly session: Session }) {
   const shown = session.shown.value;
   if (!shown) {
     return null;
   }
-  // A state is given whole by the gateway; of other kinds the page has what came.
-  if (session.facts.value?.kind === "state" && session.settings.value.offset === undefined) {
-    const query =
-      shown.names.length > 1 || shown.tensor.name ? `?${new URLSearchParams({ tensor: shown.tensor.name })}` : "";
-    return (
+  if (session.facts.value?.kind === "state" && !isPausedAtState(session)) {
+    // The page of the stream has a link to a state of one tensor; the gateway gives all of it, whatever came here.
+    const query = `?${new URLSearchParams({ tensor: shown.tensor.name })}`;
+    return session.facts.value.newest?.[1] ? (
       <a class="button" href={`/api/v1/streams/${session.stream}${query}`} download>
-        Download .npy
+        Download {shown.tensor.name} as .npy
       </a>
-    );
+    ) : null;
   }
   return (
     <button type="button" class="button" onClick={() => session.save()}>

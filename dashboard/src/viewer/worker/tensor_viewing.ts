@@ -9,7 +9,7 @@ import { Sheet } from "./drawing_heat.ts";
 import { drawLines } from "./drawing_lines.ts";
 import { type Presented, planeSize, pointedOf, presented, shownOf, viewportOf } from "./presenting.ts";
 import { Reception, type Wish } from "./reception.ts";
-import { fittingMode, planOf } from "./slicing_plan.ts";
+import { fittingMode, type Plan, planOf } from "./slicing_plan.ts";
 import { tensorIn } from "./stream_facts.ts";
 import { Paced, type Surface } from "./surface.ts";
 import { type Version, versionOf } from "./version.ts";
@@ -41,6 +41,8 @@ export class TensorViewing {
   #presented: Presented | undefined;
   /** Version and settings by which the sheet is coloured. */
   #coloured: readonly unknown[] = [];
+  /** Version and elements that a pause calls for, and those that were looked for in history. */
+  readonly #sought: { wish?: string | undefined; done?: string | undefined } = {};
   #point: readonly [number, number] | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
@@ -95,10 +97,13 @@ export class TensorViewing {
 
   step(steps: number): void {
     const from = this.#settings.offset ?? this.#history.newest?.offset;
-    const found = from === undefined ? undefined : this.#history.stepped(from, steps);
-    if (found) {
-      this.#post({ kind: "paused", offset: found.offset });
+    const found = from === undefined ? undefined : this.#history.stepped(from, steps)?.offset;
+    if (from === undefined || found === undefined) {
+      return;
     }
+    // Behind the oldest one that has come the gateway may have more; of a state nobody keeps any.
+    const isEnd = found >= from && steps < 0 && this.#facts.kind !== "state";
+    this.#post({ kind: "paused", offset: isEnd ? Math.max(this.#facts.first_offset, from + steps) : found });
   }
 
   file(stream: string): void {
@@ -117,39 +122,46 @@ export class TensorViewing {
     this.#planning.cancel();
   }
 
-  /** Ask for the messages that the settings call for; nothing while a version is shown that is paused at. */
+  /** Ask for the messages that the settings call for; for none while the version that is paused at is there. */
   #want(): void {
     const { offset, tensor: wanted, rateHz } = this.#settings;
     const isState = this.#facts.kind === "state";
     const whole = isState ? tensorIn(this.#facts.newest ?? [], wanted) : this.#learned;
-    if (offset !== undefined && this.#history.size && !this.#isMissing(offset)) {
-      this.#reception.stop();
-      return;
-    }
     if (isState && !whole) {
       return; // nothing was published yet, so that there is no shape to plan by
     }
     const mode = whole && fittingMode(this.#settings.mode, whole.shape, whole.dtype);
     const plan = whole && mode && planOf(whole.shape, mode, this.#settings, this.#zoomOf(mode), this.#room(mode));
+    if (offset !== undefined && this.#isEnough(offset, plan)) {
+      this.#reception.stop();
+      return;
+    }
     const hasSeveral = (this.#facts.newest?.length ?? 1) > 1;
-    const first = Math.max(
-      this.#facts.first_offset,
-      (offset ?? this.#facts.next_offset) - (offset === undefined ? PAST : 1),
-    );
+    const since = this.#history.newest?.offset ?? this.#facts.next_offset - PAST;
     void this.#reception.want({
       plan,
       tensor: hasSeveral ? whole?.name : undefined,
       rateHz: isState ? (mode === "numbers" ? Math.min(rateHz, GRID_HZ) : rateHz) : undefined,
-      since: isState ? undefined : (this.#history.newest?.offset ?? first),
+      since: isState ? undefined : Math.max(this.#facts.first_offset, offset === undefined ? since : offset - 1),
     });
   }
 
-  /** Whether an event is to be shown that has not come yet; versions of a state that were not received are gone. */
-  #isMissing(offset: number): boolean {
-    return (
-      this.#facts.kind !== "state" &&
-      (this.#history.newest?.offset ?? -1) < Math.min(offset, this.#facts.next_offset - 1)
-    );
+  /**
+   * Whether the version that is paused at is there, in the elements of the plan. Of a state any version will do: those before are
+   * gone, and the newest would be another one.
+   */
+  #isEnough(offset: number, plan: Plan | undefined): boolean {
+    const kept = this.#history.at(offset);
+    if (!kept || this.#facts.kind === "state") {
+      return kept !== undefined;
+    }
+    const wish = `${offset} ${JSON.stringify(plan?.cuts)}`;
+    const isThere = kept.offset === offset && (!kept.plan || wish === `${offset} ${JSON.stringify(kept.plan.cuts)}`);
+    if (!isThere && this.#sought.done === wish) {
+      return true; // the gateway has lost it
+    }
+    this.#sought.wish = wish;
+    return isThere;
   }
 
   #zoomOf(mode: string): Settings["zoom"] {
@@ -192,15 +204,13 @@ export class TensorViewing {
 
   /** Whether the version is behind the one that is paused at: of an event stream the rest of the history would follow. */
   #isPast({ offset }: Version): boolean {
-    const { newest } = this.#history;
-    const isPast =
-      newest !== undefined &&
-      this.#settings.offset !== undefined &&
-      offset > Math.max(this.#settings.offset, newest.offset);
-    if (isPast) {
-      this.#reception.stop();
+    const paused = this.#settings.offset;
+    if (paused === undefined || !this.#history.size || offset <= paused) {
+      return false;
     }
-    return isPast;
+    this.#sought.done = this.#sought.wish;
+    this.#reception.stop();
+    return true;
   }
 
   #failed(error: Error): void {
