@@ -1,17 +1,20 @@
-"""Upload of a ``.npy`` file, published chunk by chunk while it comes: ``PUT /api/v1/streams/{name}``."""
+"""Upload of a ``.npy`` file, published chunk by chunk while it comes: ``PUT /api/v1/streams/{name}``.
+
+A body without bytes is a message of headers alone, such as a command.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.admin.arrays.npy import NpyHeader, parse_header
-from gateway.admin.http.query import check_names, durability_of, kind_of
+from gateway.admin.http.query import HEADER_PREFIX, check_names, durability_of, headers_of, kind_of
 from gateway.connections.core import Core
 from gateway.connections.sessions.local import LocalConnection
 from gateway.connections.sessions.publication import Publication, PublishOutcome, PublishReceipt
@@ -27,6 +30,15 @@ MAX_UPLOADS: Final = 128
 
 PROGRESS_BYTES: Final = 64 * 1024
 """Bytes of a body that must come within the time in which its client may send nothing."""
+
+
+class _Message(NamedTuple):
+    """Message that is to be published, but for its payload."""
+
+    stream: str
+    kind: Kind | None
+    durability: Durability | None
+    headers: Mapping[str, Any] | None
 
 
 class FileUpload:
@@ -56,8 +68,8 @@ class FileUpload:
             HTTPException: 408: the client sends nothing, or too slowly.
         """
         name = check_stream_name(request.path_params["name"])
-        check_names(request, "kind", "durability")
-        kind, durability = kind_of(request), durability_of(request)
+        check_names(request, "kind", "durability", headers=True)
+        message = _Message(name, kind_of(request), durability_of(request), headers_of(request))
         if self._core.draining:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping: try again later")
         if self._uploads >= self._max_uploads:
@@ -66,9 +78,10 @@ class FileUpload:
         pieces = self._pieces(request)
         self._uploads += 1
         try:
-            header, data = await _read_header(pieces)
-            _check_length(request, header)
-            outcome = await self._publish(name, (kind, durability), header, data, pieces)
+            header, data = await _read_header(pieces, may_be_empty=message.headers is not None)
+            if header is not None:
+                _check_length(request, header)
+            outcome = await self._publish(message, header, data, pieces)
         except UsageError as error:
             raise RequestRefused(Code.INVALID_TENSOR, str(error)) from None
         except ClientDisconnect:
@@ -90,13 +103,11 @@ class FileUpload:
 
     async def _publish(
         self,
-        name: str,
-        wanted: tuple[Kind | None, Durability | None],
-        header: NpyHeader,
+        message: _Message,
+        header: NpyHeader | None,
         data: memoryview,
         pieces: AsyncIterator[bytes],
     ) -> PublishOutcome:
-        kind, durability = wanted
         answered: asyncio.Future[PublishOutcome] = asyncio.get_running_loop().create_future()
 
         def settle(outcome: PublishOutcome) -> None:
@@ -105,7 +116,9 @@ class FileUpload:
 
         connection = LocalConnection(self._core, client_type=ClientType.ADMIN_PANEL, agent=AGENT)
         try:
-            publication = connection.begin(name, (header.spec,), settle, kind=kind, durability=durability)
+            name, kind, durability, headers = message
+            specs = () if header is None else (header.spec,)
+            publication = connection.begin(name, specs, settle, kind=kind, headers=headers, durability=durability)
             try:
                 await _pass_on(connection, publication, data, pieces)
                 return await answered
@@ -138,15 +151,21 @@ class FileUpload:
             yield piece
 
 
-async def _read_header(pieces: AsyncIterator[bytes]) -> tuple[NpyHeader, memoryview]:
-    """Return the header of the file, and the data that came with it."""
+async def _read_header(pieces: AsyncIterator[bytes], *, may_be_empty: bool) -> tuple[NpyHeader | None, memoryview]:
+    """Return the header of the file, and the data that came with it; ``None``: the body has no bytes, and need not."""
     start = bytearray()
     async for piece in pieces:
         start += piece
         header = parse_header(start)
         if header is not None:
             return header, memoryview(start)[header.data_at :]
+    if may_be_empty and not start:
+        return None, memoryview(b"")
     problem = f"the body is not a .npy file: it ends after {len(start)} bytes, within the header"
+    if not start:
+        problem = (
+            f"the body is not a .npy file, but empty: a message needs none with headers, as ?{HEADER_PREFIX}step=7"
+        )
     raise RequestRefused(Code.INVALID_REQUEST, problem)
 
 

@@ -115,8 +115,14 @@ _PUT_STREAM: Final[Node] = {
             "machine. Absent: the durability that the stream has, `memory` for a new one.",
             ref_to("Durability"),
         ),
+        query(
+            "header.NAME",
+            "Header NAME of the message; a value that is not JSON is a string. There may be several. With headers "
+            "the body may be empty: a message without a tensor, such as a command.",
+            TEXT,
+        ),
     ],
-    "requestBody": {"required": True, "content": _NPY},
+    "requestBody": {"content": _NPY},
     "responses": {
         "200": {
             "description": "Published.",

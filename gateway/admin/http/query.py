@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+import orjson
 from starlette.requests import Request
 
 from gateway.errors import Code, RequestRefused
@@ -16,23 +17,28 @@ from gateway.protocol.names import Pattern, compile_pattern
 EVERY_STREAM: Final = "**"
 """Pattern of all streams, if the parameter ``pattern`` is absent."""
 
+HEADER_PREFIX: Final = "header."
+"""Beginning of parameters that are headers of a message."""
+
 Choice = TypeVar("Choice", bound=enum.StrEnum)
 
 
-def check_names(request: Request, *known: str) -> None:
+def check_names(request: Request, *known: str, headers: bool = False) -> None:
     """Check the names of the parameters: one that is misspelt, or given twice, would count for nothing.
 
     Args:
         request: the request.
         known: names of its parameters.
+        headers: whether it takes headers of a message as well.
 
     Raises:
         RequestRefused: ``INVALID_REQUEST``: there is no such parameter, or a second one.
     """
     names = [name for name, _ in request.query_params.multi_items()]
     for name in names:
-        if name not in known:
-            rule = f"known are {', '.join(known)}" if known else "it has none"
+        if name not in known and not (headers and name.startswith(HEADER_PREFIX)):
+            listed = (*known, f"{HEADER_PREFIX}NAME") if headers else known
+            rule = f"known are {', '.join(listed)}" if listed else "it has none"
             problem = f"{request.method} of this path has no query parameter {name[:40]!r}: {rule}"
             raise RequestRefused(Code.INVALID_REQUEST, problem)
     if len(set(names)) < len(names):
@@ -59,6 +65,21 @@ def integer_of(request: Request, name: str, default: int, *, least: int = 0, mos
     if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
         raise RequestRefused(Code.INVALID_REQUEST, f"{name}={text[:40]!r} is not a number from {least} to {most}")
     return int(text)
+
+
+def headers_of(request: Request) -> dict[str, Any] | None:
+    """Return the headers of a message, ``header.NAME=VALUE``, or ``None`` if there is none.
+
+    A value that is not JSON is a string.
+    """
+    headers: dict[str, Any] = {}
+    for name, text in request.query_params.items():
+        if name.startswith(HEADER_PREFIX):
+            try:
+                headers[name.removeprefix(HEADER_PREFIX)] = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                headers[name.removeprefix(HEADER_PREFIX)] = text
+    return headers or None
 
 
 def pattern_of(request: Request) -> Pattern:

@@ -28,6 +28,7 @@ from gateway.config import Settings
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.errors import Code, PeerError
 from gateway.ids import StreamName
+from gateway.protocol import meta
 from gateway.protocol.dtypes import DTYPES
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
@@ -111,6 +112,29 @@ async def test_the_kind_is_that_of_the_query(gateway: Gateway, http: httpx.Async
     assert response.json()["kind"] == kind
     again = await http.put("/api/v1/streams/wf/a", content=saved(LARGE))
     assert (again.json()["kind"], again.json()["offset"]) == (kind, 1)
+
+
+@pytest.mark.parametrize("body", [saved(LARGE), saved(np.array(3.0)), b""], ids=["large", "small", "none"])
+async def test_headers_of_the_query_are_those_of_the_message(
+    gateway: Gateway, http: httpx.AsyncClient, body: bytes
+) -> None:
+    query = "kind=control&header.action=pause&header.after_s=2.5"
+    async with connect(gateway.url) as client, client.subscribe("wf/commands") as messages:
+        assert (await http.put(f"/api/v1/streams/wf/commands?{query}", content=body)).status_code == 200
+        message = await anext(messages)
+    assert message.headers == {"action": "pause", "after_s": 2.5}
+    assert len(message.tensors) == bool(body)
+
+
+async def test_a_body_without_bytes_needs_headers(http: httpx.AsyncClient) -> None:
+    answer = await http.put("/api/v1/streams/wf/a", content=b"")
+    assert "?header.step=7" in failure_of(answer, Code.INVALID_REQUEST, 400)
+
+
+async def test_headers_that_are_too_large(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meta, "MAX_HEADERS_BYTES", 100)
+    answer = await http.put(f"/api/v1/streams/wf/a?header.note={'x' * 100}", content=saved(LARGE))
+    assert "headers of" in failure_of(answer, Code.INVALID_TENSOR, 422)
 
 
 async def test_uploads_side_by_side(http: httpx.AsyncClient) -> None:

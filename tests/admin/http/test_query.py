@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from gateway.admin.http.query import check_names, durability_of, integer_of, kind_of, pattern_of
+from gateway.admin.http.query import check_names, durability_of, headers_of, integer_of, kind_of, pattern_of
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
@@ -99,3 +99,18 @@ def test_names_where_there_are_none() -> None:
     request = Request({"type": "http", "method": "DELETE", "query_string": b"force=1", "headers": []})
     with pytest.raises(RequestRefused, match="'force': it has none"):
         check_names(request)
+
+
+def test_headers_are_json_or_text() -> None:
+    query = {"kind": "control", "header.step": "7", "header.action": "pause", "header.at": '{"s":[1.5]}'}
+    request = request_with(**query, **{"header.nan": "NaN"})
+    check_names(request, "kind", headers=True)
+    assert headers_of(request) == {"step": 7, "action": "pause", "at": {"s": [1.5]}, "nan": "NaN"}
+    assert headers_of(request_with(kind="control")) is None
+
+
+@pytest.mark.parametrize(("name", "headers"), [("headers.step", True), ("header", True), ("header.step", False)])
+def test_a_header_where_there_is_none(name: str, headers: bool) -> None:
+    request = Request({"type": "http", "method": "PUT", "query_string": f"{name}=7".encode(), "headers": []})
+    with pytest.raises(RequestRefused, match=name):
+        check_names(request, "kind", headers=headers)
