@@ -30,6 +30,7 @@ from gateway.admin.reports.optimizer import OptimizerReport
 from gateway.admin.reports.overload import OverloadReport
 from gateway.admin.reports.plans import PlanReport
 from gateway.admin.reports.presence_lists import PresenceLists
+from gateway.admin.reports.regret import RegretTimeline
 from gateway.admin.reports.summary import Summary
 from gateway.admin.reports.tasks import TaskReport
 from gateway.admin.reports.timeline import Timeline
@@ -47,6 +48,7 @@ def make_application(
     recording: RecordingReport | None = None,
     *,
     timeline: Timeline | None = None,
+    regret: RegretTimeline | None = None,
     log: LogRing | None = None,
     idle_timeout_s: float = IDLE_TIMEOUT_S,
 ) -> Starlette:
@@ -88,6 +90,7 @@ def make_application(
             Route("/api/v1/log", log_view.lines),
             Route("/api/v1/log/level", log_view.level, methods=["GET", "PUT"]),
             Route("/api/v1/optimizer", OptimizerReport(recording).show),
+            Route("/api/v1/optimizer/timeline", (regret or RegretTimeline(recording)).show),
             Route("/api/v1/overload", OverloadReport(core).show),
             Route("/api/v1/presence", presence.scopes),
             Route("/api/v1/presence/{scope:path}", presence.members),

@@ -23,6 +23,7 @@ from gateway.admin.http.upgrade import WEBSOCKET_PATH, TakeSocket
 from gateway.admin.log_ring import LogRing
 from gateway.admin.port import BACKLOG
 from gateway.admin.reports.metrics import Metrics
+from gateway.admin.reports.regret import RegretTimeline
 from gateway.admin.reports.timeline import Timeline
 from gateway.connections.core import Core
 from gateway.optimizer.recording import RecordingReport
@@ -105,6 +106,7 @@ class AdminServer:
     ) -> None:
         self._metrics = Metrics(core, recording)
         self._timeline = Timeline(core, self._metrics.in_turn)
+        self._regret = RegretTimeline(recording)
         self._lag_observers = core.overload.loop_lag.observers
         self._connections = HttpConnections(
             ConnectionSlots(MAX_CONNECTIONS, time.monotonic),
@@ -115,7 +117,8 @@ class AdminServer:
         )
         config = uvicorn.Config(
             RequestLimit(
-                make_application(core, self._metrics, recording, timeline=self._timeline, log=log), MAX_REQUESTS
+                make_application(core, self._metrics, recording, timeline=self._timeline, regret=self._regret, log=log),
+                MAX_REQUESTS,
             ),
             # The gateway's loop is running already. h11, even where httptools is installed: all gateways behave alike.
             loop="none",
@@ -138,7 +141,9 @@ class AdminServer:
         log_filter = LogFilter(time.monotonic)
         UVICORN_LOG.addFilter(log_filter)
         loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(self._close_overdue()), loop.create_task(self._timeline.record())]
+        tasks = [
+            loop.create_task(each) for each in (self._close_overdue(), self._timeline.record(), self._regret.record())
+        ]
         observers = self._metrics.observe_lag, self._timeline.observe_lag
         self._lag_observers.extend(observers)
         try:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from gateway import __version__
 from gateway.admin.commands.connections import MAX_REASON_BYTES
 from gateway.admin.document.operator_paths import OPERATOR_PATHS
-from gateway.admin.document.path_parts import NEXT, PAGING, PATTERN, failures_of, get, json_content, query
+from gateway.admin.document.path_parts import NEXT, PAGING, PATTERN, SINCE, failures_of, get, json_content, query
 from gateway.admin.document.schema_parts import INTEGER, NUMBER, TEXT, Node, object_of, ref_to
 from gateway.admin.document.schemas import SCHEMAS
 from gateway.admin.reports.catalogue import (
@@ -300,6 +300,18 @@ DOCUMENT: Final[Node] = {
             ),
             failures=(400,),
         ),
+        "/api/v1/optimizer/timeline": get(
+            "getRegret",
+            "Cost of encodings over time, beside the best that are known and the baseline: a day at most",
+            json_content(ref_to("RegretTimeline")),
+            SINCE,
+            query(
+                "interval_s",
+                "Time of a sample: of 10 s two hours are kept, of 60 s a day.",
+                {"type": "integer", "enum": [10, 60], "default": 10},
+            ),
+            failures=(400,),
+        ),
         **OPERATOR_PATHS,
         "/api/v1/overload": get(
             "getOverload", "Stage of the measures against overload", json_content(ref_to("Overload"))
@@ -317,9 +329,7 @@ DOCUMENT: Final[Node] = {
             "getTimeline",
             "Numbers of the gateway over time since its start: a day at most",
             json_content(ref_to("Timeline")),
-            query(
-                "since", "Unix time in seconds; samples of this time and before are left out.", INTEGER | {"default": 0}
-            ),
+            SINCE,
             query(
                 "interval_s",
                 "Time of a sample: of 1 s the last ten minutes are kept, of 10 s two hours, of 60 s a day. A gateway "

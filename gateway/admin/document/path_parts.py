@@ -48,3 +48,6 @@ PAGING: Final = (
 PATTERN: Final = query(
     "pattern", "Pattern of stream names, as in SUBSCRIBE; absent: all streams.", TEXT | {"default": EVERY_STREAM}
 )
+SINCE: Final = query(
+    "since", "Unix time in seconds; samples of this time and before are left out.", INTEGER | {"default": 0}
+)

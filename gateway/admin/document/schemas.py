@@ -6,6 +6,7 @@ fields of its snapshot.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.admin.document.optimizer_schemas import OPTIMIZER_SCHEMAS
@@ -21,6 +22,7 @@ from gateway.admin.document.schema_parts import (
     ref_to,
     schema_of,
 )
+from gateway.admin.reports.regret import REGRET_TEXTS
 from gateway.admin.reports.summary import SUMMARY_TEXTS
 from gateway.admin.reports.timeline import SERIES_TEXTS
 from gateway.connections.collaboration.graph import Via
@@ -41,6 +43,19 @@ _RATE: Final[Node] = {
     "description": "Rate since an earlier list that was sorted by a rate, 0.5 to 60 s ago, whoever has asked for that; "
     "null: there was none, or this list is not sorted by a rate.",
 }
+
+
+def _timeline(texts: Mapping[str, str]) -> Node:
+    """Return the schema of numbers over time, with the descriptions of the series."""
+    series = {name: {"type": "array", "items": MEASURED, "description": text} for name, text in texts.items()}
+    return object_of(
+        start_s=NUMBER | {"description": "Unix time at which the recording began."},
+        now_s=NUMBER | {"description": "Unix time of the answer, by the clock of the samples."},
+        interval_s=INTEGER,
+        times_s={"type": "array", "items": NUMBER, "description": "Unix time of each sample, at its end."},
+        series=object_of(**series),
+    )
+
 
 SCHEMAS: Final[Node] = {
     "Kind": {"type": "string", "enum": [kind.value for kind in Kind]},
@@ -288,18 +303,8 @@ SCHEMAS: Final[Node] = {
         },
     ),
     **OPTIMIZER_SCHEMAS,
-    "Timeline": object_of(
-        start_s=NUMBER | {"description": "Unix time at which the recording began."},
-        now_s=NUMBER | {"description": "Unix time of the answer, by the clock of the samples."},
-        interval_s=INTEGER,
-        times_s={"type": "array", "items": NUMBER, "description": "Unix time of each sample, at its end."},
-        series=object_of(
-            **{
-                name: {"type": "array", "items": MEASURED, "description": description}
-                for name, description in SERIES_TEXTS.items()
-            }
-        ),
-    ),
+    "RegretTimeline": _timeline(REGRET_TEXTS),
+    "Timeline": _timeline(SERIES_TEXTS),
     "Summary": object_of(
         version=TEXT | {"description": "Version of the gateway."},
         time_s=NUMBER | {"description": "Time of the gateway's clock, for the rates at which counters grow."},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -101,25 +101,7 @@ class Timeline:
         Raises:
             RequestRefused: ``INVALID_REQUEST``.
         """
-        check_names(request, "since", "interval_s")
-        since_s = integer_of(request, "since", 0, most=_MAX_TIME_S)
-        known = [interval_s for interval_s, _ in RESOLUTIONS]
-        interval_s = integer_of(request, "interval_s", known[0], most=known[-1])
-        if interval_s not in known:
-            problem = f"interval_s={interval_s} is not kept: use one of {', '.join(map(str, known))}"
-            raise RequestRefused(Code.INVALID_REQUEST, problem)
-        sampled = self._rings.since(since_s, interval_s)
-        fields: dict[str, Any] = {
-            "start_s": round(self._start_s, 3),
-            "now_s": round(self._unix_s(), 3),
-            "interval_s": interval_s,
-            "times_s": [round(each, 3) for each in sampled.times_s.tolist()],
-            "series": {
-                name: [_number(each) for each in sampled.values[:, index].tolist()]
-                for index, name in enumerate(SERIES_TEXTS)
-            },
-        }
-        return JSONResponse(fields)
+        return series_answer(request, self._rings, SERIES_TEXTS, self._start_s, self._unix_s())
 
     def _values(self, snapshot: CoreSnapshot, round_trips: np.ndarray) -> list[float]:
         core, pressure = self._core, snapshot.overload.pressure
@@ -149,6 +131,42 @@ class Timeline:
             **{f"connections_{each.name.lower()}": snapshot.connections[each] for each in ClientType},
         }
         return [float(values[name]) for name in SERIES_TEXTS]
+
+
+def series_answer(
+    request: Request, rings: Rings, names: Collection[str], start_s: float, now_s: float, least_s: int = 1
+) -> JSONResponse:
+    """Return the samples behind the parameter ``since``, of the parameter ``interval_s``.
+
+    Args:
+        request: the request.
+        rings: the samples.
+        names: of their columns.
+        start_s: Unix time at which they begin.
+        now_s: the Unix time.
+        least_s: shortest interval that they have.
+
+    Raises:
+        RequestRefused: ``INVALID_REQUEST``.
+    """
+    check_names(request, "since", "interval_s")
+    since_s = integer_of(request, "since", 0, most=_MAX_TIME_S)
+    known = [interval_s for interval_s, _ in RESOLUTIONS if interval_s >= least_s]
+    interval_s = integer_of(request, "interval_s", known[0], most=known[-1])
+    if interval_s not in known:
+        problem = f"interval_s={interval_s} is not kept: use one of {', '.join(map(str, known))}"
+        raise RequestRefused(Code.INVALID_REQUEST, problem)
+    sampled = rings.since(since_s, interval_s)
+    fields: dict[str, Any] = {
+        "start_s": round(start_s, 3),
+        "now_s": round(now_s, 3),
+        "interval_s": interval_s,
+        "times_s": [round(each, 3) for each in sampled.times_s.tolist()],
+        "series": {
+            name: [_number(each) for each in sampled.values[:, index].tolist()] for index, name in enumerate(names)
+        },
+    }
+    return JSONResponse(fields)
 
 
 def _round_trips_s(core: Core) -> Generator[None, None, np.ndarray]:

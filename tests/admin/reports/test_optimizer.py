@@ -93,8 +93,7 @@ class StoodStill(RecordingReport):
         return None if self._trials is None else PREDICTIONS
 
     def busiest(self, most: int, pattern: Pattern | None = None) -> Sequence[TriedTraffic]:
-        assert pattern is not None
-        return [each for each in self._busiest if pattern.matches(each.trial.stream)][:most]
+        return [each for each in self._busiest if pattern is None or pattern.matches(each.trial.stream)][:most]
 
 
 async def shown(report: OptimizerReport, query: str = "") -> dict[str, Any]:
