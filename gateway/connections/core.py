@@ -183,8 +183,8 @@ class Core:
         self.drain_ends_s: float | None = None
         self.on_drain: Callable[[str], float] = lambda _: 0.0
         self.drain_address: str | None = None
-        self.conflated_messages = self.client_conflated_messages = 0
-        self.dropped_messages = 0
+        self.conflated_messages = self.client_conflated_messages = self.dropped_messages = 0
+        self.policy = policy
         self.misconfigured = ""
         self.refused_sockets = 0
         self._uploads = ChunkedUploads(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -287,10 +287,8 @@ class DeliveryPolicy(Protocol):
     """Choice of the encoding of a stream's payloads for a set of receivers."""
 
     def chain_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
-        """Return the chain for plain payloads of ``stream`` to receivers of a profile, who know its codecs.
-
-        Called for every large enough message: a look-up, no work.
-        """
+        """Return the chain for plain payloads of ``stream`` to receivers of a profile, who know its codecs. A look-up:
+        called for every large enough message."""
 
     def delta_for(self, stream: Stream, profile: ReceiverProfile) -> Chain:
         """Return the chain for deltas to the previous version (distance 1); plain if deltas do not pay. A look-up."""
@@ -300,10 +298,8 @@ class DeliveryPolicy(Protocol):
         these receivers as they were published. A look-up."""
 
     def tells_apart(self, stream: Stream) -> bool:
-        """Return whether it pays to tell receivers of a stream with the same codecs apart by link tier and SDK.
-
-        If not, they get the same bytes, by the chain for the profile of most of them. A look-up.
-        """
+        """Return whether it pays to tell receivers of a stream with the same codecs apart by link tier and SDK. If not,
+        they get the same bytes, by the chain for the profile of most of them. A look-up."""
 
     def wants_sample(self, stream: Stream, *, based: bool) -> bool:
         """Return whether the next payload of a stream is to be given to :meth:`observe`; called once for each.
@@ -320,6 +316,10 @@ class DeliveryPolicy(Protocol):
 
     def take_changed(self) -> Collection[Stream]:
         """Return streams whose chains have changed since the last call, of very many some."""
+
+    def in_use(self, stream: Stream, profile: ReceiverProfile) -> Mapping[Chain, float | None]:
+        """Return the chains by which payloads go to such receivers now, each with its ratio, sent over published, as
+        known; empty: as published. For monitoring: changes nothing."""
 
     def forget(self, stream: Stream) -> None:
         """Drop everything about a stream that has ended; its id is not used again."""

@@ -7,10 +7,10 @@ at all of them works in steps, between which the loop runs other callbacks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.connections.admission.stats import AdmissionStats
 from gateway.connections.collaboration.graph import Edge
@@ -18,6 +18,8 @@ from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
+from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.heartbeat.stats import HeartbeatStats
 from gateway.connections.hub.stats import KindStats, ViewStats
 from gateway.connections.links.link_stats import LinkCounter, LinkStats
@@ -30,6 +32,7 @@ from gateway.connections.rates.publish_rates import PublishRateStats
 from gateway.connections.sessions.session import Session
 from gateway.ids import Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.durability import Durability
+from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import ClientType, EndReason, Kind
 from gateway.protocol.state import State
 from gateway.protocol.tensors import TensorSpec
@@ -81,6 +84,15 @@ class ConnectionSnapshot:
     link: LinkSnapshot
 
 
+class EncodingInUse(NamedTuple):
+    """Chain by which payloads of a stream go to some of its receivers."""
+
+    chain: Chain
+    ratio: float | None
+    """Size sent over size published, as it is known; ``None``: it is not."""
+    receivers: int
+
+
 @dataclass(frozen=True, slots=True)
 class StreamSnapshot:
     """One stream."""
@@ -110,6 +122,8 @@ class StreamSnapshot:
     """The past of the stream that is held in memory."""
     unacknowledged_bytes: int
     """Cost in memory of the messages that consumers have not acknowledged."""
+    encodings: tuple[EncodingInUse, ...]
+    """Chains by which the gateway encodes payloads for receivers; other receivers get them as published."""
     newest: tuple[TensorSpec, ...] | None
     """The tensors of the newest message; ``None``: there is none, or its kind keeps none."""
 
@@ -232,7 +246,7 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
 
 def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
     """Return the numbers of one stream; reads the head of its newest message, never the payload."""
-    stats = core.hub.stream_stats(stream)
+    stats, fanout = core.hub.stream_stats(stream), core.hub.fanouts.of(stream)
     return StreamSnapshot(
         id=stream.id,
         name=stream.name,
@@ -247,11 +261,22 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
         consumers=stats.consumers.present + stats.consumers.absent,
         pending=stats.consumers.pending,
         published_bytes=stream.published_bytes,
-        delivered_messages=core.hub.fanouts.of(stream).delivered_messages,
+        delivered_messages=fanout.delivered_messages,
         history_bytes=stream.history.held_bytes,
         unacknowledged_bytes=stats.consumers.held_bytes,
+        encodings=_encodings_of(core, stream, fanout.classes) if isinstance(fanout, PubSubFanout) else (),
         newest=None if stream.newest is None else specs_of(stream.newest),
     )
+
+
+def _encodings_of(core: Core, stream: Stream, classes: Iterable[DeliveryClass]) -> tuple[EncodingInUse, ...]:
+    found: dict[Chain, EncodingInUse] = {}
+    for delivery in classes:
+        if delivery.format.takes_chunks:
+            for chain, ratio in core.policy.in_use(stream, delivery.profile).items():
+                before = found.get(chain)
+                found[chain] = EncodingInUse(chain, ratio, len(delivery) + (0 if before is None else before.receivers))
+    return tuple(found.values())
 
 
 def workflow_snapshot(core: Core, workflow: Workflow) -> WorkflowSnapshot:

@@ -5,7 +5,7 @@ that made a sample of it small enough.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from gateway.connections.ports import EncodingOutcome, Sample, Threads
@@ -175,6 +175,14 @@ class SampledPolicy:
     def _note(self, stream: Stream) -> None:
         if len(self._changed) < MAX_CHANGED:
             self._changed[stream] = None
+
+    def in_use(self, stream: Stream, profile: ReceiverProfile) -> Mapping[Chain, float | None]:
+        """Return the chains that were chosen last, with the average ratio since."""
+        choice, codecs = self._choices.get(stream.id), profile.codecs
+        if choice is None:
+            return {}
+        chosen = choice.deltas.get(codecs, PLAIN), choice.chains.get(codecs, PLAIN)
+        return {chain: choice.achieved.get(chain) for chain in chosen if chain != PLAIN}
 
     def forget(self, stream: Stream) -> None:
         """Forget a stream, whose id is not used again."""

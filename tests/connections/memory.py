@@ -189,6 +189,10 @@ class FixedPolicy:
     def tells_apart(self, stream: Stream) -> bool:
         return self.apart
 
+    def in_use(self, stream: Stream, profile: ReceiverProfile) -> dict[Chain, float | None]:
+        chains = self.delta_for(stream, profile), self.chain_for(stream, profile)
+        return dict.fromkeys(chain for chain in chains if chain != PLAIN)
+
     def report(self, stream: Stream, outcome: EncodingOutcome) -> None:
         self.outcomes.append(outcome)
 

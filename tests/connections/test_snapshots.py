@@ -15,12 +15,14 @@ from gateway.connections.snapshots import (
     MAX_LISTED_GROUPS,
     STEP,
     CoreSnapshot,
+    EncodingInUse,
     connection_snapshot,
     core_snapshot,
     stream_snapshot,
 )
 from gateway.errors import Code
 from gateway.protocol.durability import Durability
+from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
@@ -28,7 +30,7 @@ from gateway.protocol.tensors import TensorSpec
 from gateway.streams.history import KEEP_NOTHING
 from tests.connections.asking import ask, asker_of, member
 from tests.connections.frames import CHUNK_BYTES
-from tests.connections.memory import World
+from tests.connections.memory import FixedPolicy, World
 from tests.connections.step_store import StepStore
 
 LARGE = bytes(3 * CHUNK_BYTES)
@@ -275,3 +277,14 @@ def test_of_many_groups_the_first_are_named() -> None:
         member.subscribe(f"group:g{number:03}")
     listed = connection_snapshot(member.session).groups
     assert (len(listed), listed[0]) == (MAX_LISTED_GROUPS, "group:g000")
+
+
+def test_encodings_of_a_stream_by_the_chain() -> None:
+    lz4 = Chain(codec="lz4")
+    world = World(policy=FixedPolicy(lz4))
+    world.publisher("wf/a", kind=Kind.STATE)
+    for name in ("one", "two"):
+        world.subscriber("wf/a", name, codecs=["lz4"])
+    world.subscriber("wf/a", "plain")
+    (stream,) = world.core.streams
+    assert stream_snapshot(world.core, stream).encodings == (EncodingInUse(lz4, None, 2),)

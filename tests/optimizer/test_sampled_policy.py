@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from gateway.connections.ports import MAX_SAMPLE_BYTES, EncodingOutcome, Sample
 from gateway.connections.receiver_profile import ReceiverProfile
@@ -277,3 +278,13 @@ def test_streams_whose_chains_have_changed_are_told_once() -> None:
     learned(policy, workers, other, TOKENS, np.dtype("<u8"))
     policy.forget(other)
     assert not policy.take_changed()
+
+
+def test_it_tells_the_chains_in_use_and_changes_nothing() -> None:
+    workers = StepWorkers()
+    policy, source, chain = compressing(workers)
+    assert policy.in_use(source, CODECS) == {chain: None}
+    policy.report(source, EncodingOutcome(chain, 400_000, 280_000, 0.01))
+    assert policy.in_use(source, CODECS) == {chain: pytest.approx(0.7)}
+    assert policy.in_use(source, NO_CODECS) == policy.in_use(stream(2), CODECS) == {}
+    assert not policy.wants_sample(stream(2), based=False), "it knows nothing of it"

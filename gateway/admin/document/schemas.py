@@ -93,6 +93,16 @@ SCHEMAS: Final[Node] = {
             **INTEGER,
             "description": "Memory of the messages that are kept until its consumers acknowledge them.",
         },
+        encodings={
+            "type": "array",
+            "items": object_of(
+                chain=TEXT,
+                ratio=MEASURED | {"description": "Size sent over size published, lately or as predicted."},
+                receivers=INTEGER,
+            ),
+            "description": "Chains by which the gateway itself encodes payloads, and receivers that get them so; the "
+            "others get them as published.",
+        },
         newest={
             "type": ["array", "null"],
             "items": ref_to("Tensor"),

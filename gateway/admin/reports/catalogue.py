@@ -236,7 +236,8 @@ def _stream(stream: StreamSnapshot, rates: Rates | None) -> dict[str, Any]:
             {"name": spec.name, "dtype": dtype_name(spec.dtype), "shape": list(spec.shape)} for spec in stream.newest
         ]
     measured = dict.fromkeys(Rates._fields) if rates is None else _rounded(rates._asdict())
-    return _fields(stream) | {"newest": newest} | measured
+    encodings = [{**_rounded(each._asdict()), "chain": str(each.chain)} for each in stream.encodings]
+    return _fields(stream) | {"encodings": encodings, "newest": newest} | measured
 
 
 def _connection(session: Session) -> dict[str, Any]:

@@ -7,7 +7,7 @@ and in sweeps of the :class:`~gateway.optimizer.decisions.decider.Decider`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from gateway.connections.ports import Clock, DeliveryPolicy, EncodingOutcome, Sample
@@ -108,6 +108,19 @@ class LearnedPolicy:
         """Return streams whose chains have changed since the last call; a block by the baseline is no change."""
         changed, self._changed = self._changed, {}
         return {*changed, *self._baseline.take_changed()}
+
+    def in_use(self, stream: Stream, profile: ReceiverProfile) -> Mapping[Chain, float | None]:
+        """Return the chains of the decision that is in force, with the ratio by which it was taken, or else those of
+        the baseline."""
+        learned = self._streams.get(stream.id)
+        if learned is None or (profile not in learned.chains and profile not in learned.anew):
+            return self._baseline.in_use(stream, profile)
+        decision = learned.decisions[profile].decision
+        chain = learned.anew.get(profile) or learned.chains[profile]
+        chains = [each for each in (learned.deltas.get(profile, PLAIN), chain) if each != PLAIN]
+        # The ratio of a decision is that of deltas, where it has any.
+        ratio = None if decision is None else decision.predicted_ratio
+        return {each: None if number else ratio for number, each in enumerate(chains)}
 
     def forget(self, stream: Stream) -> None:
         """Forget a stream that has ended, whose id is not used again."""

@@ -28,6 +28,7 @@ class RecordingPolicy:
         self.anew_for = policy.anew_for
         self.tells_apart = policy.tells_apart
         self.take_changed = policy.take_changed
+        self.in_use = policy.in_use
 
     def wants_sample(self, stream: Stream, *, based: bool) -> bool:
         """Return whether the policy wants the next payload, or a record of the stream is to be opened."""

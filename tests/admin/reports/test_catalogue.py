@@ -15,12 +15,15 @@ from gateway.admin.reports.catalogue import WRITE_STEP
 from gateway.admin.reports.metrics import Metrics
 from gateway.app import Gateway
 from gateway.client import connect
+from gateway.config import Settings
 from gateway.connections.core import Core
 from gateway.connections.snapshots import STEP, StreamSnapshot, stream_snapshot
 from gateway.errors import Code
+from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.messages import EndReason, Kind
 from gateway.protocol.signals import ProgramPosition, ReceiverReport
 from gateway.streams.stream import Stream
+from gateway.testing import running_gateway
 from tests.admin.files import CHUNK_BYTES, failure_of, publish
 from tests.connections.memory import World
 
@@ -49,6 +52,7 @@ async def test_streams_and_what_they_hold(gateway: Gateway, http: httpx.AsyncCli
         "delivered_messages": 1,
         "history_bytes": 0,
         "unacknowledged_bytes": 0,
+        "encodings": [],
         "newest": [
             {"name": "w", "dtype": "float32", "shape": [2, 3]},
             {"name": "b", "dtype": "float64", "shape": []},
@@ -59,6 +63,25 @@ async def test_streams_and_what_they_hold(gateway: Gateway, http: httpx.AsyncCli
     assert (second["kind"], second["newest"], second["published_bytes"]) == ("event", None, 8 * CHUNK_BYTES)
     assert (second["history_bytes"] >= 8 * CHUNK_BYTES, second["delivered_messages"]) == (True, 0)
     assert answer["next"] is None
+
+
+async def test_the_chain_by_which_the_gateway_encodes_is_told_once_it_is_chosen() -> None:
+    async with (
+        running_gateway(Settings(admin_port=0)) as gateway,
+        httpx.AsyncClient(base_url=gateway.admin_url or "", timeout=60) as http,
+        connect(gateway.url) as client,
+        client.subscribe("wf/a") as messages,
+    ):
+        for _ in range(200):
+            await client.publish("wf/a", np.arange(10_000), kind="event", codec="none")
+            await anext(messages)
+            (stream,) = (await http.get("/api/v1/streams")).json()["streams"]
+            if stream["encodings"] and stream["encodings"][0]["ratio"] is not None:
+                break
+    (encoding,) = stream["encodings"]
+    assert encoding["receivers"] == 1
+    assert Chain.parse(encoding["chain"]) != PLAIN
+    assert 0 < encoding["ratio"] < 0.7
 
 
 async def test_connections_that_have_greeted(gateway: Gateway, http: httpx.AsyncClient) -> None:

@@ -203,3 +203,12 @@ def test_receivers_that_are_new_and_trust_that_comes_back_call_for_decisions() -
     assert not found.due
     learned.policy.trust()
     assert found.due
+
+
+def test_it_tells_the_chains_in_use() -> None:
+    learned = Learned()
+    assert learned.policy.in_use(learned.stream, SLOW) == learned.baseline.in_use(learned.stream, SLOW) != {}
+    learned.decide(Decision(ZSTD, OTHER_DELTA, 0.1, 0.2, "tried", predicted_ratio=0.25))
+    assert learned.policy.in_use(learned.stream, SLOW) == {OTHER_DELTA: 0.25, ZSTD: None}
+    learned.decide(Decision(ZSTD, None, 0.1, 0.2, "tried", predicted_ratio=0.5))
+    assert learned.policy.in_use(learned.stream, SLOW) == {ZSTD: 0.5}
