@@ -1,0 +1,45 @@
+"""Traffic for the tests of the page: ``traffic.py URL``; prints a line once all of it flows, and goes on until it is killed."""
+
+import sys
+import threading
+import time
+
+import numpy as np
+
+from gateway.client.sync import connect
+
+URL = sys.argv[1]
+
+
+def train() -> None:
+    """Publish a state and events."""
+    with connect(URL, client_id="trainer") as client:
+        for step in range(1_000_000):
+            client.publish("train/weights", np.full((32, 16), step, np.float32), kind="state")
+            client.publish_nowait("train/loss", np.float32(1 / (1 + step)), kind="event")
+            time.sleep(0.05)
+
+
+def watch(started: threading.Event) -> None:
+    """Receive all of it."""
+    with connect(URL, client_type="workflow", client_id="watcher") as client, client.subscribe("train/*") as messages:
+        for _ in messages:
+            started.set()
+
+
+def refuse() -> None:
+    """Refuse a task until it is a dead letter."""
+    with connect(URL, client_id="worker") as client, client.subscribe("plan/tasks", auto_ack=False) as tasks:
+        for task in tasks:
+            task.nack()
+
+
+started = threading.Event()
+for target, arguments in ((watch, (started,)), (refuse, ()), (train, ())):
+    threading.Thread(target=target, args=arguments, daemon=True).start()
+with connect(URL, client_id="planner", on_error=lambda _: None, on_notice=lambda _: None) as planner:
+    time.sleep(1)  # its consumer comes first
+    planner.publish("plan/tasks", np.arange(3.0), kind="collaboration")
+    started.wait()
+    print("flows", flush=True)
+    threading.Event().wait()
