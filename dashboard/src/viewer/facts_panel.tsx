@@ -46,9 +46,9 @@ function Facts({
 }) {
   return (
     <section>
-      <h3>
+      <h2>
         {title} {note ? <small>{note}</small> : null}
-      </h3>
+      </h2>
       <dl>
         {facts.map(([name, value]) => (
           <div key={name}>
@@ -97,7 +97,7 @@ export function Headers({ text }: { readonly text: string | null }) {
 function PointedPanel({ pointed }: { readonly pointed: Pointed | undefined }) {
   return (
     <section class="viewer-pointed" aria-live="off">
-      <h3>Under the pointer</h3>
+      <h2>Under the pointer</h2>
       <p class="viewer-value">
         {pointed ? (
           <>
@@ -136,9 +136,9 @@ export function HistogramPlot({ shown, isLarge = false }: { readonly shown: Show
   const width = histogram ? histogram.high - histogram.low : 0;
   return (
     <section class={isLarge ? "viewer-histogram is-large" : "viewer-histogram"}>
-      <h3>
+      <h2>
         Histogram <small>height by square root</small>
-      </h3>
+      </h2>
       <svg
         viewBox={`0 0 ${Math.max(1, counts.length)} 100`}
         preserveAspectRatio="none"

@@ -26,7 +26,7 @@ export function Legend({ shown, settings }: { readonly shown: Shown; readonly se
       <div class="viewer-scale">
         <canvas ref={canvas} width={256} height={1} />
         <div class="viewer-marks">
-          {MARKS.map((mark) => (
+          {(low === high ? [0] : MARKS).map((mark) => (
             <span key={mark}>{shortText(numberAt(mark), isLog ? 0 : high - low)}</span>
           ))}
         </div>

@@ -48,7 +48,9 @@ export function NumberGrid({ session, shown }: { readonly session: Session; read
       <table>
         <thead>
           <tr>
-            <th scope="col" aria-label="Row" />
+            <th scope="col">
+              <span class="viewer-unseen">Row</span>
+            </th>
             {Array.from({ length: columns }, (_, index) => (
               <th scope="col" key={index}>
                 {(grid.column + index).toLocaleString("en")}

@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import { hashOf } from "../app/router.ts";
 import { isDark } from "../app/theme.ts";
+import { clockTime } from "../format/times.ts";
 import { DASHES } from "../parts/chart.tsx";
 import { themeOf } from "./drawing.tsx";
 import { shortText } from "./numbers/exact_text.ts";
@@ -28,10 +29,18 @@ export function SeriesChart({ session, series }: { readonly session: Session; re
     const make = (): void => {
       chart.current?.destroy();
       chart.current = new uPlot(
-        optionsOf(series, themeOf(element), element, (span) => {
-          session.span(span);
-          setSpanned(span !== undefined);
-        }),
+        optionsOf(
+          series,
+          themeOf(element),
+          element,
+          (span) => {
+            session.span(span);
+            setSpanned(span !== undefined);
+          },
+          (hovered) => {
+            session.hovered.value = hovered;
+          },
+        ),
         latest.current as uPlot.AlignedData,
         element,
       );
@@ -82,6 +91,7 @@ function optionsOf(
   theme: Theme,
   element: Element,
   onSpan: (span: readonly [number, number] | undefined) => void,
+  onHover: (hovered: Session["hovered"]["value"]) => void,
 ): uPlot.Options {
   const whole = (): null => {
     onSpan(undefined);
@@ -112,6 +122,14 @@ function optionsOf(
       }),
     ],
     hooks: {
+      setCursor: [
+        ({ cursor: { idx }, data }) => {
+          const [places, ...curves] = data;
+          // The curves as they came stand before their smoothed ones.
+          const values = names.map((_, index) => curves[2 * index]?.[idx ?? 0] ?? null);
+          onHover(typeof idx === "number" && places.length ? { place: places[idx], values } : undefined);
+        },
+      ],
       setSelect: [
         (chart) => {
           const { left, width } = chart.select;
@@ -183,16 +201,20 @@ export function SeriesControls({ session, series }: { readonly session: Session;
 
 export function SeriesTable({ session, series }: { readonly session: Session; readonly series: SeriesShown }) {
   const { others } = session.settings.value;
+  const hovered = session.hovered.value;
   return (
     <table class="viewer-table">
       <thead>
         <tr>
           <th scope="col">Stream</th>
           <th scope="col">Newest</th>
+          <th scope="col">Under the pointer</th>
           <th scope="col">Step</th>
           <th scope="col">Offset</th>
           <th scope="col">Points</th>
-          <th scope="col" aria-label="Remove" />
+          <th scope="col">
+            <span class="viewer-unseen">Remove</span>
+          </th>
         </tr>
       </thead>
       <tbody>
@@ -205,6 +227,7 @@ export function SeriesTable({ session, series }: { readonly session: Session; re
                 <a href={hashOf(["streams", ...name.split("/")])}>{name}</a>
               </td>
               <td>{newest?.value ?? "no points yet"}</td>
+              <td class="viewer-hovered">{hovered ? hoveredText(hovered, index, series.abscissa) : "–"}</td>
               <td>{newest && !Number.isNaN(newest.step) ? newest.step.toLocaleString("en") : "–"}</td>
               <td>{newest?.offset.toLocaleString("en") ?? "–"}</td>
               <td>{series.points[index].toLocaleString("en")}</td>
@@ -226,4 +249,13 @@ export function SeriesTable({ session, series }: { readonly session: Session; re
       </tbody>
     </table>
   );
+}
+
+function hoveredText(
+  { place, values }: NonNullable<Session["hovered"]["value"]>,
+  index: number,
+  abscissa: Abscissa,
+): string {
+  const value = values[index];
+  return value === null ? "–" : `${shortText(value)} at ${abscissa === "time" ? clockTime(place) : place}`;
 }

@@ -32,6 +32,10 @@ export class Session {
   readonly pointed = signal<Pointed | undefined>(undefined);
   readonly listed = signal<readonly ListedMessage[] | undefined>(undefined);
   readonly series = signal<SeriesShown | undefined>(undefined);
+  /** Values of the curves under the pointer, with their place on the axis. */
+  readonly hovered = signal<{ readonly place: number; readonly values: readonly (number | null)[] } | undefined>(
+    undefined,
+  );
   readonly notice = signal<string | undefined>(undefined);
   readonly #worker: Worker;
   readonly #setQuery: SetQuery;

@@ -113,7 +113,7 @@ describe.skipIf(!CAN_OPEN)("the viewer", () => {
     const row = page.locator(".viewer-table tbody tr").first();
     await expect
       .poll(() => row.locator("td").allTextContents(), POLL)
-      .toEqual(["view/loss", "0.005", "199", "199", "200", ""]);
+      .toEqual(["view/loss", "0.005", "–", "199", "199", "200", ""]);
     expect(await page.getByLabel("Over").inputValue()).toBe("step");
   });
 

@@ -37,6 +37,13 @@ export class MessageListing {
 
   set settings(settings: Settings) {
     this.#settings = settings;
+    this.#request();
+  }
+
+  #request(): void {
+    if (this.#settings.offset === undefined) {
+      this.#listed.request();
+    }
   }
 
   stop(): void {
@@ -61,10 +68,8 @@ export class MessageListing {
   }
 
   #received(message: Message): void {
-    if (this.#settings.offset === undefined) {
-      this.#messages = [listed(message), ...this.#messages].slice(0, MAX_LISTED);
-      this.#listed.request();
-    }
+    this.#messages = [listed(message), ...this.#messages].slice(0, MAX_LISTED);
+    this.#request();
   }
 }
 

@@ -104,8 +104,8 @@ export class SeriesViewing {
 
   #received(message: Message, followed: Followed): void {
     const tensor = message.tensors[0];
-    if (tensor?.size !== 1 || this.#settings.offset !== undefined) {
-      return; // paused, or no scalar
+    if (tensor?.size !== 1) {
+      return;
     }
     if (message.epoch !== followed.epoch) {
       followed.epoch = message.epoch;
@@ -113,7 +113,9 @@ export class SeriesViewing {
     }
     followed.text = exactText(tensor.at(...tensor.shape.map(() => 0)), tensor.dtype);
     followed.series.add(pointOf(message, numbersOf(tensor, this.#settings.part)[0]));
-    this.#shown.request();
+    if (this.#settings.offset === undefined) {
+      this.#shown.request();
+    }
   }
 
   #postSeries(): void {

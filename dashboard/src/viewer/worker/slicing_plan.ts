@@ -150,6 +150,12 @@ export function isWhole({ shape, cuts }: Plan): boolean {
   );
 }
 
+/** Whether a part has the shape that the plan takes of its tensor. */
+export function isOf({ cuts }: Plan, part: readonly number[]): boolean {
+  const counts = cuts.flatMap((cut) => (typeof cut === "number" ? [] : [countOf(cut)]));
+  return counts.join() === part.join();
+}
+
 /** Return the field `slice` of the view; undefined if the plan takes every element of every dimension. */
 export function sliceOf({ shape, cuts }: Plan): (number | (number | null)[])[] | undefined {
   const slice = cuts.map((cut, axis) =>

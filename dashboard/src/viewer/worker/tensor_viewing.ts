@@ -9,7 +9,7 @@ import { Sheet } from "./drawing_heat.ts";
 import { drawLines } from "./drawing_lines.ts";
 import { type Presented, planeSize, pointedOf, presented, shownOf, viewportOf } from "./presenting.ts";
 import { Reception, type Wish } from "./reception.ts";
-import { fittingMode, type Plan, planOf } from "./slicing_plan.ts";
+import { fittingMode, isOf, type Plan, planOf } from "./slicing_plan.ts";
 import { tensorIn } from "./stream_facts.ts";
 import { Paced, type Surface } from "./surface.ts";
 import { type Version, versionOf } from "./version.ts";
@@ -38,6 +38,8 @@ export class TensorViewing {
   #settings: Settings;
   /** Whole shape of the messages of a stream that is no state. */
   #learned: TensorFacts | undefined;
+  /** Names of the tensors of whole messages. */
+  #names: readonly string[] = [];
   #presented: Presented | undefined;
   /** Version and settings by which the sheet is coloured. */
   #coloured: readonly unknown[] = [];
@@ -76,6 +78,10 @@ export class TensorViewing {
     const before = this.#settings;
     this.#settings = settings;
     this.#presented = undefined;
+    if (before.tensor !== settings.tensor) {
+      this.#learned = undefined;
+      this.#history.clear(); // its versions are of another tensor
+    }
     // A canvas that is moved asks for the rest when it rests for a moment; all else at once.
     if (JSON.stringify({ ...before, zoom: 0 }) === JSON.stringify({ ...settings, zoom: 0 })) {
       this.#planning.request();
@@ -136,7 +142,7 @@ export class TensorViewing {
       this.#reception.stop();
       return;
     }
-    const hasSeveral = (this.#facts.newest?.length ?? 1) > 1;
+    const hasSeveral = (this.#facts.newest ?? this.#names).length > 1;
     const since = this.#history.newest?.offset ?? this.#facts.next_offset - PAST;
     void this.#reception.want({
       plan,
@@ -181,10 +187,19 @@ export class TensorViewing {
   }
 
   #received(message: Message, { plan }: Wish): void {
-    const version = versionOf(message, this.#settings.tensor, plan);
-    if (!version || this.#isPast(version)) {
+    const found = versionOf(message, this.#settings.tensor, plan);
+    if (!found || this.#isPast(found)) {
       return;
     }
+    if (plan && !isOf(plan, found.tensor.shape)) {
+      this.#learned = undefined; // messages have got another shape
+      this.#planning.request();
+      return;
+    }
+    if (!plan) {
+      this.#names = found.names;
+    }
+    const version = { ...found, names: this.#names.length > 1 ? this.#names : found.names };
     if (!plan && this.#facts.kind !== "state") {
       const { name, dtype, shape } = version.tensor;
       const isNew = this.#learned?.shape.join() !== shape.join();

@@ -4,6 +4,7 @@ import {
   countOf,
   cutOf,
   fittingMode,
+  isOf,
   isWhole,
   planOf,
   planText,
@@ -83,4 +84,16 @@ test("the mode follows rank and dtype, and a wish where it can", () => {
   expect(fittingMode("image", [5, 5, 4], "float32")).toBe("image");
   expect(fittingMode("image", [5, 5], "uint8")).toBe("heat");
   expect(fittingMode("line", [5, 5], "float32")).toBe("line");
+});
+
+test("a part of another shape is not the plan's", () => {
+  const plan = planOf(
+    [6, 4, 64, 96],
+    "heat",
+    DEFAULTS,
+    { top: 0, bottom: 64, left: 0, right: 96 },
+    { width: 50, height: 20 },
+  );
+  expect(isOf(plan, [22, 96])).toBe(true);
+  expect(isOf(plan, [22, 95])).toBe(false);
 });
