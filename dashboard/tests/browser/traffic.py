@@ -1,4 +1,4 @@
-"""Traffic for the tests of the page: ``traffic.py URL``; prints a line once all of it flows, and goes on until it is killed."""
+"""Traffic for the tests of the page: ``traffic.py URL`` prints a line once all of it flows, until it is killed."""
 
 import sys
 import threading
