@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -36,7 +36,7 @@ from gateway.protocol.tensors import TensorSpec, payload_layout
 from gateway.protocol.wire import Buffer
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage
-from gateway.streams.span import offsets_of
+from gateway.streams.span import held_bytes_of, offsets_of
 from gateway.streams.stream import Stream
 
 SHOWN: Final = 100
@@ -44,7 +44,7 @@ MAX_SHOWN: Final = 1000
 """Dead letters of an answer."""
 
 READ_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of dead letters of one stream that are read for an answer; a single one may be larger."""
+"""Bytes of dead letters that are read for an answer; the last one may be larger."""
 
 MAX_REMEMBERED: Final = 10_000
 """Dead letters that are known to have been sent again, the last ones."""
@@ -99,9 +99,14 @@ class DeadLetterCommands:
 
         found, _ = await taken(self._core.streams, MAX_SHOWN, is_wanted)
         letters: list[dict[str, Any]] = []
+        read_bytes = 0
         for stream in found:
-            letters += await self._newest_of(stream, limit - len(letters))
-            if len(letters) >= limit:
+            async for entry in self._newest_of(stream, limit - len(letters)):
+                letters.append(self._fields(stream, entry))
+                read_bytes += held_bytes_of(entry)
+                if read_bytes >= READ_BYTES:
+                    break
+            if len(letters) >= limit or read_bytes >= READ_BYTES:
                 break
         streams = [{"stream": stream.name, "messages": stream.next_offset - stream.first_offset} for stream in found]
         return JSONResponse({"dead_letters": letters, "streams": streams})
@@ -135,14 +140,14 @@ class DeadLetterCommands:
             {"stream": origin, "messages": resent.messages, "time_s": round(resent.time_s, 3), "already": not is_new}
         )
 
-    async def _newest_of(self, stream: Stream, limit: int) -> list[dict[str, Any]]:
-        first = max(stream.first_offset, stream.next_offset - limit)
-        entries = await self._read(stream, first, stream.next_offset - 1)
-        found = []
-        for entry in entries:
-            for single in [entry] if isinstance(entry, LargeMessage) else entry.frames():
-                found.append(self._fields(stream, single))
-        return found[::-1]
+    async def _newest_of(self, stream: Stream, limit: int) -> AsyncIterator[Entry]:
+        """Yield the newest letters of a stream, the newest first: one by one, as each may be large."""
+        newest = stream.next_offset - 1
+        for offset in range(newest, max(newest - limit, stream.first_offset - 1), -1):
+            entry = await self._entry_at(stream, offset)
+            if entry is None:
+                return
+            yield entry
 
     def _fields(self, stream: Stream, entry: Entry) -> dict[str, Any]:
         offset, _ = offsets_of(entry)
@@ -171,13 +176,9 @@ class DeadLetterCommands:
         }
 
     async def _entry_at(self, stream: Stream, offset: int) -> Entry | None:
+        """Return the message at an offset, from memory or from the store; ``None``: it is not held."""
         if not stream.first_offset <= offset < stream.next_offset:
             return None
-        entries = await self._read(stream, offset, offset)
-        return entries[0] if entries and offsets_of(entries[0])[0] == offset else None
-
-    async def _read(self, stream: Stream, first: int, last: int) -> Sequence[Entry]:
-        """Return the messages of a stream that are held, from memory or from the store."""
         read: asyncio.Future[Sequence[Entry]] = asyncio.get_running_loop().create_future()
 
         def done(entries: Sequence[Entry] | Exception) -> None:
@@ -190,8 +191,9 @@ class DeadLetterCommands:
             else:
                 read.set_result(entries)
 
-        self._core.hub.fanouts.tails.read(stream, first, last, READ_BYTES, done)
-        return await read
+        self._core.hub.fanouts.tails.read(stream, offset, offset, READ_BYTES, done)
+        entries = await read
+        return entries[0] if entries and offsets_of(entries[0])[0] == offset else None
 
     def _target_of(self, origin: str) -> StreamName:
         stream = self._core.streams.get(StreamName(origin))

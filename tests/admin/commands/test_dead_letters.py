@@ -146,6 +146,9 @@ async def test_what_cannot_be_sent_again(
         assert [letter["offset"] for letter in await letters_of(http, 3)] == [2, 1, 0], "the newest first"
         assert [letter["offset"] for letter in await letters_of(http, 1, "?limit=2&pattern=wf/*")] == [2, 1]
         assert (await http.get("/api/v1/dead-letters?pattern=other/*")).json() == {"dead_letters": [], "streams": []}
+        with monkeypatch.context() as patch:
+            patch.setattr(dead_letters, "READ_BYTES", 1)
+            assert [letter["offset"] for letter in await letters_of(http, 1)] == [2], "no more is read than one"
         failure_of(await resent(http, 3), Code.UNKNOWN_STREAM, 404)
         for body in ({}, {"stream": LETTERS}, {"stream": LETTERS, "offset": "0"}, {"stream": LETTERS, "ofset": 0}):
             answer = await http.post("/api/v1/dead-letters/resend", json=body)
