@@ -36,7 +36,7 @@ from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import ClientType, EndReason, Kind
 from gateway.protocol.state import State
 from gateway.protocol.tensors import TensorSpec
-from gateway.streams.state import specs_of
+from gateway.streams.state import PublishedEncoding, published_encoding, specs_of
 from gateway.streams.store_health import StoreHealth
 from gateway.streams.stream import Stream
 
@@ -124,6 +124,8 @@ class StreamSnapshot:
     """Cost in memory of the messages that consumers have not acknowledged."""
     encodings: tuple[EncodingInUse, ...]
     """Chains by which the gateway encodes payloads for receivers; other receivers get them as published."""
+    published_encoding: PublishedEncoding | None
+    """Encoding of the newest message by its publisher; ``None``: there is none, or its kind keeps no message."""
     newest: tuple[TensorSpec, ...] | None
     """The tensors of the newest message; ``None``: there is none, or its kind keeps none."""
 
@@ -265,6 +267,7 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
         history_bytes=stream.history.held_bytes,
         unacknowledged_bytes=stats.consumers.held_bytes,
         encodings=_encodings_of(core, stream, fanout.classes) if isinstance(fanout, PubSubFanout) else (),
+        published_encoding=None if stream.newest is None else published_encoding(stream.newest),
         newest=None if stream.newest is None else specs_of(stream.newest),
     )
 

@@ -15,16 +15,26 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.codecs import compressor_of, filter_of, is_compressor
 from gateway.protocol.data import parse_data, write_data
-from gateway.protocol.encoding import decode
-from gateway.protocol.extensions import Extensions
+from gateway.protocol.encoding import Encoding, decode, parse_encoding
+from gateway.protocol.extensions import Extensions, block_bytes
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.meta import parse_meta, write_meta
 from gateway.protocol.regions import Region
 from gateway.protocol.signals import Gap
 from gateway.protocol.tensors import Array, TensorSpec, payload_layout
 from gateway.protocol.transfers import ChunkPlan
-from gateway.protocol.wire import ALIGNMENT, BATCH_BLOCK, DATA_HEADER, Buffer, Opcode
+from gateway.protocol.wire import (
+    ALIGNMENT,
+    BATCH_BLOCK,
+    DATA_HEADER,
+    ENCODING_BLOCK,
+    FLAG_ENCODED,
+    FLAG_EXTENDED,
+    Buffer,
+    Opcode,
+)
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 
@@ -38,6 +48,15 @@ CHANGE_BYTES: Final = 512
 
 MAX_CHANGES: Final = 4096
 """Patches that are kept before a keyframe is made: merging so many takes some 10 ms."""
+
+
+class PublishedEncoding(NamedTuple):
+    """Encoding of a version by its publisher."""
+
+    chain: str
+    """Filters and codec by name, in order."""
+    ratio: float
+    """Size published over size decoded."""
 
 
 class RegionChange(NamedTuple):
@@ -295,6 +314,31 @@ def specs_of(newest: Newest) -> tuple[TensorSpec, ...]:
     _, opcode, _, meta_units, *_ = DATA_HEADER.unpack_from(head)
     at = DATA_HEADER.size + (BATCH_BLOCK.size if opcode == Opcode.BATCH else 0)
     return parse_meta(head[at : at + ALIGNMENT * meta_units]).specs
+
+
+def published_encoding(newest: Newest) -> PublishedEncoding | None:
+    """Return how the publisher has encoded a version, of a large message the first chunk; reads blocks only.
+
+    ``None``: it came plain or as a patch.
+    """
+    if patch_of(newest) is not None:
+        return None
+    if isinstance(newest, LargeMessage):
+        first = newest.chunks[0] if newest.chunks else None
+        return None if first is None or first.encoding is None else _named(first.encoding, len(first.data))
+    head = memoryview(newest.buffers[0])[newest.last_at :]
+    frame_bytes, opcode, flags, meta_units, *_ = DATA_HEADER.unpack_from(head)
+    at = DATA_HEADER.size + (BATCH_BLOCK.size if opcode == Opcode.BATCH else 0) + ALIGNMENT * meta_units
+    if not flags & FLAG_ENCODED:
+        return None
+    if flags & FLAG_EXTENDED:
+        at += block_bytes(head, at)
+    return _named(parse_encoding(head, at), frame_bytes - at - ENCODING_BLOCK.size)
+
+
+def _named(encoding: Encoding, encoded_bytes: int) -> PublishedEncoding:
+    steps = [(compressor_of if is_compressor(step.id) else filter_of)(step.id).name for step in encoding.steps]
+    return PublishedEncoding("+".join(steps), encoded_bytes / max(1, encoding.decoded_bytes))
 
 
 def _merged(

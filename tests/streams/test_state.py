@@ -19,7 +19,17 @@ from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
-from gateway.streams.state import MAX_CHANGES, LargePatch, Newest, Patch, PatchRun, RegionChange, patch_of, specs_of
+from gateway.streams.state import (
+    MAX_CHANGES,
+    LargePatch,
+    Newest,
+    Patch,
+    PatchRun,
+    RegionChange,
+    patch_of,
+    published_encoding,
+    specs_of,
+)
 from gateway.streams.stream import Stream
 
 STATE = np.arange(3000, dtype=np.uint16).reshape(50, 60)
@@ -223,3 +233,19 @@ def test_a_large_patch_carries_its_region_to_receivers() -> None:
     assert message.extensions is not None
     assert message.extensions.region == message.region.extents
     assert (message.chunks, message.patch, patch_of(message)) == ([], None, None)
+
+
+def test_the_encoding_of_a_version_by_its_publisher() -> None:
+    source, chain = stream(), Chain.parse("shuffle+lz4")
+    for version in (whole_run(source, chain=chain), whole_large(source, chain)):
+        found = published_encoding(version)
+        assert found is not None
+        assert found.chain == "shuffle+lz4"
+        assert 0 < found.ratio < 1
+    for version in (
+        whole_run(source),
+        whole_large(source),
+        batch_run(source),
+        patched(whole_run(source, chain=chain), 1),
+    ):
+        assert published_encoding(version) is None

@@ -103,6 +103,12 @@ SCHEMAS: Final[Node] = {
             "description": "Chains by which the gateway itself encodes payloads, and receivers that get them so; the "
             "others get them as published.",
         },
+        published_encoding={
+            **object_of(chain=TEXT, ratio=NUMBER | {"description": "Size published over size decoded."}),
+            "type": ["object", "null"],
+            "description": "Encoding of the newest message by its publisher; null: it came plain or as a patch, or the "
+            "stream is not of kind `state`.",
+        },
         newest={
             "type": ["array", "null"],
             "items": ref_to("Tensor"),

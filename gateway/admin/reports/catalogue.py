@@ -237,7 +237,13 @@ def _stream(stream: StreamSnapshot, rates: Rates | None) -> dict[str, Any]:
         ]
     measured = dict.fromkeys(Rates._fields) if rates is None else _rounded(rates._asdict())
     encodings = [{**_rounded(each._asdict()), "chain": str(each.chain)} for each in stream.encodings]
-    return _fields(stream) | {"encodings": encodings, "newest": newest} | measured
+    published = stream.published_encoding
+    return (
+        _fields(stream)
+        | {"encodings": encodings, "published_encoding": None if published is None else _rounded(published._asdict())}
+        | {"newest": newest}
+        | measured
+    )
 
 
 def _connection(session: Session) -> dict[str, Any]:

@@ -53,6 +53,7 @@ async def test_streams_and_what_they_hold(gateway: Gateway, http: httpx.AsyncCli
         "history_bytes": 0,
         "unacknowledged_bytes": 0,
         "encodings": [],
+        "published_encoding": None,
         "newest": [
             {"name": "w", "dtype": "float32", "shape": [2, 3]},
             {"name": "b", "dtype": "float64", "shape": []},
@@ -82,6 +83,17 @@ async def test_the_chain_by_which_the_gateway_encodes_is_told_once_it_is_chosen(
     assert encoding["receivers"] == 1
     assert Chain.parse(encoding["chain"]) != PLAIN
     assert 0 < encoding["ratio"] < 0.7
+
+
+async def test_the_encoding_of_a_publisher_is_told(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    async with connect(gateway.url) as client:
+        for stream, count in (("wf/small", 1000), ("wf/large", 10 * CHUNK_BYTES)):
+            await client.publish(stream, np.arange(count), codec="shuffle+lz4", headers={"step": 7})
+    answer = (await http.get("/api/v1/streams")).json()["streams"]
+    assert [each["name"] for each in answer] == ["wf/small", "wf/large"]
+    for each in answer:
+        assert each["published_encoding"]["chain"] == "shuffle+lz4"
+        assert 0 < each["published_encoding"]["ratio"] < 0.6
 
 
 async def test_connections_that_have_greeted(gateway: Gateway, http: httpx.AsyncClient) -> None:
