@@ -4,11 +4,12 @@ import type { Browser, Page } from "playwright";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type RunningGateway, startGateway } from "../../../clients/js/tests/gateway.ts";
 import { colourPlane } from "../../src/viewer/numbers/colour_maps.ts";
-import { CAN_OPEN, coloursOf, fact, kill, launch, open, publish } from "./viewing.ts";
+import { CAN_RUN } from "./stage.ts";
+import { coloursOf, fact, kill, launch, open, publish } from "./viewing.ts";
 
 const POLL = { timeout: 20_000, interval: 100 };
 
-describe.skipIf(!CAN_OPEN)("the viewer", () => {
+describe.skipIf(!CAN_RUN)("the viewer", () => {
   let browser: Browser;
   let gateway: RunningGateway;
   const children: ChildProcess[] = [];
@@ -69,6 +70,25 @@ describe.skipIf(!CAN_OPEN)("the viewer", () => {
     await page.getByLabel("Dimension 1").fill("2");
     await expect.poll(() => fact(page, "Least"), POLL).toBe("100");
     await expect.poll(() => page.url(), POLL).toContain(`at=${encodeURIComponent("0:1,1:2")}`);
+  });
+
+  test("keys of the canvas move and zoom it, and 0 shows the whole", async () => {
+    const page = await opened("view/cells");
+    const canvas = page.getByRole("application");
+    await expect.poll(() => fact(page, "Elements"), POLL).toBe("48");
+    for (const key of ["+", "+", "+", "+", "+", "ArrowRight"]) {
+      await canvas.press(key);
+    }
+    await expect.poll(() => page.url(), POLL).toContain("zoom=");
+    await expect.poll(() => page.locator(".viewer-taken").textContent(), POLL).toMatch(/\[.*:.*\]: \d+ elements came/);
+    await canvas.press("0");
+    await expect.poll(() => page.url(), POLL).not.toContain("zoom=");
+  });
+
+  test("what has changed since the version before is shown", async () => {
+    const page = await opened("view/events?offset=4&diff=1");
+    await expect.poll(() => fact(page, "Mean"), POLL).toBe("1");
+    expect(await page.locator(".viewer-taken").textContent()).toContain("minus version 3");
   });
 
   test("a state of 10,000 x 10,000 costs what the screen can show; a part that is zoomed into comes finer", async () => {

@@ -2,14 +2,10 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { type Browser, chromium, type Page } from "playwright";
 import { ARGUMENTS, CHROMIUM } from "../../../clients/js/tests/browser/chromium.ts";
 import { PYTHON, ROOT } from "../../../clients/js/tests/gateway.ts";
 import { wholeViewport } from "../../src/viewer/viewport.ts";
-
-/** Whether the page is built, and there is a browser to open it. */
-export const CAN_OPEN = CHROMIUM !== undefined && existsSync(`${ROOT}gateway/admin/dashboard/index.html`);
 
 export async function launch(): Promise<Browser> {
   return chromium.launch({ ...(CHROMIUM ? { executablePath: CHROMIUM } : {}), args: [...ARGUMENTS] });
