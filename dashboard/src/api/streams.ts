@@ -1,5 +1,7 @@
 /** Streams, as `GET /api/v1/streams` lists them; the OpenAPI document describes all fields. */
 
+import { percent, whole } from "../format/numbers.ts";
+
 export interface TensorShape {
   readonly name: string;
   readonly dtype: string;
@@ -20,6 +22,11 @@ export interface StreamData {
   readonly consumers: number;
   readonly pending: number;
   readonly published_bytes: number;
+  readonly delivered_messages: number;
+  readonly history_bytes: number;
+  readonly unacknowledged_bytes: number;
+  /** Chains by which the gateway itself encodes payloads; the other receivers get them as published. */
+  readonly encodings: readonly { readonly chain: string; readonly ratio: number | null; readonly receivers: number }[];
   readonly newest: readonly TensorShape[] | null;
   /** Rates are null until they have been measured, and where the list is not sorted by one. */
   readonly messages_per_s: number | null;
@@ -43,4 +50,14 @@ export function shapeText({ dtype, shape }: TensorShape): string {
 /** Return the receivers of a stream: of the stream itself, of views of it, and those that only look. */
 export function receiversOf({ subscribers, viewers, observers }: StreamData): number {
   return subscribers + viewers + observers;
+}
+
+/** Return the encodings of a stream in words: `shuffle+zstd:1 to 43 % for 2`. */
+export function encodingText({ encodings }: StreamData): string {
+  return encodings
+    .map(
+      ({ chain, ratio, receivers }) =>
+        `${chain}${ratio === null ? "" : ` to ${percent(ratio)}`} for ${whole(receivers)}`,
+    )
+    .join(", ");
 }

@@ -1,6 +1,6 @@
 /** Timeline of the gateway, as `GET /api/v1/timeline` has it: read whole once, and then only what is newer. */
 
-import { signal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { read } from "./requests.ts";
 
@@ -45,10 +45,9 @@ export function joined(older: TimelineData | undefined, newer: TimelineData, sam
   };
 }
 
-const timeline = signal<TimelineData | undefined>(undefined);
-
-/** Follow the timeline while the component is there and the page is visible. */
-export function useTimeline({ interval_s, samples }: Span): TimelineData | undefined {
+/** Follow the timeline of a path while the component is there and the page is visible. */
+export function useTimeline({ interval_s, samples }: Span, path = "/api/v1/timeline"): TimelineData | undefined {
+  const timeline = useSignal<TimelineData | undefined>(undefined);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout>;
     const abort = new AbortController();
@@ -56,8 +55,8 @@ export function useTimeline({ interval_s, samples }: Span): TimelineData | undef
     const follow = async (): Promise<void> => {
       const since = Math.floor(timeline.value?.times_s.at(-1) ?? 0);
       try {
-        const path = `/api/v1/timeline?interval_s=${interval_s}&since=${since}`;
-        const newer = document.hidden ? undefined : await read<TimelineData>(path, abort.signal);
+        const query = `interval_s=${interval_s}&since=${since}`;
+        const newer = document.hidden ? undefined : await read<TimelineData>(`${path}?${query}`, abort.signal);
         if (newer && timeline.value && newer.start_s !== timeline.value.start_s && since > 0) {
           timeline.value = undefined; // another gateway: its samples from the start
         } else if (newer) {
@@ -75,6 +74,6 @@ export function useTimeline({ interval_s, samples }: Span): TimelineData | undef
       abort.abort();
       clearTimeout(timer);
     };
-  }, [interval_s, samples]);
+  }, [interval_s, samples, path, timeline]);
   return timeline.value?.interval_s === interval_s ? timeline.value : undefined;
 }

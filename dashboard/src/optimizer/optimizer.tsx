@@ -2,10 +2,12 @@
 
 import type { DecisionData, OptimizerData } from "../api/optimizer.ts";
 import { usePolled } from "../api/poller.ts";
+import { SPANS, useTimeline } from "../api/timeline.ts";
 import { orderOf, orderText } from "../app/order.ts";
 import { hashOf, type Route, setQuery } from "../app/router.ts";
 import { percent, whole } from "../format/numbers.ts";
 import { duration } from "../format/times.ts";
+import { Chart } from "../parts/chart.tsx";
 import { Code } from "../parts/code.tsx";
 import { Badge, Figure } from "../parts/figure.tsx";
 import { Page } from "../parts/page.tsx";
@@ -34,6 +36,29 @@ export function Optimizer({ route }: { readonly route: Route }) {
     <TriedStream name={stream} data={data} />
   ) : (
     <Decisions data={data} sort={route.query.sort ?? "-saving"} />
+  );
+}
+
+/** Regret over two hours: how much more the encodings cost than the best that are known. */
+function Regret() {
+  const timeline = useTimeline(SPANS[1], "/api/v1/optimizer/timeline");
+  const line = (label: string, name: string) => ({ label, values: timeline?.series[name] ?? [] });
+  const times = timeline?.times_s ?? [];
+  return (
+    <div class="charts">
+      <Chart
+        title="Regret: cost above that of the best encodings known"
+        times={times}
+        format={percent}
+        series={[line("now", "regret")]}
+      />
+      <Chart
+        title="Cost as a part of the baseline's"
+        times={times}
+        format={percent}
+        series={[line("predicted", "predicted_over_baseline"), line("measured", "measured_over_baseline")]}
+      />
+    </div>
   );
 }
 
@@ -158,9 +183,10 @@ function Decisions({ data, sort }: { readonly data: OptimizerData; readonly sort
         <Figure
           label="CPU of trials"
           value={duration(trials?.cpu_s)}
-          note={`at most ${percent(trials?.cpu_share)} of a core; ${whole(predictions?.fits)} fits of the model`}
+          note={`at most ${percent(trials?.cpu_share)} of a core`}
         />
       </div>
+      <Regret />
       <div class="section">
         <Table
           label="Decisions"

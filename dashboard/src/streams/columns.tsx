@@ -1,6 +1,6 @@
 /** Columns of lists of streams. */
 
-import { receiversOf, type StreamData, shapeText } from "../api/streams.ts";
+import { encodingText, receiversOf, type StreamData, shapeText } from "../api/streams.ts";
 import { bytes, bytesPerS, perS, whole } from "../format/numbers.ts";
 import type { Column } from "../parts/table.tsx";
 
@@ -46,31 +46,22 @@ export const FEW_COLUMNS: readonly Column<StreamData>[] = [NAME, KIND, NEWEST, R
 export const ALL_COLUMNS: readonly Column<StreamData>[] = [
   ...FEW_COLUMNS,
   {
-    id: "history",
-    label: "History",
-    hint: "Messages that can be read again",
-    numeric: true,
-    value: ({ first_offset, next_offset }) => next_offset - first_offset,
-    cell: ({ first_offset, next_offset }) => whole(next_offset - first_offset),
+    id: "encoding",
+    label: "Encoding",
+    hint: "Chains by which the gateway encodes, and their part of the bytes; else payloads go as published",
+    value: encodingText,
+    cell: (stream) => encodingText(stream) || <span class="faint">as published</span>,
     priority: 3,
   },
   {
-    id: "pending",
-    label: "Not acknowledged",
-    hint: "Messages that consumers have not acknowledged, each consumer counted",
+    id: "history",
+    label: "History",
+    hint: "Messages that can be read again, and their memory",
     numeric: true,
-    value: ({ pending, consumers }) => (consumers ? pending : null),
-    cell: ({ pending, consumers }) => (consumers ? whole(pending) : ""),
+    value: ({ first_offset, next_offset }) => next_offset - first_offset,
+    cell: ({ first_offset, next_offset, history_bytes }) =>
+      next_offset > first_offset ? `${whole(next_offset - first_offset)}, ${bytes(history_bytes)}` : "",
     priority: 3,
   },
   { id: "durability", label: "Durability", value: ({ durability }) => durability, priority: 3 },
-  {
-    id: "total",
-    label: "Published",
-    hint: "All bytes since the stream began",
-    numeric: true,
-    value: ({ published_bytes }) => published_bytes,
-    cell: ({ published_bytes }) => bytes(published_bytes),
-    priority: 3,
-  },
 ];
