@@ -68,7 +68,7 @@ export class Layout {
 }
 
 /** Smallest picture: a few clients are not drawn larger than many. */
-const LEAST_FRAME_PX = [640, 320] as const;
+const LEAST_FRAME_PX = [480, 260] as const;
 
 /** Return the rectangle in which all places are, with room for names: left, top, width, height. */
 export function frameOf(places: Iterable<Place>): readonly [number, number, number, number] {

@@ -20,9 +20,19 @@ def train() -> None:
             time.sleep(0.05)
 
 
+def simulate() -> None:
+    """Publish a field of waves that move."""
+    y, x = np.mgrid[:192, :256].astype(np.float32)
+    with connect(URL, client_type="workflow", client_id="simulation") as client:
+        for step in range(1_000_000):
+            field = np.sin((x + step) / 17) * np.cos(y / 23) + np.sin(np.hypot(x - 128, y - 96) / 9 - step / 5) / 3
+            client.publish("sim/field", field, kind="state", headers={"step": step})
+            time.sleep(0.1)
+
+
 def watch(started: threading.Event) -> None:
     """Receive all of it."""
-    with connect(URL, client_type="workflow", client_id="watcher") as client, client.subscribe("train/*") as messages:
+    with connect(URL, client_type="workflow", client_id="watcher") as client, client.subscribe("**", observe=True) as messages:
         for _ in messages:
             started.set()
 
@@ -35,7 +45,7 @@ def refuse() -> None:
 
 
 started = threading.Event()
-for target, arguments in ((watch, (started,)), (refuse, ()), (train, ())):
+for target, arguments in ((watch, (started,)), (refuse, ()), (train, ()), (simulate, ())):
     threading.Thread(target=target, args=arguments, daemon=True).start()
 with connect(URL, client_id="planner", on_error=lambda _: None, on_notice=lambda _: None) as planner:
     time.sleep(1)  # its consumer comes first

@@ -70,5 +70,5 @@ test("a client that comes moves the others little", () => {
     const moved = after.get(id) ?? { x: Number.POSITIVE_INFINITY, y: 0 };
     expect(Math.hypot(moved.x - x, moved.y - y)).toBeLessThan(120);
   }
-  expect(frameOf([])).toEqual([-320, -160, 640, 320]);
+  expect(frameOf([])).toEqual([-240, -130, 480, 260]);
 });
