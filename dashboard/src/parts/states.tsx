@@ -1,6 +1,7 @@
 /** Places of a page where nothing stands: still loading, empty, or refused. */
 
 import type { ComponentChildren } from "preact";
+import { reachable } from "../api/poller.ts";
 import type { Problem } from "../api/problem.ts";
 import { Icon } from "./icon.tsx";
 
@@ -30,7 +31,11 @@ export function Skeleton({ lines = 3 }: { readonly lines?: number }) {
   );
 }
 
+/** Problem in words. That the gateway is not reached stands in the banner above, once for all. */
 export function ProblemNote({ problem }: { readonly problem: Problem }) {
+  if (problem.status === 0 && problem.error === "" && !reachable.value) {
+    return null;
+  }
   return (
     <p class="note note-bad" role="alert">
       <Icon name="error" />

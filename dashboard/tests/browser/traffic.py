@@ -32,7 +32,10 @@ def simulate() -> None:
 
 def watch(started: threading.Event) -> None:
     """Receive all of it."""
-    with connect(URL, client_type="workflow", client_id="watcher") as client, client.subscribe("**", observe=True) as messages:
+    with (
+        connect(URL, client_type="workflow", client_id="watcher") as client,
+        client.subscribe("**", observe=True) as messages,
+    ):
         for _ in messages:
             started.set()
 
