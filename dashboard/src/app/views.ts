@@ -51,6 +51,12 @@ export const VIEWS: readonly ListedView[] = [
     icon: "tasks",
     load: async () => (await import("../tasks/tasks.tsx")).Tasks,
   },
+  {
+    segment: "control",
+    label: "Control",
+    icon: "control",
+    load: async () => (await import("../control/control.tsx")).Control,
+  },
 ];
 
 /** Return the view of a route; undefined: there is none. */

@@ -19,6 +19,7 @@ const VIEWS = [
   ["#/collaboration/train", "Traffic"],
   ["#/optimizer", "does not learn"],
   ["#/tasks", "plan/tasks"],
+  ["#/control", "Publish a command"],
   ["#/nothing", "There is no such view"],
 ] as const;
 

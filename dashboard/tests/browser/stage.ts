@@ -43,8 +43,9 @@ export class Stage {
 
   /** Kill the gateway and its traffic, as a crash would. */
   async kill(): Promise<void> {
-    const gone = this.#children.map((child) => once(child, "exit"));
-    for (const child of this.#children) {
+    const running = this.#children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
+    const gone = running.map((child) => once(child, "exit"));
+    for (const child of running) {
       child.kill("SIGKILL");
     }
     await Promise.all(gone);

@@ -47,8 +47,15 @@ def refuse() -> None:
             task.nack()
 
 
+def obey() -> None:
+    """Carry commands out: publish the tensors of each as a state."""
+    with connect(URL, client_type="workflow", client_id="obedient") as client, client.subscribe("train/do") as commands:
+        for command in commands:
+            client.publish("train/done", dict(command.tensors), kind="state", headers=command.headers)
+
+
 started = threading.Event()
-for target, arguments in ((watch, (started,)), (refuse, ()), (train, ()), (simulate, ())):
+for target, arguments in ((watch, (started,)), (refuse, ()), (obey, ()), (train, ()), (simulate, ())):
     threading.Thread(target=target, args=arguments, daemon=True).start()
 with connect(URL, client_id="planner", on_error=lambda _: None, on_notice=lambda _: None) as planner:
     time.sleep(1)  # its consumer comes first
