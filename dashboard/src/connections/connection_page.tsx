@@ -11,6 +11,7 @@ import { duration } from "../format/times.ts";
 import { Chart } from "../parts/chart.tsx";
 import { Confirm } from "../parts/dialog.tsx";
 import { Badge, Figure } from "../parts/figure.tsx";
+import { GatewayField } from "../parts/gateway_field.tsx";
 import { Page, Section } from "../parts/page.tsx";
 import { EmptyState, ProblemNote, Skeleton } from "../parts/states.tsx";
 
@@ -157,15 +158,7 @@ function Actions({ connection: { peer, client_id } }: { readonly connection: Con
           onClose={() => setAsked(undefined)}
         >
           <p>The client finishes its work within 10 s, and connects again: to this gateway, or to another one.</p>
-          <label class="label">
-            Address of the other gateway
-            <input
-              class="field"
-              placeholder="wss://gateway-2.example.com:8765"
-              value={address}
-              onInput={({ currentTarget }) => setAddress(currentTarget.value)}
-            />
-          </label>
+          <GatewayField label="Address of the other gateway" value={address} onInput={setAddress} />
         </Confirm>
       )}
       {asked === "disconnect" && (

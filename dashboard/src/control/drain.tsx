@@ -6,6 +6,7 @@ import { command } from "../api/requests.ts";
 import { counted, whole } from "../format/numbers.ts";
 import { duration } from "../format/times.ts";
 import { Confirm } from "../parts/dialog.tsx";
+import { GatewayField } from "../parts/gateway_field.tsx";
 import { Icon } from "../parts/icon.tsx";
 
 const PATH = "/api/v1/drain";
@@ -44,15 +45,11 @@ export function DrainButton() {
             The gateway tells its {counted(data?.connections ?? 0, "client")} to finish and to connect elsewhere. Then
             it ends, and this page with it. It cannot be taken back.
           </p>
-          <label class="label">
-            Address of another gateway for its clients; without one they try the addresses that they know
-            <input
-              class="field"
-              placeholder="wss://gateway-2.example.com:8765"
-              value={address}
-              onInput={({ currentTarget }) => setAddress(currentTarget.value)}
-            />
-          </label>
+          <GatewayField
+            label="Address of another gateway for its clients; without one they try the addresses that they know"
+            value={address}
+            onInput={setAddress}
+          />
         </Confirm>
       )}
     </>

@@ -59,7 +59,9 @@ describe.skipIf(!CAN_RUN)("the control of the gateway", () => {
     const { page } = await stage.open("#/control?contains=no such line");
     await page.getByLabel("The gateway logs").selectOption("debug");
     await expect.poll(() => stage.read("/api/v1/log/level")).toEqual({ level: "debug" });
+    await page.getByText("No line matches.").waitFor();
     await page.getByLabel("Search the log").fill("");
+    await page.locator(".log-line").first().waitFor();
     await page.getByLabel("Show").selectOption("info");
     expect(new URL(page.url()).hash).toBe("#/control?level=info");
     await page.getByRole("button", { name: "Pause" }).click();
