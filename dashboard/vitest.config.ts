@@ -2,7 +2,6 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  esbuild: false,
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   // In Node there is no gateway that serves the client.
   resolve: { alias: { "@frys/client": fileURLToPath(new URL("../clients/js/dist/index.js", import.meta.url)) } },

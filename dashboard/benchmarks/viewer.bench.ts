@@ -7,10 +7,11 @@
  */
 
 import { createInterface } from "node:readline";
-import type { Browser, CDPSession, Page } from "playwright";
+import type { Browser, Page } from "playwright";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RunningGateway, startGateway } from "../../clients/js/tests/gateway.ts";
 import { kill, launch, open, publish } from "../tests/browser/viewing.ts";
+import { threadCost } from "./thread_cost.ts";
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 10);
 const ADDRESS = "view/frames?map=gray&range=0:255";
@@ -91,29 +92,6 @@ function latenciesOf(seen: readonly Seen[], publishedMs: ReadonlyMap<number, num
     }
     return [];
   });
-}
-
-async function threadCost(page: Page, forMs: number): Promise<{ perFrameMs: number; framesPerS: number }> {
-  const session = await page.context().newCDPSession(page);
-  await session.send("Performance.enable");
-  const frames = page.evaluate(async (ms) => {
-    let count = 0;
-    const end = performance.now() + ms;
-    while (performance.now() < end) {
-      await new Promise(requestAnimationFrame);
-      count++;
-    }
-    return count;
-  }, forMs);
-  const before = await taskSeconds(session);
-  const count = await frames;
-  const busyMs = (await taskSeconds(session)) - before;
-  return { perFrameMs: (busyMs * 1000) / count, framesPerS: (count * 1000) / forMs };
-}
-
-async function taskSeconds(session: CDPSession): Promise<number> {
-  const { metrics } = await session.send("Performance.getMetrics");
-  return metrics.find(({ name }) => name === "TaskDuration")?.value ?? 0;
 }
 
 function quantile(values: readonly number[], share: number): string {

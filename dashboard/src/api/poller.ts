@@ -35,6 +35,10 @@ export class Poller<T> {
     this.#intervalMs = intervalMs;
   }
 
+  get isUsed(): boolean {
+    return this.#users > 0;
+  }
+
   /** Poll for one more user; returns how that one leaves. */
   use(): () => void {
     if (this.#users++ === 0) {
@@ -97,11 +101,23 @@ export function pauseAfter(failures: number, intervalMs: number): number {
 
 const pollers = new Map<string, Poller<unknown>>();
 
-/** Return the poller of a path, which all its users share. */
+/** Paths whose last answer is kept for a view that is opened again. */
+const KEPT_POLLERS = 64;
+
+/** Return the poller of a path, which all its users share. Of those without users the ones asked for last are kept. */
 export function pollerOf<T>(path: string, intervalMs: number): Poller<T> {
   const key = `${intervalMs} ${path}`;
   const found = pollers.get(key) ?? new Poller<unknown>(path, intervalMs);
+  pollers.delete(key);
   pollers.set(key, found);
+  for (const [old, poller] of pollers) {
+    if (pollers.size <= KEPT_POLLERS) {
+      break;
+    }
+    if (old !== key && !poller.isUsed) {
+      pollers.delete(old);
+    }
+  }
   return found as Poller<T>;
 }
 
