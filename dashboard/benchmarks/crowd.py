@@ -1,4 +1,4 @@
-"""Connections and streams for a benchmark of the page: ``crowd.py URL CONNECTIONS STREAMS`` tells when all are there."""
+"""Connections and streams for a benchmark of the page: ``crowd.py URL CONNECTIONS STREAMS`` prints a line then."""
 
 import asyncio
 import sys

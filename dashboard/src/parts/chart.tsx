@@ -114,7 +114,7 @@ function optionsOf(
     height,
     legend: { show: false },
     cursor: { sync: { key: SYNC.key }, drag: { x: false, y: false }, points: { size: 5 } },
-    padding: [8, 8, 0, 0],
+    padding: [8, 26, 0, 0],
     scales: { x: { time: true }, y: { range: (_plot, least, most) => [Math.min(0, least ?? 0), (most || 1) * 1.08] } },
     axes: [
       { ...axis, size: 28, ticks: { show: false }, space: 90, values: (_plot, times) => times.map(timeOfDay) },
