@@ -362,7 +362,10 @@ DOCUMENT: Final[Node] = {
     "components": {
         "schemas": SCHEMAS,
         "responses": {
-            "Failure": {"description": "The reason of the failure.", "content": json_content(ref_to("Failure"))}
+            "Failure": {
+                "description": "The reason of the failure.",
+                "content": {"application/problem+json": {"schema": ref_to("Failure")}},
+            }
         },
     },
 }

@@ -346,6 +346,10 @@ SCHEMAS: Final[Node] = {
         awareness={"type": ["object", "null"], "description": "Short-lived state, such as a cursor."},
     ),
     "Failure": object_of(
+        type=TEXT | {"description": "`about:blank`: the code says all (RFC 9457)."},
+        title=TEXT | {"description": "The same as `error`."},
+        status=INTEGER | {"description": "Status of HTTP."},
+        detail=TEXT | {"description": "The same as `message`."},
         code=INTEGER | {"description": "Code of section 12.1 of the protocol; below 1000: an HTTP status."},
         error=TEXT | {"description": "Name of the code."},
         message=TEXT | {"description": "Reason, with the values that caused it."},

@@ -1,7 +1,8 @@
-"""Failures over HTTP: the codes of spec section 12.1 as statuses, and their JSON body."""
+"""Failures over HTTP: the codes of spec section 12.1 as statuses, and their body as problem details (RFC 9457)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -60,13 +61,25 @@ STATUSES: Final[dict[int, int]] = {
 """HTTP statuses by code. A code that is missing is a fault of the gateway: 500."""
 
 
+class ProblemResponse(JSONResponse):
+    """Answer that tells a problem. Its ``code``, ``error`` and ``message`` are those of ERROR (spec section 12.2)."""
+
+    media_type = "application/problem+json"
+
+    def __init__(
+        self, code: int, error: str, message: str, status: int, headers: Mapping[str, str] | None = None
+    ) -> None:
+        details = {"type": "about:blank", "title": error, "status": status, "detail": message}
+        super().__init__({**details, "code": code, "error": error, "message": message}, status, headers)
+
+
 def failure(code: int, message: str) -> JSONResponse:
     """Return the answer for a code of spec section 12.1."""
     status = STATUSES.get(code, 500)
     headers = {}
     if status in (429, 503) and action_of(code) in (Action.RECONNECT, Action.RECONNECT_LATER):
         headers["retry-after"] = str(RETRY_AFTER_S)
-    return JSONResponse({"code": int(code), "error": name_of(code), "message": message}, status, headers)
+    return ProblemResponse(int(code), name_of(code), message, status, headers)
 
 
 async def peer_failed(request: Request, error: Exception) -> JSONResponse:
@@ -85,8 +98,8 @@ async def http_failed(request: Request, error: Exception) -> JSONResponse:
     """Answer a request that no route takes; its code is the HTTP status."""
     assert isinstance(error, HTTPException)
     message = f"{request.method} {request.url.path}: {error.detail}"
-    body = {"code": error.status_code, "error": HTTPStatus(error.status_code).name, "message": message}
-    return JSONResponse(body, error.status_code, error.headers)
+    name = HTTPStatus(error.status_code).name
+    return ProblemResponse(error.status_code, name, message, error.status_code, error.headers)
 
 
 async def upgrade_required(request: Request) -> JSONResponse:

@@ -84,7 +84,7 @@ def check_answer(response: httpx.Response, path: str, method: str = "get") -> No
     answer = DOCUMENT["paths"][path][method]["responses"][str(response.status_code)]
     if "$ref" in answer:
         answer = resolve(answer["$ref"])
-    check(response.json(), answer["content"]["application/json"]["schema"])
+    check(response.json(), answer["content"][response.headers["content-type"].partition(";")[0]]["schema"])
 
 
 def test_the_document_is_well_formed() -> None:

@@ -27,7 +27,16 @@ def test_every_error_code_has_a_status(code: Code) -> None:
 @pytest.mark.parametrize("code", [Code.QUEUE_FULL, Code.DRAINING, Code.KIND_MISMATCH, Code.CORRUPT_PAYLOAD])
 def test_the_body_names_the_code(code: Code) -> None:
     response = failure(code, "what happened")
-    assert json.loads(bytes(response.body)) == {"code": code, "error": code.name, "message": "what happened"}
+    assert json.loads(bytes(response.body)) == {
+        "type": "about:blank",
+        "title": code.name,
+        "status": response.status_code,
+        "detail": "what happened",
+        "code": code,
+        "error": code.name,
+        "message": "what happened",
+    }
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("code", [Code.QUEUE_FULL, Code.DRAINING, Code.TOO_MANY_CONNECTIONS, Code.TRANSFER_ABORTED])
