@@ -1,6 +1,7 @@
 """The rules for names, sizes, mirror tests and prose hold for the JavaScript client as well."""
 
 import json
+import re
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from tests.typescript import FOLDER, SOURCES, TESTS, mirror_of, texts_in
 WITHOUT_TESTS: Final = {
     "client_parts.ts": "wiring, which the tests of all folders use by way of fakes.ts",
     "index.ts": "exports only",
+    "option_fault.ts": "words of the check of options, whose tests read them",
     "options.ts": "types, nothing runs",
     "page.ts": "exports of the file for a script tag, which tests/packaging runs",
     "presence/presence.ts": "the face of a presence, exercised by the tests of the presences",
@@ -34,6 +36,7 @@ WITHOUT_TESTS: Final = {
     "session/wire.ts": "types, and bounds that the tests of the publisher reach",
     "protocol/limits.ts": "default values, exercised by whoever checks a length",
     "protocol/messages.ts": "types, nothing runs",
+    "protocol/opcodes.ts": "numbers, which are compared with those of Python here",
     "protocol/codecs/offered.ts": "names, which the test of the registry compares with its codecs",
     "protocol/codecs/abc.ts": "interfaces, and errors that the codecs throw",
     "protocol/codecs/pco.ts": "refuses only; the test of the registry asks it",
@@ -48,6 +51,7 @@ OF_ITS_OWN: Final = {
     "exact_json": "integers of 64 bits in JSON, which Python reads without help",
     "addresses": "names that a page has seldom, and loads with requests or presence",
     "narrow_floats": "floats of 16 bits, which numpy has",
+    "opcodes": "types of frames, in Python a part of wire: by themselves a bundler writes them as numbers",
     "narrowing": "rounding to these, which numpy has, and pages load with views",
 }
 """Modules of the protocol that Python has not, and why."""
@@ -82,13 +86,18 @@ def test_a_module_of_the_protocol_has_the_name_that_it_has_in_python(path: Path)
 
 
 @pytest.mark.parametrize(
-    ("page", "names"), [("errors.ts", Code), ("protocol/wire.ts", Opcode)], ids=["codes", "opcodes"]
+    ("page", "pattern", "names"),
+    [
+        ("errors.ts", r"^  (\w+): (\w+),$", Code),
+        ("protocol/opcodes.ts", r"^export const (\w+) = (\w+) as const;$", Opcode),
+    ],
+    ids=["codes", "opcodes"],
 )
-def test_numbers_of_the_wire_are_those_of_python(page: str, names: type[Code] | type[Opcode]) -> None:
+def test_numbers_of_the_wire_are_those_of_python(page: str, pattern: str, names: type[Code] | type[Opcode]) -> None:
     source = (FOLDER / "src" / page).read_text("utf-8")
-    block = source.partition(f"export const {names.__name__} = {{")[2].partition("}")[0]
-    found = dict(line.strip().rstrip(",").split(": ") for line in block.splitlines() if ":" in line)
-    assert {name: int(number, 0) for name, number in found.items()} == {entry.name: entry.value for entry in names}
+    block = source.partition(f"export const {names.__name__} = {{")[2].partition("}")[0] or source
+    found = {name: int(number, 0) for name, number in re.findall(pattern, block, re.MULTILINE)}
+    assert found == {entry.name: entry.value for entry in names}
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=relative)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.errors import StoreFailed
 from gateway.protocol.durability import Durability
+from gateway.protocol.wire import MAX_BATCH_RECORDS
 from gateway.streams.sqlite.changes import Forget
 from gateway.streams.sqlite.ended_streams import SWEEP_BYTES, SWEEP_ROWS, LastEnded
 from tests.streams.sqlite.closed_database import opened
@@ -44,7 +45,7 @@ def test_rows_that_are_large_are_deleted_few_at_a_time(path: Path) -> None:
     ended = stream_of(1)
     with opened(path) as database:
         for _ in range(4):
-            done(database, append_run(ended, [SWEEP_BYTES // 2]))
+            done(database, append_run(ended, [MAX_BATCH_RECORDS] * (SWEEP_BYTES // 2 // MAX_BATCH_RECORDS)))
         done(database, Forget(ended))
         assert database.sweep()
         assert rows(path) == 2

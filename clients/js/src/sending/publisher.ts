@@ -32,7 +32,7 @@ export interface PublisherSettings {
   readonly timeoutMs: number;
 }
 
-/** Names alone: calls come by hundreds of thousands a second, and values are checked as they are used. */
+/** Options of publishNowait by name alone: it may be called 100,000 times a second, and values are checked as they are used. */
 const MESSAGE_OPTION_NAMES = new Set(namesIn(MESSAGE_OPTIONS));
 
 export class Publisher {
