@@ -54,6 +54,9 @@ REACHED_BY = {
     "messages that are being written as text, all of the gateway": (
         "connections/test_sliced_workers.py:test_so_many_pieces_of_work_have_begun_and_the_others_wait_in_their_order"
     ),
+    "fields of the records of a batch as text, which repeat them": (
+        "protocol/test_message_text.py:test_the_fields_that_all_records_of_a_batch_repeat_have_a_bound"
+    ),
     "records of a batch": (
         "connections/inbound/test_router.py:test_a_batch_of_more_records_than_there_may_be_is_refused"
     ),

@@ -27,6 +27,9 @@ _PAYLOAD: Final = b',"payload":'
 BASE64_BYTES: Final = 192 * 1024
 """Data that is written as base64 at a time, in 0.25 ms; a multiple of 3, so that the pieces are those of the whole."""
 
+MAX_FIELDS_BYTES: Final = 64 * 1024 * 1024
+"""Text of the records of one batch, without their data: each repeats the fields that the batch has once."""
+
 _Tensor = tuple[str, "np.dtype[Any]", tuple[int, ...], memoryview]
 """Name, dtype, shape and bytes of a tensor."""
 
@@ -83,7 +86,8 @@ def render_batch(
         max_bytes: bound of the receivers on the text of one record.
 
     Raises:
-        RequestRefused: as :func:`render_message`, for any of the records.
+        RequestRefused: as :func:`render_message`, for any of the records. ``MESSAGE_TOO_BIG``, too, if the texts,
+            without their data, exceed :data:`MAX_FIELDS_BYTES` together.
     """
     assert envelope.offset is not None
     records = as_wire_array(view_tensors(meta.specs, payload, count=count)[0])
@@ -102,7 +106,13 @@ def render_batch(
         encoded = binascii.b2a_base64(record, newline=False)
         return b'{"id":%d%b,"offset":%d%b%b%b' % (offset, between, offset, end, encoded, tail)
 
-    _check_size(len(text(envelope.offset + count - 1, data[:0])) + base64_chars(size), max_bytes)
+    fields_bytes = len(text(envelope.offset + count - 1, data[:0]))
+    _check_size(fields_bytes + base64_chars(size), max_bytes)
+    if count * fields_bytes > MAX_FIELDS_BYTES:
+        problem = (
+            f"the fields of {count} records take {count * fields_bytes} bytes as JSON, more than {MAX_FIELDS_BYTES}"
+        )
+        raise RequestRefused(Code.MESSAGE_TOO_BIG, f"{problem}: publish fewer in a batch, or a shorter tensor name")
     first = envelope.offset
     return (text(first + index, data[index * size : (index + 1) * size]) for index in range(count))
 

@@ -16,10 +16,18 @@ from gateway.protocol.dtypes import code_of
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.json_body import JsonBody
 from gateway.protocol.json_message import JsonMessage, read_message
-from gateway.protocol.message_text import BASE64_BYTES, render_batch, render_message, render_records, write_message
+from gateway.protocol.message_text import (
+    BASE64_BYTES,
+    MAX_FIELDS_BYTES,
+    render_batch,
+    render_message,
+    render_records,
+    write_message,
+)
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import Meta, parse_meta, write_meta
 from gateway.protocol.tensors import payload_buffers, spec_of
+from gateway.protocol.wire import MAX_BATCH_RECORDS, MAX_NAME_BYTES
 from tests.protocol.json_messages import FLOATS, ONE_TWO, Array, arrays, binary, read, rendered, same
 
 
@@ -83,6 +91,25 @@ def test_a_batch_of_the_wrong_size() -> None:
     with pytest.raises(RequestRefused) as refused:
         render_batch(JsonMessage("message", offset=9), meta, bytes(9), 2)
     assert refused.value.code == Code.SIZE_MISMATCH
+
+
+def test_the_fields_that_all_records_of_a_batch_repeat_have_a_bound() -> None:
+    meta = parse_meta(write_meta([spec_of(np.zeros(0, np.uint8), "\x01" * MAX_NAME_BYTES)], None))
+    envelope = JsonMessage("message", id=1, stream="a/b", offset=1)
+    (text,) = render_batch(envelope, meta, b"", 1)
+    count = MAX_FIELDS_BYTES // len(text)
+    assert count < MAX_BATCH_RECORDS
+    with pytest.raises(RequestRefused, match=f"more than {MAX_FIELDS_BYTES}: publish fewer") as refused:
+        render_batch(envelope, meta, b"", count + 1)
+    assert refused.value.code == Code.MESSAGE_TOO_BIG
+
+
+def test_the_data_of_a_batch_does_not_count_as_fields() -> None:
+    record = np.zeros(2 * MAX_FIELDS_BYTES // MAX_BATCH_RECORDS, np.uint8)
+    meta = parse_meta(write_meta([spec_of(record)], None))
+    envelope = JsonMessage("message", id=1, stream="a/b", offset=1)
+    first = next(render_batch(envelope, meta, bytes(2 * MAX_FIELDS_BYTES), MAX_BATCH_RECORDS))
+    assert same(read(first).tensors[0][1], record)
 
 
 @pytest.mark.parametrize("max_bytes", [0, 15, 16, 100])

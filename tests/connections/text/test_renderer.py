@@ -23,11 +23,11 @@ from gateway.protocol.message_text import BASE64_BYTES
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta
 from gateway.protocol.tensors import TensorSpec
-from gateway.protocol.wire import Opcode
+from gateway.protocol.wire import MAX_BATCH_RECORDS, MAX_NAME_BYTES, Opcode
 from gateway.streams.history import HistoryLimits
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
-from tests.connections.frames import BYTE, CHUNK_BYTES
+from tests.connections.frames import BYTE, CHUNK_BYTES, START_NS
 from tests.connections.memory import LargePublish, Peer, TextPeer, World
 from tests.connections.text_messages import SUBSCRIBE, lagging_person, message, news, noting_written, only, person
 
@@ -94,6 +94,22 @@ def test_a_message_too_large_for_text_becomes_a_gap() -> None:
         ("wf-42/loss", Code.MESSAGE_TOO_BIG, offset, offset) for offset in range(2)
     ]
     assert [text["offset"] for text in texts if text["message_type"] == "message"] == [2]
+
+
+def test_a_batch_whose_records_repeat_too_much_becomes_a_gap() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(SUBSCRIBE)
+    publisher = world.publisher("wf-42/loss")
+    meta = write_meta([TensorSpec("\x01" * MAX_NAME_BYTES, BYTE, (0,))], None)
+    count = MAX_BATCH_RECORDS
+    publisher.send(write_data(Opcode.BATCH, stream=0, offset=1, timestamp_ns=START_NS, count=count, meta=meta))
+    publisher.sequences[0] += count
+    publisher.publish(0, b"small")
+    texts = news(peer, world)
+    (gap,) = [text["payload"] for text in texts if text["message_type"] == "gap"]
+    assert (gap["code"], gap["first"], gap["last"]) == (Code.MESSAGE_TOO_BIG, 0, count - 1)
+    assert [text["offset"] for text in texts if text["message_type"] == "message"] == [count]
 
 
 def ask_person() -> tuple[World, TextPeer, Peer]:
