@@ -45,6 +45,11 @@ export function joined(older: TimelineData | undefined, newer: TimelineData, sam
   };
 }
 
+/** Return whether samples that were read since the last older one follow it: neither the gateway nor its clock began anew. */
+export function isContinued(older: TimelineData | undefined, newer: TimelineData): boolean {
+  return !older || (older.start_s === newer.start_s && (older.times_s.at(-1) ?? 0) <= newer.now_s);
+}
+
 /** Follow the timeline of a path while the component is there and the page is visible. */
 export function useTimeline({ interval_s, samples }: Span, path = "/api/v1/timeline"): TimelineData | undefined {
   const timeline = useSignal<TimelineData | undefined>(undefined);
@@ -52,15 +57,16 @@ export function useTimeline({ interval_s, samples }: Span, path = "/api/v1/timel
     let timer: ReturnType<typeof setTimeout>;
     const abort = new AbortController();
     timeline.value = undefined;
+    let isAnew = true;
     const follow = async (): Promise<void> => {
-      const since = Math.floor(timeline.value?.times_s.at(-1) ?? 0);
+      const older = isAnew ? undefined : timeline.value;
+      const since = Math.floor(older?.times_s.at(-1) ?? 0);
       try {
         const query = `interval_s=${interval_s}&since=${since}`;
         const newer = document.hidden ? undefined : await read<TimelineData>(`${path}?${query}`, abort.signal);
-        if (newer && timeline.value && newer.start_s !== timeline.value.start_s && since > 0) {
-          timeline.value = undefined; // another gateway: its samples from the start
-        } else if (newer) {
-          timeline.value = joined(timeline.value, newer, samples);
+        if (newer) {
+          isAnew = !isContinued(older, newer); // what is shown stays until all has been read
+          timeline.value = isAnew ? timeline.value : joined(older, newer, samples);
         }
       } catch {
         // The banner tells that the gateway is not reached.
