@@ -25,13 +25,17 @@ interface Sample {
 
 export function ConnectionPage({ peer }: { readonly peer: number }) {
   const { data, problem, atMs } = usePolled<{ readonly connections: readonly ConnectionData[] }>(
-    `/api/v1/connections?after=${Math.max(0, peer - 1)}&limit=1`,
+    `/api/v1/connections?after=${peer - 1}&limit=1`,
   );
   const [samples, setSamples] = useState<readonly Sample[]>([]);
   const connection = data?.connections.find((each) => each.peer === peer);
   useEffect(() => {
     if (connection) {
-      setSamples((before) => [...before, { atS: Date.now() / 1000, connection }].slice(-SAMPLES));
+      const sample = { atS: Date.now() / 1000, connection };
+      // A gateway that has started anew gives the same numbers to other clients.
+      setSamples((before) =>
+        [...before.filter((each) => each.connection.client_id === connection.client_id), sample].slice(-SAMPLES),
+      );
     }
   }, [atMs]);
   if (!data) {
@@ -39,7 +43,12 @@ export function ConnectionPage({ peer }: { readonly peer: number }) {
       <Page title={`Connection ${peer}`}>{problem ? <ProblemNote problem={problem} /> : <Skeleton lines={8} />}</Page>
     );
   }
-  return connection ? <Found connection={connection} samples={samples} /> : <Gone peer={peer} />;
+  return connection ? (
+    // The key closes a dialog that asks about another client.
+    <Found key={connection.client_id} connection={connection} samples={samples} />
+  ) : (
+    <Gone name={`${peer}`} />
+  );
 }
 
 function Found({ connection, samples }: { readonly connection: ConnectionData; readonly samples: readonly Sample[] }) {
@@ -178,9 +187,10 @@ function Actions({ connection: { peer, client_id } }: { readonly connection: Con
   );
 }
 
-function Gone({ peer }: { readonly peer: number }) {
+/** Page in the place of a connection that is not there; its name is the number, or what stands for it in the address. */
+export function Gone({ name }: { readonly name: string }) {
   return (
-    <Page title={`Connection ${peer}`}>
+    <Page title={`Connection ${name}`}>
       <EmptyState title="This connection is gone">
         <p>
           Its client has left, or has come back by another connection.{" "}

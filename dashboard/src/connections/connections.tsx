@@ -10,14 +10,19 @@ import { SearchField } from "../parts/search_field.tsx";
 import { ProblemNote, Skeleton } from "../parts/states.tsx";
 import { sorted, Table } from "../parts/table.tsx";
 import { ALL_COLUMNS } from "./columns.tsx";
-import { ConnectionPage } from "./connection_page.tsx";
+import { ConnectionPage, Gone } from "./connection_page.tsx";
+import { peerOf } from "./peer.ts";
 
 const TYPES = ["agent", "workflow", "admin_panel", "extension"];
 const USUAL_ORDER = "score";
 
 export function Connections({ route }: { readonly route: Route }) {
-  const peer = Number(route.path[1]);
-  return route.path[1] ? <ConnectionPage key={peer} peer={peer} /> : <ConnectionList route={route} />;
+  const number = route.path[1];
+  if (number === undefined) {
+    return <ConnectionList route={route} />;
+  }
+  const peer = peerOf(number);
+  return peer === undefined ? <Gone name={number} /> : <ConnectionPage key={peer} peer={peer} />;
 }
 
 function ConnectionList({ route: { query } }: { readonly route: Route }) {
