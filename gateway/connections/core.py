@@ -269,7 +269,7 @@ class Core:
         connection = Connection(
             peer, transport, form, settings, clock, accounts, self.merger, self.lag_changes, self.slices
         )
-        session = Session(connection, self.slices)
+        session = Session(connection, self.slices, self.clock.monotonic_s())
         if self.draining:
             connection.close(Code.GOING_AWAY, "the gateway is stopping")
             return session

@@ -49,6 +49,10 @@ class ConnectionSnapshot:
     """One connection."""
 
     peer: PeerId
+    address: str
+    """Address and port of its socket; of a client behind a proxy those of the proxy. Empty: it has none."""
+    opened_s: float
+    """Time at which it was opened, by the gateway's monotonic clock."""
     client_id: str
     client_type: ClientType
     generation: int
@@ -222,6 +226,8 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
     outbox, requests = connection.outbox, session.requests.stats()
     return ConnectionSnapshot(
         peer=session.peer.id,
+        address=connection.transport.peer_address(),
+        opened_s=session.opened_s,
         client_id=session.peer.client_id,
         client_type=session.peer.client_type,
         generation=session.peer.generation,

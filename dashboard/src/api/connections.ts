@@ -19,6 +19,8 @@ export interface LinkData {
 
 export interface ConnectionData {
   readonly peer: number;
+  readonly address: string;
+  readonly age_s: number;
   readonly client_id: string;
   readonly client_type: string;
   readonly agent: string;

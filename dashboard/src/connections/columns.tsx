@@ -63,6 +63,16 @@ export const FEW_COLUMNS: readonly Column<ConnectionData>[] = [CLIENT, TYPE, BOT
 export const ALL_COLUMNS: readonly Column<ConnectionData>[] = [
   CLIENT,
   TYPE,
+  { id: "address", label: "Address", value: ({ address }) => address, priority: 3 },
+  {
+    id: "age",
+    label: "Connected",
+    hint: "For so long",
+    numeric: true,
+    value: ({ age_s }) => age_s,
+    cell: ({ age_s }) => duration(age_s),
+    priority: 3,
+  },
   {
     id: "state",
     label: "State",

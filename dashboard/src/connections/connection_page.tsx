@@ -52,7 +52,7 @@ export function ConnectionPage({ peer }: { readonly peer: number }) {
 }
 
 function Found({ connection, samples }: { readonly connection: ConnectionData; readonly samples: readonly Sample[] }) {
-  const { peer, client_id, client_type, agent, subprotocol, link, groups } = connection;
+  const { peer, address, age_s, client_id, client_type, agent, subprotocol, link, groups } = connection;
   const times = samples.map(({ atS }) => atS);
   return (
     <Page
@@ -60,7 +60,8 @@ function Found({ connection, samples }: { readonly connection: ConnectionData; r
       summary={
         <>
           <a href={hashOf(["connections"])}>Connections</a> · <Badge>{client_type.replace("_", " ")}</Badge>{" "}
-          <span class="mono">{agent}</span> over {subprotocol}, number {peer}
+          <span class="mono">{agent}</span> over {subprotocol}
+          {address && ` from ${address}`}, for {duration(age_s)}, number {peer}
           {groups.length > 0 && `, in ${groups.join(", ")}`}
         </>
       }

@@ -11,6 +11,7 @@ import { Badge, Figure } from "../parts/figure.tsx";
 import { Page } from "../parts/page.tsx";
 import { EmptyState, ProblemNote, Skeleton } from "../parts/states.tsx";
 import { Viewer } from "../viewer/viewer.tsx";
+import { Upload } from "./upload.tsx";
 
 export function StreamPage({ name }: { readonly name: string }) {
   const { data, problem } = usePolled<{ readonly streams: readonly StreamData[] }>(busiestStreams(1, name), 1000);
@@ -46,6 +47,7 @@ function Found({ stream }: { readonly stream: StreamData }) {
               Download .npy
             </a>
           )}
+          <Upload path={path} />
           <button type="button" class="button" onClick={() => setDeleting(true)}>
             Delete…
           </button>

@@ -111,6 +111,26 @@ describe.skipIf(!CAN_RUN)("the page", () => {
     await page.context().close();
   });
 
+  test("a .npy file is published on the page of a stream, and what is none is refused with the reason", async () => {
+    const { page } = await stage.open("#/streams/sim/field");
+    const header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }".padEnd(117);
+    const file = Buffer.concat([
+      Buffer.from([0x93, ...Buffer.from("NUMPY"), 1, 0, 118, 0]),
+      Buffer.from(`${header}\n`),
+      Buffer.alloc(8),
+    ]);
+    const field = page.getByLabel("A .npy file to publish");
+    await field.setInputFiles({ name: "two.npy", mimeType: "application/octet-stream", buffer: file });
+    await page.getByText(/two\.npy is message [\d,]+/).waitFor();
+    await field.setInputFiles({
+      name: "none.npy",
+      mimeType: "application/octet-stream",
+      buffer: Buffer.from("no array at all, but text"),
+    });
+    await page.getByRole("alert").waitFor();
+    await page.context().close();
+  });
+
   test("a dead letter is sent again, once", async () => {
     const { page } = await stage.open("#/tasks");
     await page.getByRole("button", { name: "Send again", exact: true }).first().click();

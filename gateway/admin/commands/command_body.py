@@ -66,3 +66,8 @@ def address_in(fields: JsonBody) -> str | None:
             problem = f"{address!r} is not a gateway's URL such as wss://gateway-2.example.com:8765"
             raise RequestRefused(Code.INVALID_REQUEST, problem)
     return address
+
+
+def asker_of(request: Request) -> str:
+    """Return the one who orders, in words for the log."""
+    return "http" if request.client is None else f"http from {request.client.host}"

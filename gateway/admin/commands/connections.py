@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import Final
 
@@ -10,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from gateway.admin.commands.command_body import address_in, command_body
+from gateway.admin.commands.command_body import address_in, asker_of, command_body
 from gateway.admin.http.query import check_names
 from gateway.connections.core import Core
 from gateway.connections.draining import telling
@@ -18,6 +19,8 @@ from gateway.connections.sessions.session import Session
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.json_body import JsonBody
 from gateway.protocol.state import State
+
+logger = logging.getLogger(__name__)
 
 PING_TIMEOUT_S: Final = 5.0
 """Longest time for which the answer to a ping is waited for."""
@@ -78,6 +81,8 @@ class ConnectionCommands:
         fields = await _fields_of(request, "move", "address", "reason")
         address, reason = address_in(fields), _reason_in(fields, "moved by an operator")
         session, clock = self._session_of(request), self._core.clock
+        to = "" if address is None else f" to {address}"
+        logger.info("%s is told to go%s (asked by %s)", session.peer.client_id, to, asker_of(request))
         telling([session], reason, self._move_deadline_s, 0.0, clock, address=address).go_on()
         clock.call_later(self._move_deadline_s, lambda: session.connection.close(Code.GOING_AWAY, reason))
         return JSONResponse({"peer": session.peer.id, "left_s": self._move_deadline_s}, HTTPStatus.ACCEPTED)
@@ -91,6 +96,7 @@ class ConnectionCommands:
         fields = await _fields_of(request, "disconnect", "reason")
         reason = _reason_in(fields, "disconnected by an operator")
         session = self._session_of(request)
+        logger.info("%s is disconnected (asked by %s)", session.peer.client_id, asker_of(request))
         session.connection.close(Code.GOING_AWAY, reason)
         return JSONResponse({"peer": session.peer.id, "left_s": 0.0}, HTTPStatus.ACCEPTED)
 

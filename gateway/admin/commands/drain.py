@@ -7,7 +7,7 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from gateway.admin.commands.command_body import address_in, command_body
+from gateway.admin.commands.command_body import address_in, asker_of, command_body
 from gateway.connections.core import Core
 
 
@@ -36,7 +36,7 @@ class Drain:
         if core.drain_ends_s is None:
             core.drain_address = address
             # Clients are told in the next turns; the answer has the time already.
-            core.drain_ends_s = core.clock.monotonic_s() + core.on_drain(_asker_of(request))
+            core.drain_ends_s = core.clock.monotonic_s() + core.on_drain(asker_of(request))
         return self._progress(HTTPStatus.ACCEPTED)
 
     def _progress(self, status: HTTPStatus) -> JSONResponse:
@@ -50,7 +50,3 @@ class Drain:
             else round(max(0.0, core.drain_ends_s - core.clock.monotonic_s()), 3),
         }
         return JSONResponse(fields, status)
-
-
-def _asker_of(request: Request) -> str:
-    return "http" if request.client is None else f"http from {request.client.host}"

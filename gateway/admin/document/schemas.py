@@ -119,6 +119,11 @@ SCHEMAS: Final[Node] = {
     ),
     "Connection": object_of(
         peer=INTEGER | {"description": "Number of the connection; a client that comes back has another one."},
+        address=TEXT
+        | {
+            "description": "Address and port of its socket, of a client behind a proxy those of the proxy; empty: none."
+        },
+        age_s=NUMBER | {"description": "Seconds for which it has been connected."},
         client_id=TEXT,
         client_type={"type": "string", "enum": [client_type.value for client_type in ClientType]},
         generation=INTEGER | {"description": "Grows with the time at which the program connected first."},

@@ -118,7 +118,7 @@ class Catalogue:
             else:
                 found, last = await taken(self._core.pool, limit, is_wanted)
                 following = None if last else found[-1].peer.id
-            return await page_answer("connections", found, _connection, following)
+            return await page_answer("connections", found, self._connection, following)
 
     async def workflows(self, request: Request) -> Response:
         """Return up to ``limit`` workflows with their graphs, in the order of their ids, after id ``after``.
@@ -171,6 +171,12 @@ class Catalogue:
         found = await largest(rated(), limit, number_of)
         self._rates.keep(look)
         return await page_answer("streams", found, lambda each: self._stream(*each), None)
+
+    def _connection(self, session: Session) -> dict[str, Any]:
+        snapshot = connection_snapshot(session)
+        fields = _fields(snapshot) | {"link": _link(snapshot.link)}
+        age_s = self._core.clock.monotonic_s() - fields.pop("opened_s")
+        return fields | {"age_s": round(age_s, 3)}
 
     def _stream(self, stream: Stream, rates: Rates | None = None) -> dict[str, Any] | None:
         return None if stream.ended else _stream(stream_snapshot(self._core, stream), rates)
@@ -244,11 +250,6 @@ def _stream(stream: StreamSnapshot, rates: Rates | None) -> dict[str, Any]:
         | {"newest": newest}
         | measured
     )
-
-
-def _connection(session: Session) -> dict[str, Any]:
-    snapshot = connection_snapshot(session)
-    return _fields(snapshot) | {"link": _link(snapshot.link)}
 
 
 def _link(link: LinkSnapshot) -> dict[str, Any]:

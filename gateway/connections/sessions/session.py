@@ -166,6 +166,8 @@ class Session:
     """The way out to the client."""
     slices: Slices
     """Long work of all connections."""
+    opened_s: float = 0.0
+    """Time at which the connection was opened, by the gateway's monotonic clock."""
     pending: Backlog | None = field(default=None, init=False)
     """Input that is handled in later turns; ``None`` if there is none."""
     peer: Peer = field(init=False)

@@ -102,6 +102,9 @@ async def test_connections_that_have_greeted(gateway: Gateway, http: httpx.Async
     (connection,) = answer["connections"]
     assert connection.pop("agent").startswith("frys-python/")
     assert abs(connection.pop("generation") / 1e6 - time.time()) < 3600
+    host, _, port = connection.pop("address").rpartition(":")
+    assert (host, int(port) > 0) == ("127.0.0.1", True)
+    assert 0 < connection.pop("age_s") < 60
     link = connection.pop("link")
     assert (link["bottleneck"], link["queue_delay_s"], link["tcp"]) == ("none", None, None)
     assert 0 < link["score"] <= 1
