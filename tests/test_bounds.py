@@ -368,6 +368,9 @@ REACHED_BY = {
     "HTTP connections to the admin port": (
         "admin/http/test_http_connection.py:test_a_client_is_refused_while_there_is_work_on_all_connections"
     ),
+    "pings of an operator that wait for their answer": (
+        "connections/heartbeat/test_heartbeat.py:test_those_who_wait_no_more_are_forgotten"
+    ),
     "requests that the admin port answers at once": (
         "admin/http/test_request_limit.py:test_past_the_limit_only_probes_are_answered"
     ),

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.admin.arrays.npy import NpyHeader, parse_header
+from gateway.admin.http.awaited_answer import AwaitedAnswer
 from gateway.admin.http.query import HEADER_PREFIX, check_names, durability_of, headers_of, kind_of
 from gateway.connections.core import Core
 from gateway.connections.sessions.local import LocalConnection
@@ -108,17 +109,14 @@ class FileUpload:
         data: memoryview,
         pieces: AsyncIterator[bytes],
     ) -> PublishOutcome:
-        answered: asyncio.Future[PublishOutcome] = asyncio.get_running_loop().create_future()
-
-        def settle(outcome: PublishOutcome) -> None:
-            if not answered.done():
-                answered.set_result(outcome)
-
+        answered = AwaitedAnswer[PublishOutcome]()
         connection = LocalConnection(self._core, client_type=ClientType.ADMIN_PANEL, agent=AGENT)
         try:
             name, kind, durability, headers = message
             specs = () if header is None else (header.spec,)
-            publication = connection.begin(name, specs, settle, kind=kind, headers=headers, durability=durability)
+            publication = connection.begin(
+                name, specs, answered.give, kind=kind, headers=headers, durability=durability
+            )
             try:
                 await _pass_on(connection, publication, data, pieces)
                 return await answered

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from gateway.admin.commands.command_body import address_in, asker_of, command_body
+from gateway.admin.http.awaited_answer import AwaitedAnswer
 from gateway.admin.http.query import check_names
 from gateway.connections.core import Core
 from gateway.connections.draining import telling
@@ -57,13 +58,8 @@ class ConnectionCommands:
         """
         await _fields_of(request, "ping")
         session = self._session_of(request)
-        answered: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-
-        def settle(round_trip_s: float) -> None:
-            if not answered.done():
-                answered.set_result(round_trip_s)
-
-        self._core.heartbeat.ask(session, settle)
+        answered, heartbeat = AwaitedAnswer[float](), self._core.heartbeat
+        heartbeat.ask(session, answered.give)
         try:
             async with asyncio.timeout(self._ping_timeout_s):
                 return JSONResponse({"rtt_s": round(await answered, 6)})
@@ -71,6 +67,8 @@ class ConnectionCommands:
             problem = f"no answer from {session.peer.client_id} within {self._ping_timeout_s:g} s"
             detail = f"{problem}: it is busy, behind a full line, or gone; the heartbeat closes it if nothing comes"
             raise HTTPException(HTTPStatus.GATEWAY_TIMEOUT, detail) from None
+        finally:
+            heartbeat.withdraw(session, answered.give)
 
     async def move(self, request: Request) -> JSONResponse:
         """Tell a client to finish its work and to connect again, at ``address`` if there is one; close it then.
@@ -81,10 +79,11 @@ class ConnectionCommands:
         fields = await _fields_of(request, "move", "address", "reason")
         address, reason = address_in(fields), _reason_in(fields, "moved by an operator")
         session, clock = self._session_of(request), self._core.clock
-        to = "" if address is None else f" to {address}"
-        logger.info("%s is told to go%s (asked by %s)", session.peer.client_id, to, asker_of(request))
-        telling([session], reason, self._move_deadline_s, 0.0, clock, address=address).go_on()
-        clock.call_later(self._move_deadline_s, lambda: session.connection.close(Code.GOING_AWAY, reason))
+        if session.state is State.OPEN:  # others go already
+            to = "" if address is None else f" to {address}"
+            logger.info("%s is told to go%s (asked by %s)", session.peer.client_id, to, asker_of(request))
+            telling([session], reason, self._move_deadline_s, 0.0, clock, address=address).go_on()
+            clock.call_later(self._move_deadline_s, lambda: session.connection.close(Code.GOING_AWAY, reason))
         return JSONResponse({"peer": session.peer.id, "left_s": self._move_deadline_s}, HTTPStatus.ACCEPTED)
 
     async def disconnect(self, request: Request) -> JSONResponse:

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse
 
 from gateway.admin.arrays.upload import AGENT
 from gateway.admin.commands.command_body import command_body
+from gateway.admin.http.awaited_answer import AwaitedAnswer
 from gateway.admin.http.query import check_names, integer_of, pattern_of
 from gateway.admin.http.steps import taken
 from gateway.admin.http.thread import in_thread
@@ -179,20 +180,13 @@ class DeadLetterCommands:
         """Return the message at an offset, from memory or from the store; ``None``: it is not held."""
         if not stream.first_offset <= offset < stream.next_offset:
             return None
-        read: asyncio.Future[Sequence[Entry]] = asyncio.get_running_loop().create_future()
-
-        def done(entries: Sequence[Entry] | Exception) -> None:
-            if read.done():
-                return
-            if isinstance(entries, StoreFailed):
-                read.set_result(())  # the store has logged it
-            elif isinstance(entries, Exception):
-                read.set_exception(entries)
-            else:
-                read.set_result(entries)
-
-        self._core.hub.fanouts.tails.read(stream, offset, offset, READ_BYTES, done)
+        read = AwaitedAnswer[Sequence[Entry] | Exception]()
+        self._core.hub.fanouts.tails.read(stream, offset, offset, READ_BYTES, read.give)
         entries = await read
+        if isinstance(entries, StoreFailed):
+            return None  # the store has logged it
+        if isinstance(entries, Exception):
+            raise entries
         return entries[0] if entries and offsets_of(entries[0])[0] == offset else None
 
     def _target_of(self, origin: str) -> StreamName:
@@ -225,13 +219,8 @@ class DeadLetterCommands:
 async def _publish(
     connection: LocalConnection, target: StreamName, message: TaskMessage, headers: Mapping[str, Any]
 ) -> None:
-    answered: asyncio.Future[PublishOutcome] = asyncio.get_running_loop().create_future()
-
-    def settle(outcome: PublishOutcome) -> None:
-        if not answered.done():
-            answered.set_result(outcome)
-
-    connection.publish(target, message.specs, [message.payload], settle, headers=headers)
+    answered = AwaitedAnswer[PublishOutcome]()
+    connection.publish(target, message.specs, [message.payload], answered.give, headers=headers)
     outcome = await answered
     if not isinstance(outcome, PublishReceipt):
         raise outcome

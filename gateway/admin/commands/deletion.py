@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.admin.arrays.upload import AGENT
+from gateway.admin.http.awaited_answer import AwaitedAnswer
 from gateway.admin.http.query import check_names
 from gateway.connections.core import Core
 from gateway.connections.sessions.local import DeleteOutcome, LocalConnection
@@ -40,15 +39,10 @@ class StreamDeletion:
             problem = f"{path} is a pattern, and HTTP deletes one stream"
             raise RequestRefused(Code.INVALID_NAME, f"{problem}: frys rm and client.delete() take patterns")
         name = check_stream_name(path)
-        answered: asyncio.Future[DeleteOutcome] = asyncio.get_running_loop().create_future()
-
-        def settle(outcome: DeleteOutcome) -> None:
-            if not answered.done():
-                answered.set_result(outcome)
-
+        answered = AwaitedAnswer[DeleteOutcome]()
         connection = LocalConnection(self._core, client_type=ClientType.ADMIN_PANEL, agent=AGENT)
         try:
-            connection.delete(name, settle)
+            connection.delete(name, answered.give)
             outcome = await answered
         finally:
             connection.close()

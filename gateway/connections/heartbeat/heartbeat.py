@@ -133,6 +133,12 @@ class Heartbeat:
         if not session.asked_ns:
             self._ask(session)
 
+    def withdraw(self, session: Session, answered: Callable[[float], object]) -> None:
+        """Tell a callback of :meth:`ask` nothing any more."""
+        waiting = [each for each in self._askers.pop(session.peer.id, ()) if each != answered]
+        if waiting:
+            self._askers[session.peer.id] = waiting
+
     def sweep(self) -> Iterator[None]:
         """Look at the connections that are due; to be called every :attr:`tick_s`. Yields now and then, for the loop.
 

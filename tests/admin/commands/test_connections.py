@@ -66,6 +66,7 @@ async def test_a_client_that_is_moved_is_told_where_to_go_and_closed(gateway: Ga
         answer = await commands.move(posted(session.peer.id, b'{"address":"ws://gateway-2:8765"}'))
         assert answer.status_code == 202
         await subscriber.until(lambda reader: reader.leaving)
+        assert (await commands.move(posted(session.peer.id))).status_code == 202, "it goes already"
         (told,) = [message for message in subscriber.reader.log if isinstance(message, GoAway)]
         assert (told.address, told.reason) == ("ws://gateway-2:8765", "moved by an operator")
         for _ in range(400):

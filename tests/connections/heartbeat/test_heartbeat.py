@@ -210,6 +210,21 @@ def test_those_who_ask_are_told_the_round_trip_once() -> None:
     assert len(told) == 2
 
 
+def test_those_who_wait_no_more_are_forgotten() -> None:
+    hall = Hall()
+    peer = hall.peer()
+    told: list[float] = []
+    for _ in range(3):
+        hall.heartbeat.ask(peer.session, print)
+        hall.heartbeat.withdraw(peer.session, print)
+    assert not hall.heartbeat._askers
+    hall.heartbeat.ask(peer.session, print)
+    hall.heartbeat.ask(peer.session, told.append)
+    hall.heartbeat.withdraw(peer.session, print)
+    hall.heartbeat.answered(peer.session, peer.transport.pings[0])
+    assert len(told) == 1
+
+
 def test_traffic_saves_pings_but_not_all_of_them() -> None:
     hall = Hall()
     busy, idle = hall.peer(answers=True), hall.peer(answers=True)
