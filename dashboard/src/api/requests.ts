@@ -29,9 +29,23 @@ export async function command<T>(method: "POST" | "PUT" | "DELETE", path: string
   });
 }
 
+/**
+ * Publish a `.npy` file as the next message of a stream, however long that takes, and return its offset.
+ *
+ * @throws ProblemError the answer was no success.
+ * @throws TypeError the gateway cannot be reached.
+ */
+export async function publish(path: string, file: Blob): Promise<number> {
+  const { offset } = await answered<{ readonly offset: number }>(await fetch(path, { method: "PUT", body: file }));
+  return offset;
+}
+
 async function ask<T>(path: string, init: RequestInit, signal?: AbortSignal): Promise<T> {
   const limit = AbortSignal.timeout(TIMEOUT_MS);
-  const response = await fetch(path, { ...init, signal: signal ? AbortSignal.any([signal, limit]) : limit });
+  return await answered(await fetch(path, { ...init, signal: signal ? AbortSignal.any([signal, limit]) : limit }));
+}
+
+async function answered<T>(response: Response): Promise<T> {
   if (!response.ok) {
     throw new ProblemError(await problemOf(response));
   }

@@ -3,14 +3,14 @@
 import { type ConnectionData, firstConnections } from "../api/connections.ts";
 import { usePolled } from "../api/poller.ts";
 import type { EdgeData, MemberData, PlansData, WorkflowData } from "../api/workflows.ts";
-import { orderOf, orderText } from "../app/order.ts";
-import { hashOf, type Route, setQuery } from "../app/router.ts";
+import { OrderedTable } from "../app/ordered_table.tsx";
+import { hashOf, type Route } from "../app/router.ts";
 import { bytesPerS, percent, perS, whole } from "../format/numbers.ts";
 import { duration } from "../format/times.ts";
 import { Badge } from "../parts/figure.tsx";
 import { Page, Section } from "../parts/page.tsx";
 import { EmptyState, ProblemNote, Skeleton } from "../parts/states.tsx";
-import { type Column, sorted, Table } from "../parts/table.tsx";
+import { type Column, Table } from "../parts/table.tsx";
 import { graphOf } from "./graph.ts";
 import { GraphView } from "./graph_view.tsx";
 import { Plans } from "./plans.tsx";
@@ -64,18 +64,16 @@ function WorkflowList({ route: { query } }: { readonly route: Route }) {
   const { data, problem } = usePolled<{ readonly workflows: readonly WorkflowData[] }>(
     `/api/v1/workflows?sort=bytes_per_s&limit=${LISTED}&edges=0`,
   );
-  const order = orderOf(sort);
   return (
     <Page title="Collaboration" summary="Who works with whom, by workflow: the first part of the names of streams.">
       {problem && <ProblemNote problem={problem} />}
       {data ? (
-        <Table
+        <OrderedTable
           label="Workflows"
           columns={COLUMNS}
-          rows={sorted(data.workflows, COLUMNS, order)}
+          sort={sort}
+          rows={data.workflows}
           keyOf={({ id }) => id}
-          order={order}
-          onOrder={(next) => setQuery({ sort: orderText(next) })}
           linkOf={({ name }) => hashOf(["collaboration", name])}
           maxRows={20}
           empty="No client has got anything from another one yet."
@@ -167,16 +165,14 @@ const EDGE_COLUMNS: readonly Column<EdgeData>[] = [
 
 /** The same as the graph, for those who read it by keyboard or ear, and for numbers. */
 function Edges({ edges, sort }: { readonly edges: readonly EdgeData[]; readonly sort: string }) {
-  const order = orderOf(sort);
   return (
     <Section title="Traffic">
-      <Table
+      <OrderedTable
         label="Traffic between clients"
         columns={EDGE_COLUMNS}
-        rows={sorted(edges, EDGE_COLUMNS, order)}
+        sort={sort}
+        rows={edges}
         keyOf={({ source, target, via }) => `${source}\n${target}\n${via}`}
-        order={order}
-        onOrder={(next) => setQuery({ sort: orderText(next) })}
         maxRows={8}
       />
     </Section>

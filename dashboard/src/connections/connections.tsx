@@ -2,13 +2,14 @@
 
 import { type ConnectionData, type ConnectionOrder, firstConnections, MOST_CONNECTIONS } from "../api/connections.ts";
 import { usePolled } from "../api/poller.ts";
-import { orderOf, orderText } from "../app/order.ts";
+import { orderOf } from "../app/order.ts";
+import { OrderedTable } from "../app/ordered_table.tsx";
 import { hashOf, type Route, setQuery } from "../app/router.ts";
 import { whole } from "../format/numbers.ts";
 import { Page } from "../parts/page.tsx";
 import { SearchField } from "../parts/search_field.tsx";
 import { ProblemNote, Skeleton } from "../parts/states.tsx";
-import { sorted, Table } from "../parts/table.tsx";
+
 import { ALL_COLUMNS } from "./columns.tsx";
 import { ConnectionPage, Gone } from "./connection_page.tsx";
 import { peerOf } from "./peer.ts";
@@ -64,13 +65,12 @@ function ConnectionList({ route: { query } }: { readonly route: Route }) {
       </div>
       {problem && <ProblemNote problem={problem} />}
       {data ? (
-        <Table
+        <OrderedTable
           label="Connections"
           columns={ALL_COLUMNS}
-          rows={sorted(wanted, ALL_COLUMNS, order)}
+          sort={sort}
+          rows={wanted}
           keyOf={({ peer }) => peer}
-          order={order}
-          onOrder={(next) => setQuery({ sort: orderText(next) })}
           linkOf={({ peer }) => hashOf(["connections", `${peer}`])}
           maxRows={20}
           empty={search || type ? "No connection is like that." : "Nobody is connected."}

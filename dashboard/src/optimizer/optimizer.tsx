@@ -3,16 +3,16 @@
 import type { DecisionData, OptimizerData } from "../api/optimizer.ts";
 import { usePolled } from "../api/poller.ts";
 import { SPANS, useTimeline } from "../api/timeline.ts";
-import { orderOf, orderText } from "../app/order.ts";
-import { hashOf, type Route, setQuery } from "../app/router.ts";
+import { OrderedTable } from "../app/ordered_table.tsx";
+import { hashOf, type Route } from "../app/router.ts";
 import { percent, whole } from "../format/numbers.ts";
 import { duration } from "../format/times.ts";
-import { Chart } from "../parts/chart.tsx";
 import { Code } from "../parts/code.tsx";
 import { Badge, Figure } from "../parts/figure.tsx";
 import { Page } from "../parts/page.tsx";
 import { EmptyState, ProblemNote, Skeleton } from "../parts/states.tsx";
-import { type Column, sorted, Table } from "../parts/table.tsx";
+import type { Column } from "../parts/table.tsx";
+import { TimelineChart } from "../parts/timeline_chart.tsx";
 import { measuredSaving, predictedSaving, savingWords } from "./saving.ts";
 import { TriedStream } from "./tried_stream.tsx";
 
@@ -42,21 +42,22 @@ export function Optimizer({ route }: { readonly route: Route }) {
 /** Regret over two hours: how much more the encodings cost than the best that are known. */
 function Regret() {
   const timeline = useTimeline(SPANS[1], "/api/v1/optimizer/timeline");
-  const line = (label: string, name: string) => ({ label, values: timeline?.series[name] ?? [] });
-  const times = timeline?.times_s ?? [];
   return (
     <div class="charts">
-      <Chart
+      <TimelineChart
         title="Regret: cost above that of the best encodings known"
-        times={times}
+        timeline={timeline}
         format={percent}
-        series={[line("now", "regret")]}
+        lines={[["now", "regret"]]}
       />
-      <Chart
+      <TimelineChart
         title="Cost as a part of the baseline's"
-        times={times}
+        timeline={timeline}
         format={percent}
-        series={[line("predicted", "predicted_over_baseline"), line("measured", "measured_over_baseline")]}
+        lines={[
+          ["predicted", "predicted_over_baseline"],
+          ["measured", "measured_over_baseline"],
+        ]}
       />
     </div>
   );
@@ -153,7 +154,6 @@ const COLUMNS: readonly Column<DecisionData>[] = [
 
 function Decisions({ data, sort }: { readonly data: OptimizerData; readonly sort: string }) {
   const { history, trials, decisions, predictions } = data;
-  const order = orderOf(sort);
   const rows = (trials?.busiest ?? []).flatMap((stream) => stream.decisions);
   const failure = [decisions?.failure, trials?.failure, predictions?.failure, history?.failure].find(Boolean);
   return (
@@ -188,13 +188,12 @@ function Decisions({ data, sort }: { readonly data: OptimizerData; readonly sort
       </div>
       <Regret />
       <div class="section">
-        <Table
+        <OrderedTable
           label="Decisions"
           columns={COLUMNS}
-          rows={sorted(rows, COLUMNS, order)}
+          sort={sort}
+          rows={rows}
           keyOf={({ stream, view, tier, sdk, chain }) => `${stream}\n${view}\n${tier}\n${sdk}\n${chain}`}
-          order={order}
-          onOrder={(next) => setQuery({ sort: orderText(next) })}
           linkOf={({ stream }) => hashOf(["optimizer", ...stream.split("/")])}
           maxRows={20}
           empty="No stream has been tried yet: trials begin some seconds behind the first large messages."

@@ -1,7 +1,8 @@
 /** First run: how to publish the first tensor, for a gateway that has no stream yet. */
 
 import { useState } from "preact/hooks";
-import { type Problem, ProblemError, problemIn, problemOf } from "../api/problem.ts";
+import { type Problem, problemIn } from "../api/problem.ts";
+import { publish } from "../api/requests.ts";
 import { Code } from "../parts/code.tsx";
 import { Section } from "../parts/page.tsx";
 import { ProblemNote } from "../parts/states.tsx";
@@ -11,12 +12,9 @@ const PATH = "/api/v1/streams/demo/first";
 
 export function FirstRun() {
   const [problem, setProblem] = useState<Problem>();
-  const publish = async (): Promise<void> => {
+  const publishOne = async (): Promise<void> => {
     try {
-      const response = await fetch(PATH, { method: "PUT", body: npyOf() });
-      if (!response.ok) {
-        throw new ProblemError(await problemOf(response));
-      }
+      await publish(PATH, npyOf());
       setProblem(undefined);
     } catch (error) {
       setProblem(problemIn(error));
@@ -33,7 +31,7 @@ export function FirstRun() {
       </div>
       {problem && <ProblemNote problem={problem} />}
       <p>
-        <button type="button" class="button button-main" onClick={() => void publish()}>
+        <button type="button" class="button button-main" onClick={() => void publishOne()}>
           Publish one from this page
         </button>
       </p>

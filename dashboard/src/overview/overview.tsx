@@ -6,10 +6,10 @@ import { SPANS, type Span, type TimelineData, useTimeline } from "../api/timelin
 import { type Route, setQuery } from "../app/router.ts";
 import { bytes, bytesPerS, counted, perS, scaled, whole } from "../format/numbers.ts";
 import { duration } from "../format/times.ts";
-import { Chart } from "../parts/chart.tsx";
 import { Figure, type Tone } from "../parts/figure.tsx";
 import { Page } from "../parts/page.tsx";
 import { ProblemNote, Skeleton } from "../parts/states.tsx";
+import { TimelineChart } from "../parts/timeline_chart.tsx";
 import { BusiestStreams, WorstLinks } from "./busiest.tsx";
 import { FirstRun } from "./first_run.tsx";
 
@@ -114,46 +114,56 @@ function Figures({ data, timeline }: FiguresProps) {
 }
 
 function Charts({ timeline }: { readonly timeline: TimelineData | undefined }) {
-  const times = timeline?.times_s ?? [];
-  const line = (label: string, name: string) => ({ label, values: timeline?.series[name] ?? [] });
   return (
     <div class="charts">
-      <Chart
+      <TimelineChart
         title="Messages"
-        times={times}
+        timeline={timeline}
         format={perS}
-        series={[line("in", "messages_in_per_s"), line("out", "messages_out_per_s")]}
+        lines={[
+          ["in", "messages_in_per_s"],
+          ["out", "messages_out_per_s"],
+        ]}
       />
-      <Chart
+      <TimelineChart
         title="Bytes"
-        times={times}
+        timeline={timeline}
         format={bytesPerS}
-        series={[line("in", "bytes_in_per_s"), line("out", "bytes_out_per_s")]}
+        lines={[
+          ["in", "bytes_in_per_s"],
+          ["out", "bytes_out_per_s"],
+        ]}
       />
-      <Chart
+      <TimelineChart
         title="Round trips of connections"
-        times={times}
+        timeline={timeline}
         format={duration}
-        series={[line("median", "round_trip_p50_s"), line("99 %", "round_trip_p99_s")]}
+        lines={[
+          ["median", "round_trip_p50_s"],
+          ["99 %", "round_trip_p99_s"],
+        ]}
       />
-      <Chart
+      <TimelineChart
         title="Lag of the event loop"
-        times={times}
+        timeline={timeline}
         format={duration}
-        series={[line("largest", "loop_lag_max_s")]}
+        lines={[["largest", "loop_lag_max_s"]]}
       />
-      <Chart
+      <TimelineChart
         title="Memory"
-        times={times}
+        timeline={timeline}
         format={bytes}
-        series={[line("resident", "memory_bytes"), line("waits in queues", "queued_bytes")]}
+        lines={[
+          ["resident", "memory_bytes"],
+          ["waits in queues", "queued_bytes"],
+        ]}
       />
-      <Chart
+      <TimelineChart
         title="Connections"
-        times={times}
+        timeline={timeline}
         format={whole}
         whole
-        series={TYPES.map((type) => line(nameOf(type), `connections_${type}`))}
+        lines={TYPES.map((type) => [nameOf(type), `connections_${type}`])}
       />
     </div>
   );

@@ -13,7 +13,7 @@ export interface Series {
   readonly values: readonly (number | null)[];
 }
 
-interface ChartProps {
+export interface ChartProps {
   readonly title: string;
   /** Unix times in seconds, ascending. */
   readonly times: readonly number[];

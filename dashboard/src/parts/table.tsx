@@ -34,7 +34,7 @@ export interface Order {
   readonly descending: boolean;
 }
 
-interface TableProps<T> {
+export interface TableProps<T> {
   /** Name of the table for those who do not see it. */
   readonly label: string;
   readonly columns: readonly Column<T>[];

@@ -2,13 +2,13 @@
 
 import { usePolled } from "../api/poller.ts";
 import { busiestStreams, MOST_STREAMS, type StreamData } from "../api/streams.ts";
-import { orderOf, orderText } from "../app/order.ts";
+import { OrderedTable } from "../app/ordered_table.tsx";
 import { hashOf, type Route, setQuery } from "../app/router.ts";
 import { whole } from "../format/numbers.ts";
 import { Page } from "../parts/page.tsx";
 import { SearchField } from "../parts/search_field.tsx";
 import { EmptyState, ProblemNote, Skeleton } from "../parts/states.tsx";
-import { sorted, Table } from "../parts/table.tsx";
+
 import { ALL_COLUMNS } from "./columns.tsx";
 import { found, patternOf } from "./search.ts";
 import { StreamPage } from "./stream_page.tsx";
@@ -25,8 +25,7 @@ function StreamList({ route: { query } }: { readonly route: Route }) {
   const { data, problem } = usePolled<{ readonly streams: readonly StreamData[] }>(
     busiestStreams(MOST_STREAMS, patternOf(search)),
   );
-  const order = orderOf(sort);
-  const rows = sorted(found(data?.streams ?? [], search), ALL_COLUMNS, order);
+  const rows = found(data?.streams ?? [], search);
   const isCut = data?.streams.length === MOST_STREAMS;
   return (
     <Page
@@ -43,13 +42,12 @@ function StreamList({ route: { query } }: { readonly route: Route }) {
       </div>
       {problem && <ProblemNote problem={problem} />}
       {data ? (
-        <Table
+        <OrderedTable
           label="Streams"
           columns={ALL_COLUMNS}
+          sort={sort}
           rows={rows}
           keyOf={({ id }) => id}
-          order={order}
-          onOrder={(next) => setQuery({ sort: orderText(next) })}
           linkOf={({ name }) => hashOf(["streams", ...name.split("/")])}
           maxRows={20}
           empty={search ? `No stream matches ${search}.` : <NoStream />}

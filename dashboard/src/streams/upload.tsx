@@ -1,19 +1,11 @@
 /** Upload of a `.npy` file as the next message of a stream. */
 
 import { useRef, useState } from "preact/hooks";
-import { type Problem, ProblemError, problemIn, problemOf } from "../api/problem.ts";
+import { type Problem, problemIn } from "../api/problem.ts";
+import { publish } from "../api/requests.ts";
 import { whole } from "../format/numbers.ts";
 import { Badge } from "../parts/figure.tsx";
 import { ProblemNote } from "../parts/states.tsx";
-
-/** Publish a file, and return the offset of the message. */
-async function published(path: string, file: File): Promise<number> {
-  const response = await fetch(path, { method: "PUT", body: file });
-  if (!response.ok) {
-    throw new ProblemError(await problemOf(response));
-  }
-  return ((await response.json()) as { readonly offset: number }).offset;
-}
 
 export function Upload({ path }: { readonly path: string }) {
   const field = useRef<HTMLInputElement>(null);
@@ -26,7 +18,7 @@ export function Upload({ path }: { readonly path: string }) {
     setProblem(undefined);
     setDone(`Publishing ${file.name} …`);
     try {
-      setDone(`${file.name} is message ${whole(await published(path, file))}`);
+      setDone(`${file.name} is message ${whole(await publish(path, file))}`);
     } catch (error) {
       setDone(undefined);
       setProblem(problemIn(error));
@@ -37,7 +29,7 @@ export function Upload({ path }: { readonly path: string }) {
       {problem && <ProblemNote problem={problem} />}
       {done && <Badge>{done}</Badge>}
       <button type="button" class="button" onClick={() => field.current?.click()}>
-        Publish a .npy…
+        Publish a file…
       </button>
       <input
         ref={field}

@@ -2,14 +2,14 @@
 
 import { usePolled } from "../api/poller.ts";
 import type { ConsumerData, TaskStreamData } from "../api/tasks.ts";
-import { orderOf, orderText } from "../app/order.ts";
-import { hashOf, type Route, setQuery } from "../app/router.ts";
+import { OrderedTable } from "../app/ordered_table.tsx";
+import { hashOf, type Route } from "../app/router.ts";
 import { counted, whole } from "../format/numbers.ts";
 import { duration } from "../format/times.ts";
 import { Badge, Figure } from "../parts/figure.tsx";
 import { Page, Section } from "../parts/page.tsx";
 import { EmptyState, ProblemNote, Skeleton } from "../parts/states.tsx";
-import { type Column, sorted, Table } from "../parts/table.tsx";
+import type { Column } from "../parts/table.tsx";
 import { DeadLetters } from "./dead_letters.tsx";
 
 const LISTED = 100;
@@ -80,7 +80,6 @@ export function Tasks({ route: { query } }: { readonly route: Route }) {
   if (!data) {
     return <Page title="Tasks">{problem ? <ProblemNote problem={problem} /> : <Skeleton lines={10} />}</Page>;
   }
-  const order = orderOf(query.sort ?? "-waiting");
   const rows = data.streams.flatMap((stream) => stream.consumers.map((consumer) => ({ stream, consumer })));
   return (
     <Page
@@ -92,13 +91,12 @@ export function Tasks({ route: { query } }: { readonly route: Route }) {
         <NoTasks />
       ) : (
         <Section title="Consumers">
-          <Table
+          <OrderedTable
             label="Consumers"
             columns={COLUMNS}
-            rows={sorted(rows, COLUMNS, order)}
+            sort={query.sort ?? "-waiting"}
+            rows={rows}
             keyOf={({ stream, consumer }) => `${stream.id} ${consumer.client_id}`}
-            order={order}
-            onOrder={(next) => setQuery({ sort: orderText(next) })}
             linkOf={({ stream }) => hashOf(["streams", ...stream.name.split("/")])}
             maxRows={12}
             empty="No client is a consumer of these streams: workers are those with a clientId that subscribe."

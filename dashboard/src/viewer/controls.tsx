@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { Shown } from "./posts.ts";
+import { Select } from "./select.tsx";
 import type { Session } from "./session.ts";
 import { COLOUR_MAPS, type ColourMapName, type ComplexPart, type Mode, PARTS, type Settings } from "./settings.ts";
 
@@ -22,11 +23,6 @@ const MAP_NAMES: Readonly<Record<ColourMapName, string>> = {
 };
 const RATES = [1, 5, 10, 30, 60];
 const PERCENTS = [0, 0.1, 1, 5];
-
-interface Choice<T extends string> {
-  readonly value: T;
-  readonly name: string;
-}
 
 export function ModeChoice({
   session,
@@ -52,31 +48,6 @@ export function ModeChoice({
         </label>
       ))}
     </fieldset>
-  );
-}
-
-function Select<T extends string>({
-  label,
-  value,
-  choices,
-  onChoice,
-}: {
-  readonly label: string;
-  readonly value: T;
-  readonly choices: readonly Choice<T>[];
-  readonly onChoice: (value: T) => void;
-}) {
-  return (
-    <label class="viewer-field">
-      <span>{label}</span>
-      <select class="field" value={value} onChange={({ currentTarget }) => onChoice(currentTarget.value as T)}>
-        {choices.map((choice) => (
-          <option key={choice.value} value={choice.value}>
-            {choice.name}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
 

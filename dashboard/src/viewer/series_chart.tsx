@@ -10,6 +10,7 @@ import { DASHES } from "../parts/chart.tsx";
 import { themeOf } from "./drawing.tsx";
 import { shortText } from "./numbers/exact_text.ts";
 import type { SeriesShown, Theme } from "./posts.ts";
+import { Select } from "./select.tsx";
 import type { Session } from "./session.ts";
 import type { Abscissa } from "./settings.ts";
 
@@ -159,20 +160,16 @@ export function SeriesControls({ session, series }: { readonly session: Session;
         />
         <output>{smoothing.toFixed(2)}</output>
       </label>
-      <label class="viewer-field">
-        <span>Over</span>
-        <select
-          class="field"
-          value={series.abscissa}
-          onChange={({ currentTarget }) => session.change({ abscissa: currentTarget.value as Abscissa })}
-        >
-          {(["step", "time", "offset"] as const).map((abscissa) => (
-            <option key={abscissa} value={abscissa} disabled={abscissa === "step" && !series.hasSteps}>
-              {AXIS_NAMES[abscissa]}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Select
+        label="Over"
+        value={series.abscissa}
+        choices={(["step", "time", "offset"] as const).map((value) => ({
+          value,
+          name: AXIS_NAMES[value],
+          isDisabled: value === "step" && !series.hasSteps,
+        }))}
+        onChoice={(abscissa: Abscissa) => session.change({ abscissa })}
+      />
       <form
         class="viewer-add"
         onSubmit={(event) => {

@@ -40,26 +40,29 @@ def watch(started: threading.Event) -> None:
             started.set()
 
 
-def refuse() -> None:
+def refuse(there: threading.Event) -> None:
     """Refuse a task until it is a dead letter."""
     with connect(URL, client_id="worker") as client, client.subscribe("plan/tasks", auto_ack=False) as tasks:
+        there.set()
         for task in tasks:
             task.nack()
 
 
-def obey() -> None:
+def obey(there: threading.Event) -> None:
     """Carry commands out: publish the tensors of each as a state."""
     with connect(URL, client_type="workflow", client_id="obedient") as client, client.subscribe("train/do") as commands:
+        there.set()
         for command in commands:
             client.publish("train/done", dict(command.tensors), kind="state", headers=command.headers)
 
 
-started = threading.Event()
-for target, arguments in ((watch, (started,)), (refuse, ()), (obey, ()), (train, ()), (simulate, ())):
+flows, works, obeys = (threading.Event() for _ in range(3))
+for target, arguments in ((watch, (flows,)), (refuse, (works,)), (obey, (obeys,)), (train, ()), (simulate, ())):
     threading.Thread(target=target, args=arguments, daemon=True).start()
 with connect(URL, client_id="planner", on_error=lambda _: None, on_notice=lambda _: None) as planner:
-    time.sleep(1)  # its consumer comes first
+    works.wait()
     planner.publish("plan/tasks", np.arange(3.0), kind="collaboration")
-    started.wait()
+    obeys.wait()
+    flows.wait()
     print("flows", flush=True)
     threading.Event().wait()
