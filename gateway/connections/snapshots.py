@@ -122,6 +122,12 @@ class StreamSnapshot:
     published_bytes: int
     delivered_messages: int
     """Messages written to its receivers or queued for them, each receiver counted; of its views, none."""
+    conflated: int
+    """Versions that newer ones replaced in outboxes, each receiver counted; of its views as well."""
+    client_conflated: int
+    """Versions that were replaced in the libraries of clients, whose programs are slow."""
+    dropped: int
+    """Messages that were lost to receivers, each counted; of its views as well."""
     history_bytes: int
     """The past of the stream that is held in memory."""
     unacknowledged_bytes: int
@@ -270,6 +276,9 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
         pending=stats.consumers.pending,
         published_bytes=stream.published_bytes,
         delivered_messages=fanout.delivered_messages,
+        conflated=stream.conflated_messages,
+        client_conflated=stream.client_conflated_messages,
+        dropped=stream.dropped_messages,
         history_bytes=stream.history.held_bytes,
         unacknowledged_bytes=stats.consumers.held_bytes,
         encodings=_encodings_of(core, stream, fanout.classes) if isinstance(fanout, PubSubFanout) else (),

@@ -37,6 +37,14 @@ class DerivedStream(Stream):
         """Offset of the oldest message of the parent that can be read, and so viewed, again."""
         return self.parent.first_offset
 
+    def count_conflated(self, count: int, *, by_client: bool = False) -> None:
+        """Count versions among those of the parent."""
+        self.parent.count_conflated(count, by_client=by_client)
+
+    def count_dropped(self, count: int) -> None:
+        """Count messages among those of the parent."""
+        self.parent.count_dropped(count)
+
     def append_run(self, run: Run) -> None:
         """Count in messages with the parent's offsets, which may skip some."""
         self.next_offset = run.first

@@ -44,6 +44,10 @@ class ObservedStream(Stream):
         """Offset of the oldest message of the parent that can be read again."""
         return self.parent.first_offset
 
+    def count_dropped(self, count: int) -> None:
+        """Count messages among those of the parent."""
+        self.parent.count_dropped(count)
+
     def shown(self, entry: Entry, transfers: TransferNumbers) -> Entry:
         """Return messages of the parent as the receivers of this stream get them.
 

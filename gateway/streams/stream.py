@@ -13,7 +13,7 @@ from gateway.protocol.schema import Schema
 from gateway.streams.history import KEEP_NOTHING, Entry, History, HistoryBudget, HistoryLimits
 from gateway.streams.large import LargeMessage
 from gateway.streams.rules import DEFAULT_HISTORY, StreamConfig
-from gateway.streams.run import Run
+from gateway.streams.run import Run, Source
 from gateway.streams.span import held_bytes_of, offsets_of
 from gateway.streams.state import specs_of
 
@@ -53,6 +53,10 @@ class Stream:
         history: its past in memory.
         stored_first: offset of the oldest message that the store keeps for readers; ``None``: it keeps none for them.
         published_bytes: bytes of payload and frames that were published, as received.
+        conflated_messages: versions of a state that newer ones replaced on the way to a receiver, each receiver
+            counted; of views of the stream as well, as the two that follow.
+        client_conflated_messages: versions that were delivered, and that the library of a slow program replaced.
+        dropped_messages: messages that receivers have lost, because history had them no more when their turn came.
         schema: schema of the messages of a ``state`` stream; ``None``: any message fits.
         takes_all: whether no message waits or is refused for want of room, because none is stored, kept for receivers
             that acknowledge it, or counted as one that expands.
@@ -61,7 +65,10 @@ class Stream:
     __slots__ = (
         "_expected",
         "aliases",
+        "client_conflated_messages",
         "config",
+        "conflated_messages",
+        "dropped_messages",
         "durability",
         "durable",
         "ended",
@@ -108,6 +115,7 @@ class Stream:
         self._expected: Run | LargeMessage | None = None
         self.stored_first = self.next_offset if self.durable and not self.keeps_newest_only else None
         self.published_bytes = 0
+        self.conflated_messages = self.client_conflated_messages = self.dropped_messages = 0
         self.expanded_bytes = 0
         self.schema = self.config.schema if kind is Kind.STATE else None
 
@@ -130,6 +138,17 @@ class Stream:
     def empty(self) -> bool:
         """True if no message of it is kept, none is the newest state, and none is on its way to the store."""
         return self.newest is None and self.first_offset == self.next_offset == self.history.next_offset
+
+    def count_conflated(self, count: int, *, by_client: bool = False) -> None:
+        """Count versions that newer ones have replaced on the way to a receiver, or in the library of its program."""
+        if by_client:
+            self.client_conflated_messages += count
+        else:
+            self.conflated_messages += count
+
+    def count_dropped(self, count: int) -> None:
+        """Count messages that a receiver has lost."""
+        self.dropped_messages += count
 
     def check(self, kind: Kind | None, durability: Durability | None) -> None:
         """Refuse an OPEN that expects another kind or durability (spec section 4.1); ``None`` expects any.
@@ -251,3 +270,17 @@ class Stream:
     def drop_newest(self) -> None:
         """Drop the newest message, which knows the stream and so would keep itself alive: the stream has ended."""
         self.newest = self._expected = None
+
+
+def count_conflated(source: Source, count: int) -> int:
+    """Count versions that were replaced among those of their stream; return their number."""
+    if count and isinstance(source, Stream):
+        source.count_conflated(count)
+    return count
+
+
+def count_dropped(source: Source, count: int) -> int:
+    """Count messages that a receiver has lost among those of their stream, if they are of one; return their number."""
+    if count and isinstance(source, Stream):
+        source.count_dropped(count)
+    return count

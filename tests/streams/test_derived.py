@@ -41,3 +41,12 @@ def test_its_past_reaches_as_far_back_as_the_parents() -> None:
         source.append_run(run_of(first, [None]))
     assert source.first_offset == source.parent.first_offset == 0
     assert not len(source.history)
+
+
+def test_what_its_receivers_miss_counts_among_the_parents() -> None:
+    source = derived()
+    source.count_conflated(2)
+    source.count_conflated(3, by_client=True)
+    source.count_dropped(4)
+    parent = source.parent
+    assert (parent.conflated_messages, parent.client_conflated_messages, parent.dropped_messages) == (2, 3, 4)

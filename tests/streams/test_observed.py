@@ -75,3 +75,9 @@ def test_offsets_are_counted_in_and_the_past_is_the_parents() -> None:
     assert source.next_offset == 3
     source.parent.history.close()
     assert source.first_offset == 2
+
+
+def test_what_observers_miss_counts_for_the_parent() -> None:
+    source = observed()
+    source.count_dropped(4)
+    assert (source.parent.dropped_messages, source.dropped_messages) == (4, 0)

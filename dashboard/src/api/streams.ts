@@ -23,6 +23,10 @@ export interface StreamData {
   readonly pending: number;
   readonly published_bytes: number;
   readonly delivered_messages: number;
+  /** Versions and messages that did not reach a receiver, each receiver counted. */
+  readonly conflated: number;
+  readonly client_conflated: number;
+  readonly dropped: number;
   readonly history_bytes: number;
   readonly unacknowledged_bytes: number;
   /** Chains by which the gateway itself encodes payloads; the other receivers get them as published. */

@@ -63,5 +63,23 @@ export const ALL_COLUMNS: readonly Column<StreamData>[] = [
       next_offset > first_offset ? `${whole(next_offset - first_offset)}, ${bytes(history_bytes)}` : "",
     priority: 3,
   },
+  {
+    id: "conflated",
+    label: "Conflated",
+    hint: "Versions of a state that newer ones replaced on the way to a receiver, or in a client whose program is slow",
+    numeric: true,
+    value: ({ conflated, client_conflated }) => conflated + client_conflated,
+    cell: ({ conflated, client_conflated }) => whole(conflated + client_conflated),
+    priority: 3,
+  },
+  {
+    id: "dropped",
+    label: "Dropped",
+    hint: "Messages that receivers have lost, because history had them no more when their turn came",
+    numeric: true,
+    value: ({ dropped }) => dropped,
+    cell: ({ dropped }) => whole(dropped),
+    priority: 3,
+  },
   { id: "durability", label: "Durability", value: ({ durability }) => durability, priority: 3 },
 ];

@@ -88,6 +88,11 @@ SCHEMAS: Final[Node] = {
             **INTEGER,
             "description": "Messages sent to receivers of the stream itself or queued for them, each receiver counted.",
         },
+        conflated=INTEGER
+        | {"description": "Versions of a state that newer ones replaced in queues, each receiver and view counted."},
+        client_conflated=INTEGER
+        | {"description": "Versions that were delivered, and replaced in clients whose programs are slow."},
+        dropped=INTEGER | {"description": "Messages that were lost to receivers, each counted, also of views."},
         history_bytes=INTEGER | {"description": "Memory of its past, which receivers can read again."},
         unacknowledged_bytes={
             **INTEGER,

@@ -380,6 +380,8 @@ class DeliveryAccounts:
         for _, account in accounts.values():
             account.conflated_by_client(conflated.count)
         if accounts:
+            source, _ = next(iter(accounts.values()))
+            source.count_conflated(conflated.count, by_client=True)
             self.client_conflated += conflated.count
 
     def sent(self, stream: int, count: int, following: int) -> None:

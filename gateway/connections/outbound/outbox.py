@@ -1,8 +1,7 @@
 """Outbox: messages that wait for one receiver that has fallen behind, bounded as the kinds of their streams say.
 
-The outbox of a receiver that keeps up is empty: its delivery classes write to its transport. A receiver that lags is
-taken out of them, and everything for it is queued here, one queue a stream, until it has drained. Buffers are shared
-with all other receivers: the outbox holds references, and counts their bytes.
+The outbox of a receiver that keeps up is empty: its delivery classes write to its transport. Everything for one that
+lags is queued here, one queue a stream, until it has drained. Buffers are shared with all other receivers.
 """
 
 from __future__ import annotations
@@ -23,13 +22,14 @@ from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import LargePatch, Patch, PatchRun
+from gateway.streams.stream import count_conflated, count_dropped
 
 
 class Outbox:
     """The stream queues of one receiver, served in turn so that no stream starves another.
 
-    A receiver may have thousands of them, so no message may cost a look at all: sums are kept, and a queue that can
-    send nothing is passed over until something has happened to it.
+    There may be thousands, so no message may cost a look at all: sums are kept, and a queue that can send nothing is
+    passed over until something has happened to it. Both counts of what is lost are counted for each stream as well.
 
     Args:
         limit_bytes: bound on the bytes that wait, for each kind by itself. Past half of it, publishers of ``event``
@@ -81,10 +81,9 @@ class Outbox:
         self._other_bytes = 0
         """Bytes of the messages of other kinds."""
         self.turnover: list[Source] = []
-        self.inbox_bytes = 0
         self.draining = False
         self.bulk = Bulk()
-        self.conflated = self.dropped = self.replayed = self.taken_bytes = 0
+        self.inbox_bytes = self.conflated = self.dropped = self.replayed = self.taken_bytes = 0
         self.resumes: dict[int, int] = {}
         self.hold = PublisherHold(max_hold_s, limit_bytes // 2)
 
@@ -163,7 +162,8 @@ class Outbox:
             last = queue.entries[-1] if queue.entries else None
             if isinstance(last, Run) and last.last == newest.last and not last.is_delta:
                 return
-            self.conflated += queue.conflate(newest.last, again=again) + run.count - newest.count
+            earlier = run.count - newest.count
+            self.conflated += count_conflated(queue.source, earlier + queue.conflate(newest.last, again=again))
             run = newest
         queue.put(run.unpinned())
         self._changed(queue, run.size)
@@ -196,7 +196,7 @@ class Outbox:
             return
         queue = self._queue(message.source)
         if message.source.kind is Kind.STATE:
-            self.conflated += queue.conflate(message.offset, again=again)
+            self.conflated += count_conflated(queue.source, queue.conflate(message.offset, again=again))
         queue.put(queue.cursor(message, form))
         self._changed(queue, message.plan.payload_bytes)
 
@@ -217,7 +217,7 @@ class Outbox:
         last = queue.entries[-1] if queue.entries else None
         if isinstance(last, PendingSnapshot) and last.patch is patch:
             return
-        self.conflated += queue.conflate(patch.offset, again=again)
+        self.conflated += count_conflated(queue.source, queue.conflate(patch.offset, again=again))
         queue.put(PendingSnapshot(patch))
         self._changed(queue)
 
@@ -261,7 +261,7 @@ class Outbox:
         else:
             queue.open = [other for other in queue.open if other is not cursor]
         if message.source.kind is Kind.STATE:
-            self.conflated += queue.conflate()
+            self.conflated += count_conflated(queue.source, queue.conflate())
         queue.put(cursor)
         self._changed(queue, message.plan.payload_bytes)
 
@@ -341,7 +341,7 @@ class Outbox:
     def _sent(self, queue: StreamQueue) -> None:
         """Count what a queue has sent."""
         self.replayed, queue.replayed = self.replayed + queue.replayed, 0
-        self.dropped, queue.lost = self.dropped + queue.lost, 0
+        self.dropped, queue.lost = self.dropped + count_dropped(queue.source, queue.lost), 0
         self.taken_bytes, queue.taken_bytes = self.taken_bytes + queue.taken_bytes, 0
         self._changed(queue)
 

@@ -142,6 +142,7 @@ def test_another_view_goes_on_from_the_account_and_takes_reports_under_way_about
     ledger.conflated_by_client(Conflated(0, 40))  # forgotten
     ledger.messages(last, 4, 1)
     assert counts_in(ledger, 1) == {"wf/x": Counts(delivered=4, conflated=1, client_conflated=2)}
+    assert [view.client_conflated_messages for view in views] == [0] * (len(views) - 1) + [2]
     assert ledger.delivered_of(last) == (4, 5)
     assert ledger.delivered_of(0) == (0, 0)
     assert len(ledger._successors) == MAX_SUCCESSORS

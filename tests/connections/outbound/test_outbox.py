@@ -185,6 +185,7 @@ def test_a_state_keeps_the_newest_message_and_counts_the_others() -> None:
     for first in (0, 3, 6):
         outbox.put_run(run(source, first, 3))
     assert outbox.conflated == 8
+    assert source.conflated_messages == 8
     assert outbox.waiting_bytes == SIZE
     assert drained(outbox) == runs(1, [8])
 
@@ -663,6 +664,7 @@ def test_what_history_lost_is_a_gap_before_the_replay_and_within() -> None:
         ("run", 1, 10),
     ]
     assert (outbox.dropped, outbox.replayed) == (7, 3)
+    assert source.dropped_messages == 7
 
 
 def test_what_is_queued_meanwhile_waits_until_history_was_read() -> None:
