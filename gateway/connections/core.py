@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Generator
+from random import Random
 from typing import Final
 
 from gateway.connections.admission.admission import Admission
@@ -26,6 +27,7 @@ from gateway.connections.inbound.router import Router
 from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.input_budget import InputBudget
 from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.latency.sampling import LatencySampling
 from gateway.connections.links.links import SAMPLE_S, Links
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, SubscribedStreams
@@ -37,15 +39,7 @@ from gateway.connections.overload.overload import Overload
 from gateway.connections.overload.relief import Relief
 from gateway.connections.planning.actuator import Actuator
 from gateway.connections.planning.planning import Planning
-from gateway.connections.ports import (
-    Authorizer,
-    Clock,
-    DeliveryPolicy,
-    DurableStore,
-    Memory,
-    Threads,
-    Transport,
-)
+from gateway.connections.ports import Authorizer, Clock, DeliveryPolicy, DurableStore, Memory, Threads, Transport
 from gateway.connections.presence.presence_handler import PresenceHandler
 from gateway.connections.rates.publish_rates import PublishRates
 from gateway.connections.requests.requests import Requests
@@ -98,6 +92,7 @@ class Core:
         presence: members of workflows and streams.
         workflows: collaboration graphs.
         overload: pressure on the gateway, and the stage of measures against it.
+        latency: samples of the time that deliveries take.
         links: measured connections.
         planning: settings that are tried, and kept or rolled back.
         sweeps: work that recurs, for the server to repeat.
@@ -197,6 +192,9 @@ class Core:
         paces = views.pace, DashboardStates(self.pool, self.hub.fanouts)
         relief = Relief(*kept, *paces, self.admission, self.pool, self.slices)
         self.overload = Overload(settings.overload, memory, self.lag_changes, self._other_bytes, relief, clock)
+        self.latency = LatencySampling(
+            lambda: [*self.hub.fanouts, *[view.fanout for view in self.hub.views]], clock, Random()
+        )
         groups = self._requests.groups
         actuator = Actuator(self.pool, self.hub, groups, self.heartbeat, policy, self.lag_changes, self.slices, clock)
         self.planning = Planning(settings.planning, actuator, self.workflows, groups, self.overload, clock)
@@ -236,6 +234,7 @@ class Core:
             self.publish_rates.sweep,
             self.idle_sessions.sweep,
             Sweep(lambda: SAMPLE_S, self.links.sweep),
+            self.latency.sweep,
             Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
             *self.overload.sweeps,
             *self.planning.sweeps,

@@ -22,6 +22,7 @@ from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.heartbeat.stats import HeartbeatStats
 from gateway.connections.hub.stats import KindStats, ViewStats
+from gateway.connections.latency.latencies import LatencyStats
 from gateway.connections.links.link_stats import LinkCounter, LinkStats
 from gateway.connections.outbound.link_reading import LinkSnapshot, link_quality, link_snapshot, queued_bytes_of
 from gateway.connections.overload.overload import OverloadSnapshot
@@ -216,6 +217,8 @@ class CoreSnapshot:
     planning: PlanningStats
     admission: AdmissionStats
     links: Mapping[ClientType, LinkStats]
+    latency: LatencyStats
+    """Latency of deliveries, by samples."""
     publish_rates: PublishRateStats
     queue_budgets: QueueBudgetStats
     idle_closed_connections: int = 0
@@ -353,6 +356,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         planning=core.planning.stats(),
         admission=core.admission.stats(),
         links=links.stats(),
+        latency=core.latency.latencies.stats(core.clock.monotonic_s()),
         publish_rates=core.publish_rates.stats(),
         queue_budgets=core.overload.budgets.stats(),
         idle_closed_connections=core.idle_sessions.closed,

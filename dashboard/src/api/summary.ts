@@ -23,6 +23,8 @@ export interface SummaryData {
   readonly history_bytes: number;
   readonly conflated_messages: number;
   readonly dropped_messages: number;
+  /** Delivery latency of the last seconds; null: nothing was delivered then. */
+  readonly latency: { readonly p50_s: number | null; readonly p99_s: number | null };
   readonly store: { readonly problem: string | null; readonly failures: number };
   readonly overload: {
     readonly stage: Stage;

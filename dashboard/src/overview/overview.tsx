@@ -89,9 +89,9 @@ function Figures({ data, timeline }: FiguresProps) {
         note={`out ${bytesPerS(last("bytes_out_per_s"))}`}
       />
       <Figure
-        label="Round trip, median"
-        value={duration(last("round_trip_p50_s"))}
-        note={`99 %: ${duration(last("round_trip_p99_s"))}`}
+        label="Latency, median"
+        value={duration(data.latency.p50_s)}
+        note={`99 %: ${duration(data.latency.p99_s)}`}
       />
       <Figure
         label="Loop lag"
@@ -132,6 +132,15 @@ function Charts({ timeline }: { readonly timeline: TimelineData | undefined }) {
         lines={[
           ["in", "bytes_in_per_s"],
           ["out", "bytes_out_per_s"],
+        ]}
+      />
+      <TimelineChart
+        title="Latency, from publish until sent"
+        timeline={timeline}
+        format={duration}
+        lines={[
+          ["median", "latency_p50_s"],
+          ["99 %", "latency_p99_s"],
         ]}
       />
       <TimelineChart

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Histogram, PlatformCollector, P
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeHistogramMetricFamily as Distribution
 from prometheus_client.core import GaugeMetricFamily as Gauge
-from prometheus_client.core import InfoMetricFamily, Metric
+from prometheus_client.core import HistogramMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.requests import Request
@@ -26,6 +26,7 @@ from gateway.connections.admission.stats import AdmissionStats
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
 from gateway.connections.heartbeat.stats import HeartbeatStats
+from gateway.connections.latency.latencies import LatencyStats
 from gateway.connections.links.link_stats import LinkStats
 from gateway.connections.overload.overload import OverloadSnapshot
 from gateway.connections.planning.planning import PlanningStats
@@ -61,6 +62,7 @@ class CoreCollector(Collector):
         yield from _planning(snapshot.planning)
         yield from _admission(snapshot.admission)
         yield from _links(snapshot.links)
+        yield _latency(snapshot.latency)
         yield from _presence(snapshot.presence)
         yield Counter(
             "frys_idle_closed_connections",
@@ -271,6 +273,15 @@ def _dead_letters(snapshot: CoreSnapshot) -> Iterator[Metric]:
         "frys_waiting_dead_letters",
         "Messages that are to become dead letters and are not published: on their way, or refused.",
         snapshot.waiting_dead_letters,
+    )
+
+
+def _latency(latency: LatencyStats) -> Metric:
+    return HistogramMetricFamily(
+        "frys_delivery_latency_seconds",
+        "Time from the publish of a message until its last byte left for a receiver, by samples.",
+        buckets=list(latency.within.items()),
+        sum_value=latency.sum_s,
     )
 
 

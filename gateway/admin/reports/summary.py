@@ -53,6 +53,7 @@ SUMMARY_TEXTS: Final[Mapping[str, str]] = {
     "planning": "Counts of plans; `/api/v1/plans` has their reasons and effects.",
     "admission": "Clients that were let in and told to return later, and budgets with their use.",
     "links": "Round trips, scores and bottlenecks by type of client.",
+    "latency": "Time from the publish of a message until its last byte left for a receiver, by samples.",
     "publish_rates": "Rates of publishes by type and workflow that have a budget.",
     "queue_budgets": "Bytes that wait by type and workflow that have a budget.",
     "idle_closed_connections": "Connections that were closed because they did nothing.",

@@ -16,6 +16,7 @@ from gateway.admin.http.query import check_names, integer_of
 from gateway.admin.http.steps import in_steps
 from gateway.admin.reports.rings import RESOLUTIONS, Rings
 from gateway.connections.core import Core
+from gateway.connections.latency.latencies import quantiles
 from gateway.connections.overload.stage import Stage
 from gateway.connections.snapshots import STEP, CoreSnapshot, core_snapshot
 from gateway.errors import Code, RequestRefused
@@ -36,6 +37,8 @@ SERIES_TEXTS: Final[dict[str, str]] = {
     "bytes_out_per_s": "Bytes of the messages that clients get from each other, as published, each receiver counted.",
     "round_trip_p50_s": "Median of the smoothed round trips of all connections.",
     "round_trip_p99_s": "99th percentile of the same.",
+    "latency_p50_s": "Median of the time from the publish of a message until it left for a receiver, by samples.",
+    "latency_p99_s": "99th percentile of the same.",
     "loop_lag_max_s": "Largest lag of the event loop.",
     "cpu_share": "CPU time of the process, all threads, in cores.",
     "memory_bytes": "Resident memory of the process.",
@@ -45,7 +48,7 @@ SERIES_TEXTS: Final[dict[str, str]] = {
 }
 """Descriptions of the series."""
 
-_PEAKS: Final = frozenset({"loop_lag_max_s", "round_trip_p99_s", "overload_stage"})
+_PEAKS: Final = frozenset({"latency_p99_s", "loop_lag_max_s", "round_trip_p99_s", "overload_stage"})
 
 
 class _Counters(NamedTuple):
@@ -115,14 +118,18 @@ class Timeline:
         )
         last, self._last = self._last, now
         lag_s, self._lag_s = self._lag_s, 0.0
-        quantiles = _quantiles(round_trips, (0.5, 0.99))
+        round_trip_s = quantiles(round_trips, (0.5, 0.99))
+        since_s = now.at_s - INTERVAL_S if last is None else last.at_s
+        latency_s = quantiles(core.latency.latencies.since(since_s), (0.5, 0.99))
         values = {
             "messages_in_per_s": _rate(last, now, 1),
             "bytes_in_per_s": _rate(last, now, 2),
             "messages_out_per_s": _rate(last, now, 3),
             "bytes_out_per_s": sum([workflow.graph.bytes_per_s for workflow in core.workflows]),
-            "round_trip_p50_s": quantiles[0],
-            "round_trip_p99_s": quantiles[1],
+            "round_trip_p50_s": round_trip_s[0],
+            "round_trip_p99_s": round_trip_s[1],
+            "latency_p50_s": latency_s[0],
+            "latency_p99_s": latency_s[1],
             "loop_lag_max_s": lag_s,
             "cpu_share": _rate(last, now, 4),
             "memory_bytes": pressure.resident_bytes,
@@ -167,17 +174,6 @@ def series_answer(
         },
     }
     return JSONResponse(fields)
-
-
-def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> list[float]:
-    """Return the values below which these shares of all are; NaN: there are none.
-
-    Each is one of the values. ``np.quantile``, which puts some between them, takes 2 MB of code when first called.
-    """
-    if not values.size:
-        return [math.nan] * len(shares)
-    places = [min(values.size - 1, int(share * values.size)) for share in shares]
-    return [float(each) for each in np.partition(values, places)[places]]
 
 
 def _round_trips_s(core: Core) -> Generator[None, None, np.ndarray]:

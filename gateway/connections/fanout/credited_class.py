@@ -59,8 +59,8 @@ class CreditedClass(DeliveryClass):
             self._pending = pending = as_text(self.format, pending, self)
         if self.stale or self._lag_count != self._lag_changes.count:
             self._sort_members()
-        if self._fast:
-            self._put_aside = self._without_credit(self._fast, count_of(pending))
+        if self.fast:
+            self._put_aside = self._without_credit(self.fast, count_of(pending))
             if self._put_aside:
                 self._sort_members()
         super().flush()
@@ -88,5 +88,5 @@ class CreditedClass(DeliveryClass):
         members = [member for member in self if member not in needing]
         self.stale = bool(needing)
         self._write_to([member for member in members if not self._is_slow(member)])
-        self._slow = [member for member in members if self._is_slow(member)]
+        self.slow = [member for member in members if self._is_slow(member)]
         return self.stale

@@ -1,8 +1,7 @@
 """Delivery class: the receivers of a stream that get the very same bytes.
 
-The hot path ends here. Messages that are published during one turn of the loop are collected and framed once, and the
-same object is written to every member, so that a delivery costs a share of one system call and no Python work of its
-own.
+The hot path ends here. Messages of one turn of the loop are collected and framed once, and the same object is written
+to every member, so that a delivery costs a share of one system call and no Python work of its own.
 """
 
 from __future__ import annotations
@@ -104,6 +103,7 @@ class DeliveryClass:
         acks: of an ``event`` stream, acknowledgements that are held back while a member is behind.
 
     Attributes:
+        fast, slow: members that kept up, and that lagged, when they were told apart last.
         format: how messages become bytes for them.
         flusher: the same.
         name: name of the stream or inbox.
@@ -115,7 +115,6 @@ class DeliveryClass:
     __slots__ = (
         "__weakref__",
         "_acks",
-        "_fast",
         "_history",
         "_lag_changes",
         "_lag_count",
@@ -126,15 +125,16 @@ class DeliveryClass:
         "_pending",
         "_pending_bytes",
         "_sent",
-        "_slow",
         "_source",
         "_waiting",
         "_writes",
         "_writes_text",
+        "fast",
         "flusher",
         "format",
         "name",
         "profiles",
+        "slow",
         "stale",
         "versions",
     )
@@ -174,9 +174,9 @@ class DeliveryClass:
         self._lag_changes = flusher.lag_changes
         self._lag_count = 0
         """Number of lag changes that are known here."""
-        self._fast: list[Connection] = []
+        self.fast: list[Connection] = []
         self._writes: list[Callable[[Buffer], object]] = []
-        self._slow: list[Connection] = []
+        self.slow: list[Connection] = []
         self._pending: list[Run] = []
         self._pending_bytes = 0
 
@@ -210,7 +210,7 @@ class DeliveryClass:
     def queue_full(self) -> bool:
         """True if a member has no room for messages that must not be lost."""
         self._sort_members()
-        return any(member.queue_full for member in self._slow)
+        return any(member.queue_full for member in self.slow)
 
     def holds_newest(self, member: Connection) -> bool:
         """Return whether a member may get a message that refers to the version before it."""
@@ -301,8 +301,8 @@ class DeliveryClass:
             self.flusher.schedule(self)
             if self.stale or self._lag_count != self._lag_changes.count:
                 self.flusher.owed += self._unsorted
-        if self._slow:
-            self.flusher.owed += len(self._slow)
+        if self.slow:
+            self.flusher.owed += len(self.slow)
 
     def flush(self) -> None:
         """Write the pending runs to all members."""
@@ -317,9 +317,9 @@ class DeliveryClass:
         # Counted before it is written: a member that falls behind in the middle of it has still got it.
         self._sent += newest.count if len(pending) == 1 else sum([run.count for run in pending])
         self._next = newest.first + newest.count
-        if self._fast:
+        if self.fast:
             self._write(framed(self.format, pending))
-        for connection in self._slow:
+        for connection in self.slow:
             connection.enqueue(pending)
         if needing:
             self._send_keyframes(pending)
@@ -327,13 +327,13 @@ class DeliveryClass:
     @property
     def _unsorted(self) -> int:
         """Number of members of which it is not known whether they lag: at most so many."""
-        newcomers = max(len(self._members) - len(self._fast) - len(self._slow), 0)
+        newcomers = max(len(self._members) - len(self.fast) - len(self.slow), 0)
         return min(newcomers + self._lag_changes.count - self._lag_count, len(self._members))
 
     def _write(self, buffers: list[Buffer]) -> None:
         """Write to the members that keep up, by one call, and so one system call, each."""
         if len(buffers) > 1:
-            for member in [member for member in self._fast if not member.write_framed(buffers)]:
+            for member in [member for member in self.fast if not member.write_framed(buffers)]:
                 member.fall_behind()
             return
         data, writes = buffers[0], iter(self._writes)
@@ -369,32 +369,32 @@ class DeliveryClass:
         members = [member for member in self._members if member not in needing]
         self.stale = bool(needing)
         self._write_to([member for member in members if not member.lagging])
-        self._slow = [member for member in members if member.lagging]
+        self.slow = [member for member in members if member.lagging]
         return self.stale
 
     def _move(self, member: Connection) -> None:
         """Move one member to those that it belongs to now; its transport may have changed as well."""
-        fast, slow = self._fast, self._slow
+        fast, slow = self.fast, self.slow
         if member in self._marks:
             at = fast.index(member)
             # Others may be writing to the members of these lists at this moment.
-            self._fast = fast[:at] + fast[at + 1 :]
+            self.fast = fast[:at] + fast[at + 1 :]
             self._writes = self._writes[:at] + self._writes[at + 1 :]
         elif member in slow:
-            self._slow = [other for other in slow if other is not member]
+            self.slow = [other for other in slow if other is not member]
         if member.lagging:
             self.book(member)
             self._marks.pop(member, None)
-            self._slow = [*self._slow, member]
+            self.slow = [*self.slow, member]
         else:
             self._marks.setdefault(member, self._sent)
-            self._fast = [*self._fast, member]
+            self.fast = [*self.fast, member]
             self._writes = [*self._writes, member.transport.raw_write]
 
     def _write_to(self, members: list[Connection]) -> None:
         """Make these the members that keep up; messages of all others are booked one by one."""
         for member in self._marks.keys() - set(members):
             self.book(member)
-        self._fast = members
+        self.fast = members
         self._writes = [member.transport.raw_write for member in members]
         self._marks = {member: self._marks.get(member, self._sent) for member in members}

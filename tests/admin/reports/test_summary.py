@@ -39,6 +39,24 @@ async def test_it_has_the_numbers_of_the_metrics(gateway: Gateway, http: httpx.A
     assert summary["time_s"] > 0
 
 
+async def test_the_latency_of_deliveries_shows_everywhere(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    async with connect(gateway.url) as agent, agent.subscribe("wf/a") as messages:
+        while not (summary := (await http.get("/api/v1/summary")).json())["latency"]["samples"]:
+            await agent.publish("wf/a", 1.0, kind="event")
+            await anext(messages)
+            await asyncio.sleep(0.01)
+        while not any((await http.get("/api/v1/timeline")).json()["series"]["latency_p99_s"]):
+            await agent.publish("wf/a", 1.0, kind="event")
+            await anext(messages)
+            await asyncio.sleep(0.05)
+    latency = summary["latency"]
+    assert 0 < latency["p50_s"] <= latency["p99_s"] <= latency["sum_s"] < 60
+    assert latency["within"]["+Inf"] == latency["samples"]
+    samples = await scrape(http)
+    assert samples["frys_delivery_latency_seconds_bucket", "+Inf"] >= latency["samples"]
+    assert samples["frys_delivery_latency_seconds_count", ""] >= latency["samples"]
+
+
 async def test_it_has_no_parameters(http: httpx.AsyncClient) -> None:
     failure_of(await http.get("/api/v1/summary?limit=1"), Code.INVALID_REQUEST, 400)
 

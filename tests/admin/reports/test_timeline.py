@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from gateway.admin.reports.timeline import SERIES_TEXTS, Timeline, _quantiles
+from gateway.admin.reports.timeline import SERIES_TEXTS, Timeline
 from gateway.app import Gateway
 from gateway.client import connect
 from gateway.errors import Code
@@ -67,10 +67,3 @@ async def test_a_gateway_without_connections_has_no_round_trips() -> None:
     row = dict(zip(SERIES_TEXTS, timeline._rings.since(0, 1).values[0], strict=True))
     assert np.isnan(row["round_trip_p50_s"])
     assert row["overload_stage"] == 0
-
-
-@pytest.mark.parametrize("count", [1, 2, 99, 100, 101])
-def test_percentiles_are_values_of_connections(count: int) -> None:
-    values = np.random.default_rng(count).permutation(count).astype(float)
-    median, high = _quantiles(values, (0.5, 0.99))
-    assert (median, high) == (count // 2, min(count - 1, int(0.99 * count)))
