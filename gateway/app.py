@@ -148,7 +148,8 @@ class Gateway:
         self.addresses = self._listener.addresses
         self.url = url_of("ws", self.settings.host, self.addresses[0], self.port)
         if self._admin is not None:
-            self._admin.start(self.core, descriptor_limit(), self._history, self._listener.take_over)
+            hosts = self.settings.admin_hosts
+            self._admin.start(self.core, descriptor_limit(), self._history, self._listener.take_over, hosts)
 
     def begin_stop(self, asker: str) -> float:
         """Begin to stop as :meth:`stop` does, and do not wait for the end: an operator has asked for it.

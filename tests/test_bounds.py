@@ -263,6 +263,22 @@ REACHED_BY = {
         "connections/planning/rules/test_keyframes_ahead.py:"
         "test_of_many_states_those_that_most_join_come_first_and_those_that_are_encoded_stay"
     ),
+    "messages that are followed for the delivery latency, and their latencies": (
+        "connections/latency/test_sampling.py:test_messages_that_are_followed_are_bounded_and_end"
+    ),
+    "samples of the timelines of the admin port": (
+        "admin/reports/test_rings.py:test_rings_keep_so_many_samples_however_long_they_are_filled"
+    ),
+    "body of a command to the admin port": ("admin/commands/test_command_body.py:test_another_body_is_refused"),
+    "dead letters that are sent again at a time": (
+        "admin/commands/test_dead_letters.py:test_a_letter_that_waits_for_room_holds_up_no_other"
+    ),
+    "dead letters of an answer of the admin port": (
+        "admin/commands/test_dead_letters.py:test_what_cannot_be_sent_again"
+    ),
+    "consumers of a stream in an answer of the admin port": (
+        "admin/reports/test_tasks.py:test_streams_page_by_page_and_by_pattern"
+    ),
     "adjustments of plans that are remembered": (
         "connections/planning/test_ledger.py:test_of_very_many_adjustments_the_last_ones_are_kept_and_all_are_counted"
     ),

@@ -47,6 +47,11 @@ class LogRing(logging.Handler):
         self._level_before: int | None = None
 
     @property
+    def last(self) -> int:
+        """Number of the newest line; 0: there is none."""
+        return self._last
+
+    @property
     def log_level(self) -> int:
         """Lowest level that the gateway logs; whoever sets it changes what goes to stderr as well."""
         return logging.getLogger(LOGGERS[0]).getEffectiveLevel()

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from importlib import import_module
 from typing import Final, Protocol, cast
@@ -86,6 +86,7 @@ class AdminPort:
         descriptor_limit: float = math.inf,
         recording: RecordingReport | None = None,
         take_websocket: TakeSocket | None = None,
+        hosts: Collection[str] = (),
     ) -> None:
         """Load the server and serve, in the background.
 
@@ -94,8 +95,9 @@ class AdminPort:
             descriptor_limit: file descriptors that the process may have.
             recording: reports on its traffic history; ``None``: it has none.
             take_websocket: takes over sockets of clients that ask for a WebSocket; ``None``: they get none.
+            hosts: names by which the port may be addressed, as ``admin_hosts`` of the settings.
         """
-        load = partial(_load, core, descriptor_limit, self._log, recording, take_websocket)
+        load = partial(_load, core, descriptor_limit, self._log, recording, take_websocket, hosts)
         self._serving = asyncio.get_running_loop().create_task(self._serve(load))
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
@@ -135,6 +137,8 @@ def _load(
     log: LogRing,
     recording: RecordingReport | None,
     take_websocket: TakeSocket | None,
+    hosts: Collection[str],
 ) -> Server:
     """Return the server; called in a thread, as the import of its module takes longer than the start of the gateway."""
-    return cast(Server, import_module(SERVING).AdminServer(core, descriptor_limit, log, recording, take_websocket))
+    make = import_module(SERVING).AdminServer
+    return cast(Server, make(core, descriptor_limit, log, recording, take_websocket, hosts))

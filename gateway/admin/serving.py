@@ -10,12 +10,13 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from typing import Any, Final, cast
 
 import uvicorn
 
 from gateway.admin.application import make_application
+from gateway.admin.http.hosts import HostCheck, KnownHosts
 from gateway.admin.http.http_connection import MAX_HEAD_BYTES, HttpConnections
 from gateway.admin.http.request_limit import RequestLimit
 from gateway.admin.http.slots import ConnectionSlots
@@ -94,6 +95,7 @@ class AdminServer:
         log: the last lines of the log.
         recording: reports on its traffic history; ``None``: it has none.
         take_websocket: takes over sockets of clients that ask for a WebSocket; ``None``: they get none.
+        hosts: names by which the port may be addressed.
     """
 
     def __init__(
@@ -103,7 +105,9 @@ class AdminServer:
         log: LogRing,
         recording: RecordingReport | None = None,
         take_websocket: TakeSocket | None = None,
+        hosts: Collection[str] = (),
     ) -> None:
+        known_hosts = KnownHosts(hosts)
         self._metrics = Metrics(core, recording)
         self._timeline = Timeline(core, self._metrics.in_turn)
         self._regret = RegretTimeline(recording)
@@ -113,13 +117,14 @@ class AdminServer:
             core.slices,
             descriptor_limit - min(SPARE_DESCRIPTORS, descriptor_limit // SPARE_PART),
             time.monotonic,
+            known_hosts,
             take_websocket,
         )
+        application = make_application(
+            core, self._metrics, recording, timeline=self._timeline, regret=self._regret, log=log
+        )
         config = uvicorn.Config(
-            RequestLimit(
-                make_application(core, self._metrics, recording, timeline=self._timeline, regret=self._regret, log=log),
-                MAX_REQUESTS,
-            ),
+            HostCheck(RequestLimit(application, MAX_REQUESTS), known_hosts),
             # The gateway's loop is running already. h11, even where httptools is installed: all gateways behave alike.
             loop="none",
             http=cast(Any, self._connections.make),

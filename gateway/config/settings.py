@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ _SQLITE: Final = "sqlite:"
 _SQLITE_MEMORY: Final = ":memory:"
 """Name by which SQLite itself means no file."""
 _MAX_PORT: Final = 65535
+_HOST_NAME: Final = re.compile(r"\*|[\w-]+(?:\.[\w-]+)*\.?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Settings:
     """Port for WebSockets; 0 picks a free one."""
     admin_port: int | None = 8766
     """Port for the admin HTTP API; 0 picks a free one, ``None`` leaves it out."""
+    admin_hosts: tuple[str, ...] = ()
+    """Further names of the admin port, beside IP addresses and names without a dot; ``*``: all."""
     worker_threads: int = 2
     """Threads that encode large payloads."""
     drain_deadline_s: float = 10.0
@@ -46,6 +50,9 @@ class Settings:
         for name, port in (("port", self.port), ("admin_port", self.admin_port)):
             if port is not None and not 0 <= port <= _MAX_PORT:
                 raise InvalidArgument(f"{name} {port} is not from 0 to {_MAX_PORT}")
+        for name in self.admin_hosts:
+            if not _HOST_NAME.fullmatch(name):
+                raise InvalidArgument(f"admin_hosts has {name!r}, which is no name of a host, such as frys.example.com")
         if self.worker_threads < 1:
             raise InvalidArgument(f"worker_threads {self.worker_threads} is below 1")
         _path_of(self.store)

@@ -115,6 +115,10 @@ def _read(hint: Any, value: Any, where: str, before: Any) -> Any:
         if not isinstance(value, str) or value not in set(hint):
             raise _wrong(where, value, f"one of {', '.join(hint)}")
         return hint(value)
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise _wrong(where, value, "a list")
+        return tuple([_read(get_args(hint)[0], each, where, None) for each in value])
     return _read_plain(hint, value, where)
 
 

@@ -24,6 +24,7 @@ from gateway.streams.rules import StreamConfig
 FILE = """
 port = 9000
 admin_port = false
+admin_hosts = ["frys.example.com", "gateway"]
 store = "sqlite:streams.db"
 max_connections = 10
 
@@ -64,6 +65,7 @@ def test_what_it_says_stands_and_the_rest_has_its_default(path: Path) -> None:
     settings = read(path, FILE)
     check_settings(settings)
     assert (settings.port, settings.admin_port, settings.store_path) == (9000, None, Path("streams.db"))
+    assert settings.admin_hosts == ("frys.example.com", "gateway")
     assert settings.core.max_connections == 10
     assert settings.core.limits == replace(Settings().core.limits, max_message_bytes=1000)
     assert settings.core.consumers == ConsumerSettings(ack_timeout_s=30.0, max_tries=2)
@@ -95,9 +97,12 @@ def test_what_is_written_is_read_again(path: Path, text: str) -> None:
     [
         ("port = ", "is not a TOML file: Invalid value (at end of document)"),
         ("prot = 1", "unknown key 'prot': did you mean port?"),
-        ("colour = 1", "unknown key 'colour': known keys are admin_port, "),
+        ("colour = 1", "unknown key 'colour': known keys are admin_hosts, "),
         ("core = 1", "unknown key 'core'"),
         ("port = 99999", "port 99999 is not from 0 to 65535"),
+        ("admin_hosts = 'gateway'", "admin_hosts is 'gateway': it takes a list"),
+        ("admin_hosts = [7]", "admin_hosts is 7: it takes a text"),
+        ("admin_hosts = ['http://a']", "admin_hosts has 'http://a', which is no name of a host"),
         ("[limits]\nmax_strems = 1", "limits: unknown key 'max_strems': did you mean max_streams?"),
         ("[limits]\nmax_connections = 9", "limits: unknown key 'max_connections': it belongs above all tables"),
         ("max_event_hold_s = 9", "unknown key 'max_event_hold_s': it belongs into [delivery]"),

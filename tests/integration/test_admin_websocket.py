@@ -123,9 +123,25 @@ async def test_the_type_of_a_client_counts_as_on_the_other_port() -> None:
         assert await status_of(gateway, HEAD.replace(b"/ws", b"/ws?client_type=admin_panel")) == 101
 
 
-@pytest.mark.parametrize("origin", [b"null", b"http://127.0.0.1:8766", b"https://elsewhere.example"])
-async def test_an_origin_is_not_asked_for_as_on_the_other_port(gateway: Gateway, origin: bytes) -> None:
-    assert await status_of(gateway, HEAD.replace(b"Host:", b"Origin: " + origin + b"\r\nHost:")) == 101
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (b"http://gateway", 101),
+        (b"null", 403),
+        (b"http://127.0.0.1:8766", 403),
+        (b"https://elsewhere.example", 403),
+        (b"http://gateway\r\nOrigin: http://elsewhere.example", 403),
+    ],
+)
+async def test_a_page_from_elsewhere_gets_none(gateway: Gateway, origin: bytes, status: int) -> None:
+    assert await status_of(gateway, HEAD.replace(b"Host:", b"Origin: " + origin + b"\r\nHost:")) == status
+
+
+async def test_a_page_whose_name_leads_here_for_a_moment_gets_none(gateway: Gateway) -> None:
+    for headers in (b"Host: elsewhere.example", b"Host: gateway\r\nHost: gateway"):
+        request = HEAD.replace(b"Host: gateway", headers + b"\r\nOrigin: http://elsewhere.example")
+        assert await status_of(gateway, request) == 421
+    assert await health(gateway) == 200
 
 
 # Requests of every kind.

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -46,6 +47,9 @@ MAX_SHOWN: Final = 1000
 
 READ_BYTES: Final = 64 * 1024 * 1024
 """Bytes of dead letters that are read for an answer; the last one may be larger."""
+
+MAX_SENDING: Final = 8
+"""Dead letters that are sent again at a time: each may be large, and wait for room in its stream."""
 
 MAX_REMEMBERED: Final = 10_000
 """Dead letters that are known to have been sent again, the last ones."""
@@ -82,8 +86,10 @@ class DeadLetterCommands:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._resent: OrderedDict[_Letter, Resent] = OrderedDict()
-        self._in_turn = asyncio.Lock()
-        """Held while a letter is sent again, so that two requests for one do not both send it."""
+        self._reading = asyncio.Lock()
+        """Held while letters are read, which may be large."""
+        self._sending: WeakValueDictionary[_Letter, asyncio.Lock] = WeakValueDictionary()
+        """Locks of the letters that are sent again, so that two requests for one do not both send it."""
 
     async def show(self, request: Request) -> JSONResponse:
         """Answer with the newest dead letters of the streams that ``pattern`` matches, the newest of each first.
@@ -101,14 +107,15 @@ class DeadLetterCommands:
         found, _ = await taken(self._core.streams, MAX_SHOWN, is_wanted)
         letters: list[dict[str, Any]] = []
         read_bytes = 0
-        for stream in found:
-            async for entry in self._newest_of(stream, limit - len(letters)):
-                letters.append(self._fields(stream, entry))
-                read_bytes += held_bytes_of(entry)
-                if read_bytes >= READ_BYTES:
+        async with self._reading:
+            for stream in found:
+                async for entry in self._newest_of(stream, limit - len(letters)):
+                    letters.append(self._fields(stream, entry))
+                    read_bytes += held_bytes_of(entry)
+                    if read_bytes >= READ_BYTES:
+                        break
+                if len(letters) >= limit or read_bytes >= READ_BYTES:
                     break
-            if len(letters) >= limit or read_bytes >= READ_BYTES:
-                break
         streams = [{"stream": stream.name, "messages": stream.next_offset - stream.first_offset} for stream in found]
         return JSONResponse({"dead_letters": letters, "streams": streams})
 
@@ -124,18 +131,26 @@ class DeadLetterCommands:
         check_names(request)
         fields = await command_body(request, "resend", ("stream", "offset"))
         name, offset = check_stream_name(fields.text("stream")), fields.integer("offset")
-        async with self._in_turn:
-            stream = self._core.streams.get(name)
-            entry = None if stream is None else await self._entry_at(stream, offset)
-            if stream is None or entry is None or not is_dead_letter_name(name):
-                problem = f"{name} has no dead letter at offset {offset}: GET /api/v1/dead-letters lists them"
-                raise RequestRefused(Code.UNKNOWN_STREAM, problem)
+        stream = self._core.streams.get(name)
+        if stream is None or not is_dead_letter_name(name):
+            raise _no_letter(name, offset)
+        letter = stream.id, offset
+        lock = self._sending.get(letter)
+        if lock is None:
+            if len(self._sending) >= MAX_SENDING:
+                problem = f"{MAX_SENDING} dead letters are being sent again, for which no stream has room: try later"
+                raise RequestRefused(Code.QUEUE_FULL, problem)
+            lock = self._sending[letter] = asyncio.Lock()
+        async with lock:
+            entry = await self._entry_at(stream, offset)
+            if entry is None:
+                raise _no_letter(name, offset)
             unit = await in_thread(opened, entry)
             origin = _origin_of(unit.headers, name, offset)
-            resent = self._resent.get((stream.id, offset))
+            resent = self._resent.get(letter)
             is_new = resent is None or not resent.is_complete
             if is_new:
-                resent = await self._send(unit, self._target_of(origin), (stream.id, offset))
+                resent = await self._send(unit, self._target_of(origin), letter)
         assert resent is not None
         return JSONResponse(
             {"stream": origin, "messages": resent.messages, "time_s": round(resent.time_s, 3), "already": not is_new}
@@ -224,6 +239,11 @@ async def _publish(
     outcome = await answered
     if not isinstance(outcome, PublishReceipt):
         raise outcome
+
+
+def _no_letter(name: str, offset: int) -> RequestRefused:
+    problem = f"{name} has no dead letter at offset {offset}: GET /api/v1/dead-letters lists them"
+    return RequestRefused(Code.UNKNOWN_STREAM, problem)
 
 
 def _origin_of(headers: Mapping[str, Any], name: str, offset: int) -> str:

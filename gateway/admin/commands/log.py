@@ -53,6 +53,8 @@ class LogView:
     async def lines(self, request: Request) -> JSONResponse:
         """Answer with the lines behind ``after``, the oldest first; without it, with the last ones.
 
+        Past the newest line there is nothing to go on from, as when the gateway has begun anew: the last ones again.
+
         Raises:
             RequestRefused: ``INVALID_REQUEST``.
         """
@@ -64,11 +66,11 @@ class LogView:
         if len(part) > MAX_CONTAINS_CHARS:
             problem = f"contains has {len(part)} characters: {MAX_CONTAINS_CHARS} are allowed"
             raise RequestRefused(Code.INVALID_REQUEST, problem)
-        kept = self._ring.since(after)
+        is_continued = "after" in request.query_params and after <= self._ring.last
+        kept = self._ring.since(after if is_continued else 0)
         found = [line for line in kept if line.level >= least and part in f"{line.logger} {line.text}".casefold()]
-        is_continued = "after" in request.query_params
         shown = found[:limit] if is_continued else found[-limit:]
-        following = after if not kept else kept[-1].seq
+        following = kept[-1].seq if kept else self._ring.last
         if is_continued and len(found) > limit:
             following = shown[-1].seq
         missed = kept[0].seq - after - 1 if is_continued and kept else 0

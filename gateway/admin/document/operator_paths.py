@@ -34,7 +34,9 @@ _CONSUMER: Final = object_of(
     dropped=INTEGER | {"description": "Messages that it did not process, and never will."},
     dead_lettered=INTEGER | {"description": "Those of them that became dead letters."},
 )
-_LETTERS: Final = object_of(stream=TEXT, messages=INTEGER)
+_LETTERS: Final = object_of(
+    stream=TEXT, messages=INTEGER | {"description": "Messages that are held: those of longer ago may be gone."}
+)
 _TASKS: Final = object_of(
     id=INTEGER,
     name=TEXT,

@@ -18,8 +18,10 @@ from h11._readers import ChunkedReader
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from gateway.admin.http.failures import ProblemResponse
+from gateway.admin.http.hosts import KnownHosts
 from gateway.admin.http.slots import ConnectionSlots, Phase
-from gateway.admin.http.upgrade import TakeSocket, asks_for_websocket
+from gateway.admin.http.upgrade import TakeSocket, asks_for_websocket, header_of
 from gateway.connections.slices import Slices
 
 logger = logging.getLogger(__name__)
@@ -166,6 +168,7 @@ class HttpConnections:
         slices: turns in which requests are parsed.
         max_descriptor: highest file descriptor that a connection may have; above it takes the place of another one.
         now: a monotonic clock in seconds, for the log.
+        hosts: names by which the port may be addressed.
         take_websocket: takes over sockets of clients that ask for a WebSocket; ``None``: they get none.
     """
 
@@ -175,10 +178,12 @@ class HttpConnections:
         slices: Slices,
         max_descriptor: float,
         now: Callable[[], float],
+        hosts: KnownHosts,
         take_websocket: TakeSocket | None,
     ) -> None:
         self.slots = slots
         self.slices = slices
+        self.hosts = hosts
         self.take_websocket = take_websocket
         self._max_descriptor = max_descriptor
         self._now = now
@@ -310,12 +315,10 @@ class HttpConnection(H11Protocol):
 
     def _answer(self, status: HTTPStatus, text: str = "") -> None:
         """Answer a request that has not been parsed, and close the connection."""
-        body = (text or status.description or status.phrase).encode()
-        head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
+        problem = ProblemResponse(status, status.name, text or status.description or status.phrase, status)
+        headers = b"".join([b"%b: %b\r\n" % header for header in problem.raw_headers])
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\n".encode()
+        self.transport.write(b"".join([head, headers, b"\r\n", problem.body]))
         self.transport.close()
 
     def _parse_soon(self) -> None:
@@ -341,7 +344,7 @@ class HttpConnection(H11Protocol):
         return more
 
     def _hand_over(self) -> bool:
-        """Let go of the socket if its client asks for a WebSocket; return whether it does."""
+        """Let go of the socket if its client asks for a WebSocket, or refuse the client; return whether it asks."""
         take = self._all.take_websocket
         is_between = self.conn.our_state is self.conn.their_state is h11.IDLE
         if take is None or not is_between or self.flow.write_paused:
@@ -349,6 +352,10 @@ class HttpConnection(H11Protocol):
         data, _ = self.conn.trailing_data
         if not asks_for_websocket(data, MAX_HEAD_BYTES):
             return False
+        refused = self._all.hosts.refusal(header_of(data, b"host"), header_of(data, b"origin"), changes=True)
+        if refused is not None:
+            self._answer(*refused)
+            return True
         self._unset_keepalive_if_required()  # a request before it, of a proxy that keeps connections, may have set it
         self.connections.discard(self)
         self._leave()

@@ -21,6 +21,13 @@ _HEADERS: Final = (
 )
 
 
+def header_of(data: bytes, name: bytes) -> str | None:
+    """Return the value of a header in a complete head; ``None``: it has none. Several are one, with commas between."""
+    head = data[: data.index(_HEAD_END) + 2]
+    found = re.findall(rb"\r\n" + re.escape(name) + rb":[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", head, re.IGNORECASE)
+    return b", ".join(found).decode("latin-1") if found else None
+
+
 def asks_for_websocket(data: bytes, max_head_bytes: int) -> bool:
     """Return whether bytes begin with the complete head of a request for the gateway's WebSocket.
 

@@ -40,6 +40,12 @@ class _Ring:
         row[0], row[1:] = time_s, values
         self._count += 1
 
+    def drop_from(self, time_s: float) -> None:
+        """Drop the samples of a time and later ones."""
+        while self._count and self._rows[(self._count - 1) % len(self._rows), 0] >= time_s:
+            self._count -= 1
+            self._rows[self._count % len(self._rows)] = np.nan
+
     def since(self, time_s: float) -> Sampled:
         start = self._count % len(self._rows) if self._count > len(self._rows) else 0
         rows = np.roll(self._rows, -start, axis=0)[: min(self._count, len(self._rows))]
@@ -57,6 +63,7 @@ class Rings:
     def __init__(self, is_peak: Sequence[bool]) -> None:
         self._is_peak = np.array(is_peak)
         self._rings = {interval_s: _Ring(interval_s, size, len(is_peak)) for interval_s, size in RESOLUTIONS}
+        self._last_s = -math.inf
         self._collected: dict[int, tuple[int, list[np.ndarray]]] = {}
         """Samples of the finest ring that the next sample of each coarser one is made of, with the number of its
         interval."""
@@ -65,9 +72,14 @@ class Rings:
         """Take a sample.
 
         Args:
-            time_s: Unix time. A clock that was set back begins a new sample of each ring.
+            time_s: Unix time. If the clock was set back, samples of the time that comes again are dropped: times rise.
             values: a number for each column; NaN: there is none.
         """
+        if time_s <= self._last_s:
+            for ring in self._rings.values():
+                ring.drop_from(time_s)
+            self._collected.clear()
+        self._last_s = time_s
         finest, *coarser = self._rings.values()
         row = np.array(values, float)
         finest.add(time_s, row)

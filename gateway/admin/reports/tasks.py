@@ -70,6 +70,7 @@ class TaskReport:
         if stream.ended:
             return None
         letters = self._core.streams.get(name := dead_letters_of(stream.name))
+        held = 0 if letters is None else letters.next_offset - letters.first_offset
         return {
             "id": stream.id,
             "name": stream.name,
@@ -83,7 +84,7 @@ class TaskReport:
             "dead_lettered": stats.dead_lettered_messages,
             "present": stats.present,
             "absent": stats.absent,
-            "dead_letters": None if letters is None else {"stream": name, "messages": letters.next_offset},
+            "dead_letters": None if letters is None else {"stream": name, "messages": held},
             "consumers": [self._consumer(consumer) for consumer in consumers],
         }
 

@@ -58,6 +58,7 @@ def address_of(text: str) -> str | None:
 def test_an_address_is_the_url_of_a_gateway() -> None:
     assert address_of("wss://gateway-2.example.com:8765") == "wss://gateway-2.example.com:8765"
     assert address_in(JsonBody.parse("move", b"{}")) is None
-    for text in ("", "gateway-2", "http://gateway-2", "ws://", "ws://a:0", "ws://a:99999", "ws://a#b"):
+    others = "", "gateway-2", "http://gateway-2", "ws://", "ws://a:0", "ws://a:99999", "ws://a#b"
+    for text in (*others, "ws://a b", "ws://a/ ", "ws://me:pw@a", "ws://me@a"):
         with pytest.raises(RequestRefused, match="is not a gateway's URL"):
             address_of(text)

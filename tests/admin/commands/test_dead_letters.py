@@ -17,7 +17,9 @@ from gateway.client import Client, connect
 from gateway.config import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core_settings import CoreSettings
+from gateway.connections.sessions.local import LocalConnection
 from gateway.errors import Code
+from gateway.ids import StreamName
 from gateway.protocol.limits import Limits
 from gateway.testing import running_gateway
 from tests.admin.document.test_openapi import check_answer
@@ -164,3 +166,39 @@ async def test_what_cannot_be_sent_again(
         ]
     assert (await http.delete("/api/v1/streams/wf/tasks")).status_code == 200
     assert "has ended" in failure_of(await resent(http, 2), Code.UNKNOWN_STREAM, 404)
+
+
+async def test_a_letter_that_waits_for_room_holds_up_no_other(
+    gateway: Gateway, http: httpx.AsyncClient, publisher: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, begun = asyncio.Event(), asyncio.Semaphore(0)
+    publish = dead_letters._publish
+
+    async def publish_later(connection: LocalConnection, target: StreamName, *content: Any) -> None:
+        if target == "wf/full":
+            begun.release()
+            await go_on.wait()
+        await publish(connection, target, *content)
+
+    monkeypatch.setattr(dead_letters, "_publish", publish_later)
+    monkeypatch.setattr(dead_letters, "MAX_SENDING", 2)
+    async with (
+        connect(gateway.url, client_id="worker") as worker,
+        worker.subscribe("wf/full", auto_ack=False) as full,
+        worker.subscribe("wf/tasks", auto_ack=False) as messages,
+        asyncio.TaskGroup() as group,
+    ):
+        for stream, received in (("wf/full", full), ("wf/full", full), ("wf/tasks", messages)):
+            await publisher.publish(stream, np.int64(1), kind="collaboration")
+            await (await anext(received)).nack()
+        await letters_of(http, 3)
+        twice = [group.create_task(resent(http, 0, "wf/full.dead")) for _ in range(2)]
+        await begun.acquire()
+        assert (await resent(http, 0)).status_code == 200
+        other = group.create_task(resent(http, 1, "wf/full.dead"))
+        await begun.acquire()
+        failure_of(await resent(http, 0), Code.QUEUE_FULL, 429)
+        go_on.set()
+        assert sorted([(await each).json()["already"] for each in twice]) == [False, True]
+        assert not (await other).json()["already"]
+        assert (await resent(http, 0)).json()["already"]

@@ -27,6 +27,9 @@ async def test_each_line_is_read_once(http: httpx.AsyncClient) -> None:
     assert [line["text"] for line in rest["lines"]] == ["line 3", "line 4"]
     nothing = (await http.get(f"/api/v1/log?after={rest['next']}")).json()
     assert nothing == {"lines": [], "next": rest["next"], "missed": 0}
+    anew = (await http.get(f"/api/v1/log?after={rest['next'] + 100}&limit=2")).json()
+    assert [line["text"] for line in anew["lines"]] == ["line 3", "line 4"], "a gateway that began anew counts anew"
+    assert (anew["next"], anew["missed"]) == (rest["next"], 0)
     newest = (await http.get("/api/v1/log?limit=2")).json()
     assert [line["text"] for line in newest["lines"]] == ["line 3", "line 4"], "without after the last ones"
 

@@ -50,8 +50,25 @@ def test_absent_numbers_count_neither_for_the_mean_nor_for_the_peak() -> None:
     assert np.array_equal(rings.since(-1, 10).values, [[3.0, 4.0, math.nan]], equal_nan=True)
 
 
-def test_a_clock_that_was_set_back_loses_nothing() -> None:
-    rings = filled(15, start_s=100)
-    rings.add(50, [7, 7])
+def test_of_a_clock_that_was_set_back_the_time_that_comes_again_is_dropped() -> None:
+    rings = filled(35, start_s=100)
+    for second in range(117, 127):
+        rings.add(second, [7, 7])
+    assert rings.since(-1, 1).times_s.tolist() == list(range(100, 127))
+    assert rings.since(116, 1).values.tolist() == [[7.0, 7.0]] * 10
     assert rings.since(-1, 10).times_s.tolist() == [110, 120]
-    assert rings.since(-1, 1).values[-1].tolist() == [7.0, 7.0]
+    assert rings.since(110, 10).values.tolist() == [[7.0, 7.0]]
+
+
+@given(st.lists(st.integers(0, 3000), max_size=30), st.integers(600, 700))
+def test_times_rise_however_the_clock_is_set(starts_s: list[int], seconds: int) -> None:
+    rings = filled(seconds)
+    for start_s in starts_s:
+        for second in range(start_s, start_s + 15):
+            rings.add(second, [second, second])
+    for interval_s, _ in RESOLUTIONS:
+        sampled = rings.since(-1, interval_s)
+        assert np.all(np.diff(sampled.times_s) > 0)
+        assert not np.isnan(sampled.values).any()
+    if starts_s:
+        assert rings.since(-1, 1).times_s[-1] == starts_s[-1] + 14
