@@ -6,7 +6,7 @@ import type { Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ConnectionData } from "../../src/api/connections.ts";
 import type { StreamData } from "../../src/api/streams.ts";
-import { CAN_RUN, Stage } from "./stage.ts";
+import { CAN_RUN, NEXT_VERSION, Stage, UPDATED } from "./stage.ts";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** Each view, and a text by which it is seen to be there. */
@@ -167,5 +167,19 @@ describe.skipIf(!CAN_RUN)("the page", () => {
     await page.getByText("The gateway cannot be reached").waitFor({ state: "detached" });
     await page.getByText("train/weights").waitFor();
     await page.context().close();
+  });
+
+  test("a gateway that is back with another version is told of, until the page is loaded again", async () => {
+    const { page } = await stage.open("#/streams");
+    await page.getByText("train/weights").waitFor();
+    await stage.kill();
+    await stage.run(UPDATED);
+    await page.getByText(`The gateway runs version ${NEXT_VERSION} now, and this page is of`).waitFor();
+    await page.getByRole("button", { name: "Load the page again" }).click();
+    await page.getByText(`Version ${NEXT_VERSION}`).waitFor();
+    expect(await page.getByText("and this page is of").count()).toBe(0);
+    await page.context().close();
+    await stage.kill();
+    await stage.run();
   });
 });

@@ -1,4 +1,4 @@
-/** A gateway with traffic, and Chromium in front of it. */
+/** A gateway with traffic, or `frys demo`, and Chromium in front of it. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,6 +15,26 @@ const TRAFFIC = fileURLToPath(new URL("traffic.py", import.meta.url));
 /** Whether the tests can run: with Chromium, and with the page that `make dashboard` puts where the gateway serves it. */
 export const CAN_RUN = CHROMIUM !== undefined && existsSync(`${ROOT}gateway/admin/dashboard/index.html`);
 
+/** Programs that run behind a page: arguments of Python, and a text by which each tells that it is ready. */
+type Scene = (port: string, adminPort: string) => readonly (readonly [args: readonly string[], line: string])[];
+
+const SERVE: Scene = (port, adminPort) => [
+  [["-m", "gateway", "serve", "--port", port, "--admin-port", adminPort], "listening on"],
+  [[TRAFFIC, `ws://127.0.0.1:${port}`], "flows"],
+];
+
+/** `frys demo`, as a newcomer starts it. */
+export const DEMO: Scene = (port, adminPort) => [
+  [["-m", "gateway", "demo", "--no-browser", "--port", port, "--admin-port", adminPort], "dashboard"],
+];
+
+/** The gateway alone, of another version. */
+export const NEXT_VERSION = "99.0.0";
+export const UPDATED: Scene = (port, adminPort) => {
+  const program = `import gateway; gateway.__version__ = "${NEXT_VERSION}"; import gateway.cli; gateway.cli.main()`;
+  return [[["-c", program, "serve", "--port", port, "--admin-port", adminPort], "listening on"]];
+};
+
 export class Stage {
   readonly address: string;
   readonly #browser: Browser;
@@ -27,18 +47,19 @@ export class Stage {
     this.address = `http://127.0.0.1:${ports[1]}/`;
   }
 
-  static async start(): Promise<Stage> {
+  static async start(scene = SERVE): Promise<Stage> {
     const browser = await chromium.launch({ executablePath: CHROMIUM ?? "", args: [...ARGUMENTS] });
     const stage = new Stage(browser, [await freePort(), await freePort()]);
-    await stage.run();
+    await stage.run(scene);
     return stage;
   }
 
-  /** Start a gateway and its traffic, on the ports of the stage. */
-  async run(): Promise<void> {
+  /** Start the programs of a scene, on the ports of the stage. */
+  async run(scene = SERVE): Promise<void> {
     const [port, adminPort] = this.#ports.map(String);
-    await this.#child(["-m", "gateway", "serve", "--port", port, "--admin-port", adminPort], "listening on");
-    await this.#child([TRAFFIC, `ws://127.0.0.1:${port}`], "flows");
+    for (const [args, line] of scene(port, adminPort)) {
+      await this.#child(args, line);
+    }
   }
 
   /** Kill the gateway and its traffic, as a crash would. */
