@@ -2,7 +2,8 @@
 
 ``fixed``: some states and a series, once. ``large``: a state of 10,000 x 10,000. ``counter``: messages of a state and
 of an event stream, 20 a second, whose elements all are their offset. ``frames``: versions of 1,000 x 1,000, 30 Hz,
-of which each printed line tells number and time; the corner of a version has its number modulo 256.
+of which each printed line tells number and time; the corner of a version has its number modulo 256. ``steady``:
+versions of a state of 256 x 256, and numbers of a series, 30 a second or as many as a third argument says.
 """
 
 import asyncio
@@ -57,7 +58,19 @@ async def frames(client: Client) -> None:
         await client.publish("view/frames", field, kind="state")
 
 
-SCENES = {"fixed": fixed, "large": large, "counter": counter, "frames": frames}
+async def steady(client: Client) -> None:
+    """Publish at a fixed rate, for ever."""
+    rate_hz = float(sys.argv[3]) if len(sys.argv) > 3 else 30.0
+    field = np.random.default_rng(1).uniform(0, 1, (256, 256)).astype(np.float32)
+    start = time.monotonic()
+    for number in itertools.count():
+        await asyncio.sleep(max(0.0, start + number / rate_hz - time.monotonic()))
+        field[:, number % 256] = number
+        await client.publish("view/steady", field, kind="state")
+        await client.publish("view/curve", np.float32(np.sin(number / 100)), kind="event", headers={"step": number})
+
+
+SCENES = {"fixed": fixed, "large": large, "counter": counter, "frames": frames, "steady": steady}
 
 
 async def main(url: str, scene: str) -> None:

@@ -7,14 +7,14 @@ import { ARGUMENTS, CHROMIUM } from "../../../clients/js/tests/browser/chromium.
 import { PYTHON, ROOT } from "../../../clients/js/tests/gateway.ts";
 import { wholeViewport } from "../../src/viewer/viewport.ts";
 
-export async function launch(): Promise<Browser> {
-  return chromium.launch({ ...(CHROMIUM ? { executablePath: CHROMIUM } : {}), args: [...ARGUMENTS] });
+export async function launch(...args: readonly string[]): Promise<Browser> {
+  return chromium.launch({ ...(CHROMIUM ? { executablePath: CHROMIUM } : {}), args: [...ARGUMENTS, ...args] });
 }
 
 /** Start a publisher; returns when what it publishes is there. */
-export async function publish(url: string, scene: string): Promise<ChildProcess> {
+export async function publish(url: string, scene: string, ...more: readonly string[]): Promise<ChildProcess> {
   const program = `${ROOT}dashboard/tests/browser/viewer_publisher.py`;
-  const child = spawn(PYTHON, [program, url, scene], {
+  const child = spawn(PYTHON, [program, url, scene, ...more], {
     cwd: ROOT,
     env: { ...process.env, PYTHONPATH: ROOT },
     stdio: ["ignore", "pipe", "inherit"],

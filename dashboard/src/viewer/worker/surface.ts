@@ -66,16 +66,22 @@ export class Surface {
   }
 }
 
-/** Call a function at most once in a time: at once if it can be, and again behind the last request. */
+/**
+ * Call a function at most once in a time: at once if it can be, and again behind the last request. With a share, a function that takes
+ * long is called less often: it has that share of the time.
+ */
 export class Paced {
-  readonly #periodMs: number;
+  readonly #leastMs: number;
   readonly #call: () => void;
+  readonly #share: number;
+  #periodMs: number;
   #calledMs = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(periodMs: number, call: () => void) {
-    this.#periodMs = periodMs;
+  constructor(periodMs: number, call: () => void, share = 1) {
+    this.#leastMs = this.#periodMs = periodMs;
     this.#call = call;
+    this.#share = share;
   }
 
   request(): void {
@@ -91,6 +97,7 @@ export class Paced {
     this.cancel();
     this.#calledMs = performance.now();
     this.#call();
+    this.#periodMs = Math.max(this.#leastMs, (performance.now() - this.#calledMs) / this.#share);
   }
 
   cancel(): void {

@@ -23,7 +23,9 @@ const PAST = 64;
 const GRID_HZ = 8;
 /** Cell of the grid of numbers, in pixels of the style. */
 const CELL = { width: 100, height: 23 };
-const PERIODS_MS = { shown: 120, plan: 120, reception: 500, retry: 700 };
+/** Share of the time for the statistics of what is shown. */
+const SHOWN_SHARE = 0.1;
+const PERIODS_MS = { shown: 30, plan: 120, reception: 500, retry: 700 };
 
 export class TensorViewing {
   readonly #surface: Surface;
@@ -31,7 +33,7 @@ export class TensorViewing {
   readonly #reception: Reception;
   readonly #history = new VersionHistory<Version>(MAX_KEPT_BYTES, MAX_KEPT);
   readonly #sheet = new Sheet();
-  readonly #shown = new Paced(PERIODS_MS.shown, () => this.#postShown());
+  readonly #shown = new Paced(PERIODS_MS.shown, () => this.#postShown(), SHOWN_SHARE);
   readonly #planning = new Paced(PERIODS_MS.plan, () => this.#want());
   readonly #counting: ReturnType<typeof setInterval>;
   #facts: StreamFacts;
