@@ -21,7 +21,7 @@ from gateway.config import Settings
 from gateway.config.address import url_of
 from gateway.config.bounds import check_settings, check_start
 from gateway.connections.core import Core
-from gateway.connections.ports import Clock, DeliveryPolicy, DurableStore
+from gateway.connections.ports import Authorizer, Clock, DeliveryPolicy, DurableStore
 from gateway.errors import CannotListen, InvalidArgument, StoreFailed
 from gateway.optimizer.recording import Recording
 from gateway.optimizer.sampled_policy import SampledPolicy
@@ -61,7 +61,8 @@ class Gateway:
         settings: its configuration.
 
     Raises:
-        InvalidArgument: both ports are the same, or streams are to outlive the process, but there is no store.
+        InvalidArgument: both ports are the same, or streams are to outlive the process, but there is no store; or the
+            keys of tokens cannot be read.
         StoreFailed: the file of durable streams cannot be used.
 
     Attributes:
@@ -76,6 +77,7 @@ class Gateway:
         loop = asyncio.get_running_loop()
         self.settings = settings
         clock = LoopClock(loop)
+        authorizer = self._authorizer(clock)
         self._workers = ThreadWorkers(loop, settings.worker_threads)
         self._store = self._open_store(settings.store_path, clock, loop)
         policy: DeliveryPolicy = SampledPolicy(self._workers)
@@ -86,7 +88,7 @@ class Gateway:
                 clock,
                 self._workers,
                 policy if self._history is None else self._history.policy,
-                AllowAll(),
+                authorizer,
                 self._store,
                 memory=ProcessMemory(),
             )
@@ -228,6 +230,14 @@ class Gateway:
             waiting = self._store.waiting_bytes
             left = f"; {waiting} bytes, which were not acknowledged, may not be stored" if waiting else ""
             raise StoreFailed(f"{problem}: {cause}{left}; {kept_together(path)}") from None
+
+    def _authorizer(self, clock: Clock) -> Authorizer:
+        if not self.settings.security.keys:
+            return AllowAll()
+        # Late, because the import takes 0.1 s, and a gateway without tokens does not need it.
+        from gateway.security.token_authorizer import TokenAuthorizer  # noqa: PLC0415
+
+        return TokenAuthorizer(self.settings.security, clock)
 
     def _open_store(self, path: Path | None, clock: Clock, loop: asyncio.AbstractEventLoop) -> DurableStore | None:
         if path is None:

@@ -17,6 +17,13 @@ REACHED_BY = {
     "buffers of large payloads that are used again, for all connections": (
         "websocket/test_spare_memory.py:test_few_and_no_large_buffers_are_kept"
     ),
+    "verified tokens that are remembered, all of the gateway": (
+        "security/test_verified_tokens.py:test_those_that_were_used_longest_ago_make_room"
+    ),
+    "a token": "security/test_token_verifier.py:test_a_token_that_is_too_long",
+    "reads of the file of keys": (
+        "security/test_key_ring.py:test_names_that_are_unknown_do_not_have_the_file_read_again_and_again"
+    ),
     "a WebSocket message on its way in": (
         "server/test_websocket.py:test_bad_websocket_messages_close_with_the_documented_code"
     ),

@@ -6,6 +6,7 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -18,6 +19,7 @@ from gateway.admin.commands.deletion import StreamDeletion
 from gateway.admin.commands.drain import Drain
 from gateway.admin.commands.log import LogView
 from gateway.admin.document.openapi import show_document
+from gateway.admin.http.bearer_check import BearerCheck
 from gateway.admin.http.failures import connection_failed, http_failed, peer_failed, program_failed, upgrade_required
 from gateway.admin.http.upgrade import WEBSOCKET_PATH
 from gateway.admin.log_ring import LogRing
@@ -101,6 +103,7 @@ def make_application(
             Route("/api/v1/workflows", catalogue.workflows),
             Route("/api/v1/streams/{name:path}", stream, methods=["GET", "PUT", "DELETE"]),
         ],
+        middleware=[Middleware(BearerCheck, core=core)],
         exception_handlers={
             PeerError: peer_failed,
             ConnectionClosed: connection_failed,

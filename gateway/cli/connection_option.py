@@ -17,7 +17,7 @@ CONNECTION_OPTIONS: Final = (
         metavar="URL",
         help="Gateway: ws://host:port, or wss:// of a TLS proxy before it.",
     ),
-    click.option("--token", metavar="TOKEN", help="Token sent to the gateway; this version asks for none."),
+    click.option("--token", metavar="TOKEN", help="Token for a gateway that asks for one."),
     click.option("--client-id", metavar="ID", help="Client id; made up by the gateway if absent."),
 )
 

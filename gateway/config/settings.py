@@ -10,6 +10,7 @@ from typing import Final
 from gateway.connections.core_settings import CoreSettings
 from gateway.errors import InvalidArgument
 from gateway.optimizer.settings import OptimizerSettings
+from gateway.security.settings import SecuritySettings
 
 MEMORY: Final = "memory"
 _SQLITE: Final = "sqlite:"
@@ -45,6 +46,8 @@ class Settings:
     """Limits and times of connections."""
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     """Settings of the optimizer."""
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    """Access control."""
 
     def __post_init__(self) -> None:
         for name, port in (("port", self.port), ("admin_port", self.admin_port)):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from random import Random
 from typing import Final
 
+from gateway.connections.access import Access
 from gateway.connections.admission.admission import Admission
 from gateway.connections.collaboration.workflows import Workflows
 from gateway.connections.consumers.context import ConsumerContext
@@ -94,6 +95,7 @@ class Core:
         overload: pressure on the gateway, and the stage of measures against it.
         latency: samples of the time that deliveries take.
         links: measured connections.
+        access: authentication of clients, and their permissions until they expire.
         planning: settings that are tried, and kept or rolled back.
         sweeps: work that recurs, for the server to repeat.
         conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
@@ -118,7 +120,8 @@ class Core:
         store: DurableStore | None = None,
         memory: Memory | None = None,
     ) -> None:
-        limits, authorizer = settings.limits, TypeAuthorizer(authorizer)
+        limits = settings.limits
+        self.access = Access(TypeAuthorizer(authorizer), clock)
         self.settings = settings
         self.clock = clock
         self.slices = Slices(clock)
@@ -154,16 +157,8 @@ class Core:
         )
         self.merger = PatchMerger(workers, transfers)
         self.lag_changes: LagChanges[Connection] = LagChanges()
-        views = ViewContext(
-            clock,
-            workers,
-            limits,
-            transfers,
-            policy,
-            self.merger,
-            self.lag_changes,
-            settings.delivery.max_event_hold_s,
-        )
+        hold_s = settings.delivery.max_event_hold_s
+        views = ViewContext(clock, workers, limits, transfers, policy, self.merger, self.lag_changes, hold_s)
         self.gate = CommitGate(store)
         self._partial_uploads = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
         closing = StreamClosing(self.gate, self._partial_uploads, self.producers, self.pool)
@@ -204,7 +199,7 @@ class Core:
             self.hub,
             self.pool,
             self._requests,
-            authorizer,
+            self.access,
             self.producers,
             self._partial_uploads,
             self.workflows.traffic,
@@ -216,7 +211,7 @@ class Core:
         self._deletions = Deletions(self.hub, self.streams, self.gate)
         self._greeter = Greeter(
             Capabilities(codecs=settings.codecs.names, filters=(*FILTER_NAMES, PATCH), limits=limits),
-            authorizer,
+            self.access,
             clock,
             settings.heartbeat_interval_s,
             self.pool,
@@ -233,6 +228,7 @@ class Core:
             self.presence.sweep,
             self.publish_rates.sweep,
             self.idle_sessions.sweep,
+            self.access.sweep,
             Sweep(lambda: SAMPLE_S, self.links.sweep),
             self.latency.sweep,
             Sweep(lambda: AGE_INTERVAL_S, self.trim_histories),
@@ -329,6 +325,7 @@ class Core:
 
     def _remove(self, session: Session) -> None:
         session.connection.detach()
+        self.access.forget(session)
         self.client_conflated_messages += session.connection.accounts.client_conflated
         outbox = session.connection.outbox
         if outbox is not None:

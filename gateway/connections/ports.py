@@ -326,14 +326,15 @@ class DeliveryPolicy(Protocol):
 
 
 class Grant(Protocol):
-    """Permissions of one client, as its token states them.
-
-    Immutable: a session keeps its grant and asks it, and a new token replaces the grant as one value.
-    """
+    """Permissions of one client, as its token states them. Immutable: a new token replaces the grant as one value."""
 
     @property
     def expires_at_s(self) -> float | None:
         """Time of :meth:`Clock.monotonic_s` at which the token expires; ``None``: it does not expire."""
+
+    @property
+    def subject(self) -> ClientId | None:
+        """Name that the token gives to its client; ``None``: it names none."""
 
     def may_publish(self, stream: StreamName) -> bool:
         """Return whether the client may publish to the stream."""
@@ -342,10 +343,7 @@ class Grant(Protocol):
         """Return whether the client may subscribe to the pattern."""
 
     def may_acknowledge(self, pattern: str) -> bool:
-        """Return whether the client may subscribe to the pattern so that publishers wait for its acknowledgements.
-
-        A subscription that observes needs :meth:`may_subscribe` only (spec section 4.10).
-        """
+        """Return whether publishers may wait for its acknowledgements; to observe needs :meth:`may_subscribe`."""
 
     def may_request(self, address: str) -> bool:
         """Return whether the client may send requests to the address."""
@@ -357,11 +355,13 @@ class Grant(Protocol):
 class Authorizer(Protocol):
     """Authentication of clients, by the token of HELLO and of AUTHENTICATE."""
 
-    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None, now_s: float) -> Grant:
+    def authenticate(
+        self, client_id: ClientId | None, client_type: ClientType, token: str | None, now_s: float
+    ) -> Grant:
         """Return the permissions of a client.
 
         Args:
-            client_id: id that the client claims.
+            client_id: id that the client claims; ``None``: it claims none, and will get one of its subject.
             client_type: type that the client claims.
             token: proof of identity.
             now_s: time of :meth:`Clock.monotonic_s`, from which a lifetime of the token counts.

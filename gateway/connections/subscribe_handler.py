@@ -7,13 +7,14 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
+from gateway.connections.access import Access
 from gateway.connections.account_answer import AccountAnswer
 from gateway.connections.admission.participants import Participants
 from gateway.connections.collaboration.traffic import Traffic
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
-from gateway.connections.ports import Authorizer, Clock
+from gateway.connections.ports import Clock
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.exchange import Exchange
@@ -66,7 +67,7 @@ class SubscribeHandler:
         hub: streams and their receivers.
         pool: connections, with their inboxes.
         requests: groups.
-        authorizer: authenticates clients.
+        access: authenticates clients.
         producers: publishes of each producer that have been accepted.
         partial_uploads: uploads that are not complete.
         traffic: counts what was sent to an alias that is released.
@@ -82,7 +83,7 @@ class SubscribeHandler:
         hub: Hub,
         pool: Pool,
         requests: Requests,
-        authorizer: Authorizer,
+        access: Access,
         producers: Producers,
         partial_uploads: PartialUploads,
         traffic: Traffic,
@@ -95,7 +96,7 @@ class SubscribeHandler:
         self._hub = hub
         self._pool = pool
         self._requests = requests
-        self._authorizer = authorizer
+        self._access = access
         self._producers = producers
         self._partial_uploads = partial_uploads
         self._traffic = traffic
@@ -229,7 +230,8 @@ class SubscribeHandler:
     def authenticate(self, session: Session, request: Authenticate) -> None:
         """Replace the permissions of the session by those of another token."""
         peer, now_s = session.peer, self._clock.monotonic_s()
-        session.grant = self._authorizer.authenticate(peer.client_id, peer.client_type, request.token, now_s)
+        grant = self._access.authenticate(peer.client_id, peer.client_type, request.token, now_s)
+        self._access.give(session, grant)
         expires_at_s = session.grant.expires_at_s
         expires_s = None if expires_at_s is None else expires_at_s - now_s
         session.connection.send(Authenticated(request.request, expires_s))

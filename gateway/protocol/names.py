@@ -25,6 +25,9 @@ GROUP_SCHEME: Final = "group"
 DEAD_LETTER_ENDING: Final = ".dead"
 """Ending of the names of streams of dead letters (spec section 4.9). Only the gateway publishes to them."""
 
+INSTANCE_MARK: Final = "--"
+"""Mark in a ``client_id`` between the subject of a token and a name that tells the clients of one subject apart."""
+
 # All allowed characters are ASCII, so that a length in characters is one in bytes.
 _SEGMENT = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+"
 """Segment of a name: not ``.`` nor ``..``, which clients of HTTP take out of a path before they send it."""

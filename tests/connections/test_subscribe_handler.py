@@ -44,6 +44,7 @@ class PublicGrant:
 
     workflow: str
     expires_at_s: float | None
+    subject: ClientId | None = None
 
     def may_publish(self, stream: StreamName) -> bool:
         return stream.startswith(f"{self.workflow}/")
@@ -64,7 +65,9 @@ class PublicGrant:
 class Strict:
     """Accepts every token but one; a token names the workflow that it is for."""
 
-    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None, now_s: float) -> Grant:
+    def authenticate(
+        self, client_id: ClientId | None, client_type: ClientType, token: str | None, now_s: float
+    ) -> Grant:
         if token == "stolen":
             raise RequestRefused(Code.FORBIDDEN, "this token is known to be stolen")
         return PublicGrant(token or "public", now_s + 60)

@@ -22,6 +22,7 @@ STATUSES: Final[dict[int, int]] = {
     Code.TOO_MANY_CONNECTIONS: 503,
     Code.OVERLOADED: 503,
     Code.UNAUTHENTICATED: 401,
+    Code.TOKEN_EXPIRED: 401,
     Code.TRANSFER_ABORTED: 503,
     Code.PEER_GONE: 503,
     Code.TRANSFER_TIMEOUT: 503,

@@ -16,6 +16,7 @@ class UniformGrant:
 
     permitted: bool
     expires_at_s: float | None = None
+    subject: ClientId | None = None
 
     def may_publish(self, stream: StreamName) -> bool:
         """Return :attr:`permitted`."""
@@ -41,6 +42,9 @@ class UniformGrant:
 NOTHING: Final = UniformGrant(permitted=False)
 """Grant of a connection that has not been authenticated."""
 
+EVERYTHING: Final = UniformGrant(permitted=True)
+"""Grant of code in the gateway's own process."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExtensionGrant:
@@ -56,6 +60,11 @@ class ExtensionGrant:
     def expires_at_s(self) -> float | None:
         """Time at which the token expires."""
         return self.token.expires_at_s
+
+    @property
+    def subject(self) -> ClientId | None:
+        """Name that the token gives to its client."""
+        return self.token.subject
 
     def may_publish(self, stream: StreamName) -> bool:
         """Return False."""
@@ -88,7 +97,9 @@ class TypeAuthorizer:
     def __init__(self, tokens: Authorizer) -> None:
         self._tokens = tokens
 
-    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None, now_s: float) -> Grant:
+    def authenticate(
+        self, client_id: ClientId | None, client_type: ClientType, token: str | None, now_s: float
+    ) -> Grant:
         """Return the permissions that the token states, as far as the client type goes.
 
         Raises:

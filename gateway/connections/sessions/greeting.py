@@ -6,13 +6,14 @@ import logging
 import secrets
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from gateway import __version__
 from gateway.connections.admission.admission import Admission, RetryAfter
 from gateway.connections.outbound.peer import Peer
-from gateway.connections.ports import Authorizer, Clock
+from gateway.connections.ports import Authorizer, Clock, Grant
 from gateway.connections.receiver_profile import ReceiverProfile, sdk_of, shared
+from gateway.connections.sessions.grant import EVERYTHING
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.connections.turn_time import TurnTime
@@ -20,6 +21,7 @@ from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.limits import WelcomeLimits
 from gateway.protocol.messages import ClientType, Hello, Welcome
+from gateway.protocol.names import INSTANCE_MARK
 from gateway.protocol.negotiation import Capabilities, negotiate
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.takeover import Claim, Generations, Outcome, decide
@@ -31,12 +33,19 @@ GREETINGS_S: Final = 0.0005
 """Time of a turn for HELLOs: thousands may come in one, and others have messages to send."""
 
 
+class Granting(Authorizer, Protocol):
+    """Authorizer that keeps the grants which it has given, until they expire."""
+
+    def give(self, session: Session, grant: Grant) -> None:
+        """Give a session its grant, in place of the one before."""
+
+
 class Greeter:
     """Answer to HELLO.
 
     Args:
         capabilities: versions, codecs and limits of the gateway.
-        authorizer: authenticates clients.
+        access: authenticates clients, and gives sessions their grants.
         clock: for the time in WELCOME.
         heartbeat_interval_s: time between two pings of a client.
         pool: connections by client.
@@ -50,7 +59,7 @@ class Greeter:
     def __init__(
         self,
         capabilities: Capabilities,
-        authorizer: Authorizer,
+        access: Granting,
         clock: Clock,
         heartbeat_interval_s: float,
         pool: Pool,
@@ -58,7 +67,7 @@ class Greeter:
         part: Callable[[Session, ProtocolViolation], object],
     ) -> None:
         self._capabilities = capabilities
-        self._authorizer = authorizer
+        self._access = access
         self._clock = clock
         self._heartbeat_interval_s = heartbeat_interval_s
         self._pool = pool
@@ -101,15 +110,11 @@ class Greeter:
     def _greet(self, session: Session, hello: Hello) -> None:
         agreement = negotiate(hello, self._capabilities)
         connection = session.connection
-        client_id = hello.client_id or ClientId(f"{hello.client_type.value}-{secrets.token_hex(6)}")
-        try:
-            now_s = self._clock.monotonic_s()
-            grant = self._authorizer.authenticate(client_id, hello.client_type, hello.token, now_s)
-        except RequestRefused as refusal:
-            raise ProtocolViolation(Code.UNAUTHENTICATED, refusal.message) from None
+        now_s = self._clock.monotonic_s()
+        grant = EVERYTHING if session.local else self._grant_of(hello, now_s)
+        client_id = hello.client_id or _made_up_id(hello.client_type, grant)
         self._check_room(session, client_id, hello.client_type, now_s, named=hello.client_id is not None)
         generation = self._take_over(session, client_id, hello)
-        session.grant = grant
         peer = Peer(
             session.peer.id,
             client_id,
@@ -121,6 +126,7 @@ class Greeter:
             made_up=hello.client_id is None,
         )
         session.introduce(peer)
+        self._access.give(session, grant)
         codecs = frozenset(agreement.codecs + agreement.filters)
         connection.profile = shared(ReceiverProfile(codecs, sdk=sdk_of(hello.agent)))
         connection.max_message_bytes = agreement.max_message_bytes
@@ -145,6 +151,17 @@ class Greeter:
             )
         )
         session.state = advance(Role.SERVER, session.state, Opcode.WELCOME)
+
+    def _grant_of(self, hello: Hello, now_s: float) -> Grant:
+        """Return the permissions of a client.
+
+        Raises:
+            ProtocolViolation: ``UNAUTHENTICATED``.
+        """
+        try:
+            return self._access.authenticate(hello.client_id, hello.client_type, hello.token, now_s)
+        except RequestRefused as refusal:
+            raise ProtocolViolation(Code.UNAUTHENTICATED, refusal.message) from None
 
     def _check_room(
         self, session: Session, client_id: ClientId, client_type: ClientType, now_s: float, *, named: bool
@@ -191,6 +208,14 @@ class Greeter:
                     self._part(holder, ProtocolViolation(Code.RECONNECTED, problem))
                     return holder.peer.generation
         return self._generations.next(now_ns) if claim.generation is None else claim.generation
+
+
+def _made_up_id(client_type: ClientType, grant: Grant) -> ClientId:
+    """Return a name that nobody else has; behind the subject of the token, it is one of that subject."""
+    number = secrets.token_hex(6)
+    if grant.subject is None:
+        return ClientId(f"{client_type.value}-{number}")
+    return ClientId(f"{grant.subject}{INSTANCE_MARK}{number}")
 
 
 def _superseded(client_id: ClientId, *, older: str, newer: str) -> ProtocolViolation:

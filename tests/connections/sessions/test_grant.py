@@ -48,7 +48,9 @@ def test_nothing_is_permitted_before_hello_is_answered() -> None:
 class Tokens:
     """Permits everything for a token, and nothing without one."""
 
-    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None, now_s: float) -> Grant:
+    def authenticate(
+        self, client_id: ClientId | None, client_type: ClientType, token: str | None, now_s: float
+    ) -> Grant:
         if token == "stolen":
             raise RequestRefused(Code.FORBIDDEN, "this token is known to be stolen")
         return UniformGrant(permitted=token is not None, expires_at_s=now_s + 60)

@@ -47,7 +47,9 @@ def test_clients_of_equal_profiles_share_one() -> None:
 
 def test_a_token_that_is_refused_closes() -> None:
     class Nobody:
-        def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None, now_s: float) -> Grant:
+        def authenticate(
+            self, client_id: ClientId | None, client_type: ClientType, token: str | None, now_s: float
+        ) -> Grant:
             raise RequestRefused(Code.FORBIDDEN, "nobody may come")
 
     world = World()
@@ -191,7 +193,9 @@ def test_nobody_takes_over_whose_token_is_refused() -> None:
         def __init__(self) -> None:
             self._asked = 0
 
-        def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None, now_s: float) -> Grant:
+        def authenticate(
+            self, client_id: ClientId | None, client_type: ClientType, token: str | None, now_s: float
+        ) -> Grant:
             self._asked += 1
             if self._asked > 1:
                 raise RequestRefused(Code.FORBIDDEN, "nobody else may come")

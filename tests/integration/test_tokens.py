@@ -1,0 +1,113 @@
+"""Clients of a gateway that asks for tokens: from the SDK over a socket to the authorizer, and back with the remedy."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateway.app import Gateway
+from gateway.client import connect
+from gateway.client.sync import connect as connect_blocking
+from gateway.config import Settings
+from gateway.errors import Code, ConnectionClosed, RequestRefused
+from gateway.security.settings import SecuritySettings
+from gateway.testing import running_gateway
+from tests.security.tokens import Issuer
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Issuer:
+    return Issuer(tmp_path / "keys.json")
+
+
+@pytest.fixture
+async def gateway(issuer: Issuer) -> AsyncIterator[Gateway]:
+    security = SecuritySettings(keys=issuer.settings.keys, leeway_s=0.0)
+    async with running_gateway(Settings(admin_port=None, drain_deadline_s=2.0, security=security)) as gateway:
+        yield gateway
+
+
+def token_of(issuer: Issuer, subject: str = "trainer", ttl_s: float = 60, **claims: object) -> str:
+    return issuer.token(subject, unix_s=time.time(), ttl_s=ttl_s, **claims)
+
+
+async def test_who_has_a_token_comes_in_as_its_subject(gateway: Gateway, issuer: Issuer) -> None:
+    async with connect(gateway.url, client_id="trainer", token=token_of(issuer)) as client:
+        assert client.client_id == "trainer"
+        assert (await client.publish("wf/a", np.ones(3))).offset == 0
+    async with connect(gateway.url, token=token_of(issuer)) as client:
+        assert client.client_id.startswith("trainer--")
+
+
+async def test_who_has_none_is_told_the_remedy(gateway: Gateway, issuer: Issuer) -> None:
+    with pytest.raises(ConnectionClosed, match="asks for a token: connect with one") as caught:
+        await connect(gateway.url)
+    assert caught.value.code == Code.UNAUTHENTICATED
+    token = token_of(issuer, ttl_s=-60)
+    with pytest.raises(ConnectionClosed, match="it expired") as caught:
+        await connect(gateway.url, token=token)
+    assert token not in str(caught.value)
+
+
+async def test_another_subject_does_not_take_a_client_over(gateway: Gateway, issuer: Issuer) -> None:
+    async with connect(gateway.url, client_id="trainer", token=token_of(issuer)) as client:
+        with pytest.raises(ConnectionClosed, match="the token is that of thief, and client_id is trainer"):
+            await connect(gateway.url, client_id="trainer", token=token_of(issuer, "thief"))
+        with pytest.raises(ConnectionClosed, match="not for admin_panel"):
+            await connect(gateway.url, client_type="admin_panel", token=token_of(issuer, "thief"))
+        assert (await client.publish("wf/a", np.ones(3))).offset == 0
+
+
+async def test_a_client_goes_on_behind_an_expired_token_without_losing_a_message(
+    gateway: Gateway, issuer: Issuer
+) -> None:
+    made = list[str]()
+
+    async def fresh() -> str:
+        made.append(token_of(issuer, "reader", ttl_s=3 if not made else 60))
+        return made[-1]
+
+    async with (
+        connect(gateway.url, client_id="writer", token=token_of(issuer, "writer")) as writer,
+        connect(gateway.url, client_id="reader", token=fresh) as reader,
+        reader.subscribe("wf/events", since="beginning") as messages,
+    ):
+        sent = 0
+        while len(made) < 2 or sent < 20:
+            await writer.publish("wf/events", np.array([sent]), kind="event")
+            sent += 1
+            await asyncio.sleep(0.02)  # so that some are published while the reader is away
+        received = [int((await anext(messages)).tensor[0]) for _ in range(sent)]
+    assert received == list(range(sent))
+    assert gateway.core.access.expired == 1
+
+
+async def test_a_token_is_replaced_in_time(gateway: Gateway, issuer: Issuer) -> None:
+    async with connect(gateway.url, client_id="trainer", token=token_of(issuer, ttl_s=30)) as client:
+        expires_s = await client.authenticate(token_of(issuer, ttl_s=60))
+        assert expires_s is not None
+        assert 50 < expires_s <= 61
+        with pytest.raises(RequestRefused, match="that of planner, and client_id is trainer") as caught:
+            await client.authenticate(token_of(issuer, "planner"))
+        assert caught.value.code == Code.FORBIDDEN
+        assert (await client.publish("wf/a", np.ones(3))).offset == 0
+
+
+async def test_a_token_that_expires_and_cannot_be_refreshed_ends_the_client(gateway: Gateway, issuer: Issuer) -> None:
+    async with connect(gateway.url, token=token_of(issuer, ttl_s=3)) as client, client.subscribe("wf/a") as messages:
+        with pytest.raises(ConnectionClosed) as caught:
+            await anext(messages)
+    assert caught.value.code == Code.TOKEN_EXPIRED
+
+
+async def test_a_blocking_client_brings_its_token(gateway: Gateway, issuer: Issuer) -> None:
+    def publish() -> int:
+        with connect_blocking(gateway.url, client_id="trainer", token=token_of(issuer)) as client:
+            return client.publish("wf/a", np.ones(3)).offset
+
+    assert await asyncio.to_thread(publish) == 0
