@@ -7,7 +7,7 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -20,7 +20,14 @@ from gateway.admin.commands.drain import Drain
 from gateway.admin.commands.log import LogView
 from gateway.admin.document.openapi import show_document
 from gateway.admin.http.bearer_check import BearerCheck
-from gateway.admin.http.failures import connection_failed, http_failed, peer_failed, program_failed, upgrade_required
+from gateway.admin.http.failures import (
+    client_left,
+    connection_failed,
+    http_failed,
+    peer_failed,
+    program_failed,
+    upgrade_required,
+)
 from gateway.admin.http.upgrade import WEBSOCKET_PATH
 from gateway.admin.log_ring import LogRing
 from gateway.admin.pages.client_files import client_files
@@ -83,9 +90,9 @@ def make_application(
             Route("/api/v1/openapi.json", show_document),
             Route("/api/v1/summary", Summary(core, metrics).show),
             Route("/api/v1/connections", catalogue.connections),
-            Route("/api/v1/connections/{peer:int}/ping", connections.ping, methods=["POST"]),
-            Route("/api/v1/connections/{peer:int}/move", connections.move, methods=["POST"]),
-            Route("/api/v1/connections/{peer:int}/disconnect", connections.disconnect, methods=["POST"]),
+            Route("/api/v1/connections/{peer}/ping", connections.ping, methods=["POST"]),
+            Route("/api/v1/connections/{peer}/move", connections.move, methods=["POST"]),
+            Route("/api/v1/connections/{peer}/disconnect", connections.disconnect, methods=["POST"]),
             Route("/api/v1/dead-letters", dead_letters.show),
             Route("/api/v1/dead-letters/resend", dead_letters.resend, methods=["POST"]),
             Route("/api/v1/drain", Drain(core).handle, methods=["GET", "POST"]),
@@ -107,6 +114,7 @@ def make_application(
         exception_handlers={
             PeerError: peer_failed,
             ConnectionClosed: connection_failed,
+            ClientDisconnect: client_left,
             HTTPException: http_failed,
             Exception: program_failed,
         },

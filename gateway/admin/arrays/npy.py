@@ -30,6 +30,8 @@ _LENGTHS: Final = {1: struct.Struct("<H"), 2: struct.Struct("<I"), 3: struct.Str
 _ENCODINGS: Final = {1: "latin-1", 2: "latin-1", 3: "utf-8"}
 _MAX_SHOWN: Final = 200
 """Characters of a wrong value that an error repeats."""
+_WARNED_ABOUT: Final = re.compile(r"\\|(?<![\w.])(?:[^\W\d]|\.)*\d[\w.]*?(?:and|else|for|i[fns]|not|or)")
+"""Parts of Python that no header has, and about which its parser warns, on stderr, at each upload."""
 _DESCR: Final = re.compile(r"([<>|=]?)(\w+)")
 
 
@@ -97,7 +99,10 @@ def parse_header(start: bytes | bytearray) -> NpyHeader | None:
 
 def _parse_fields(text: bytes, encoding: str, data_at: int) -> NpyHeader:
     try:
-        fields = _value_of(ast.parse(text.decode(encoding).strip(), mode="eval").body)
+        source = text.decode(encoding).strip()
+        if (found := _WARNED_ABOUT.search(source)) is not None:
+            raise ValueError(f"no header has {_shown(found[0])}")
+        fields = _value_of(ast.parse(source, mode="eval").body)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise _no_npy(f"its header cannot be read: {str(error)[:_MAX_SHOWN]}") from None
     match fields:

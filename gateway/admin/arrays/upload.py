@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.admin.arrays.npy import NpyHeader, parse_header
@@ -67,6 +67,7 @@ class FileUpload:
                 uploads as the gateway takes.
             ConnectionClosed: the gateway takes no further client.
             HTTPException: 408: the client sends nothing, or too slowly.
+            ClientDisconnect: the client has left within the body.
         """
         name = check_stream_name(request.path_params["name"])
         check_names(request, "kind", "durability", headers=True)
@@ -85,9 +86,6 @@ class FileUpload:
             outcome = await self._publish(message, header, data, pieces)
         except UsageError as error:
             raise RequestRefused(Code.INVALID_TENSOR, str(error)) from None
-        except ClientDisconnect:
-            # The client is gone and does not read the answer.
-            return Response(status_code=400)
         finally:
             self._uploads -= 1
         if not isinstance(outcome, PublishReceipt):

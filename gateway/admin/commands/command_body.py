@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from http import HTTPStatus
 from typing import Final
@@ -18,26 +19,39 @@ JSON: Final = "application/json"
 SCHEMES: Final = ("ws", "wss")
 MAX_BODY_BYTES: Final = 4096
 
+BODY_TIMEOUT_S: Final = 10.0
+"""Longest time that a body may take to come, as a head may: each holds the place of a request that is answered."""
 
-async def command_body(request: Request, name: str, keys: Collection[str]) -> JsonBody:
+
+async def command_body(
+    request: Request, name: str, keys: Collection[str], timeout_s: float = BODY_TIMEOUT_S
+) -> JsonBody:
     """Return the fields of a command; a body without bytes has none.
 
     Args:
         request: the request.
         name: name of the command, for the error.
         keys: keys that it knows.
+        timeout_s: longest time that the body may take to come.
 
     Raises:
-        HTTPException: the content type is not JSON.
+        HTTPException: 415, the content type is not JSON; 408, the body has not come in time.
+        ClientDisconnect: the client has left within the body.
         RequestRefused: ``INVALID_REQUEST``, the body is no JSON object, too large, or has an unknown key.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send content-type: {JSON}")
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            raise RequestRefused(Code.INVALID_REQUEST, f"the body has more than {MAX_BODY_BYTES} bytes")
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for part in request.stream():
+                body += part
+                if len(body) > MAX_BODY_BYTES:
+                    raise RequestRefused(Code.INVALID_REQUEST, f"the body has more than {MAX_BODY_BYTES} bytes")
+    except TimeoutError:
+        problem = f"{len(body)} bytes of the body have come in {timeout_s:g} s, without its end, and nothing was done"
+        detail = f"{problem}: send as many as content-length says"
+        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, detail, {"connection": "close"}) from None
     fields = JsonBody.parse(name, body or b"{}")
     for key, _ in fields.items():
         if key not in keys:
@@ -60,8 +74,9 @@ def address_in(fields: JsonBody) -> str | None:
         try:
             url = urlsplit(address)
             known = url.scheme in SCHEMES and bool(url.hostname) and not url.fragment and url.port != 0
-            # Clients connect to what they are told: no blanks, and no password that all of them would know.
-            known = known and url.username is None and not any(char.isspace() for char in address)
+            # Clients connect to what they are told: no blanks, nothing that a terminal would take for its own, and no
+            # password that all of them would know.
+            known = known and url.username is None and address.isprintable() and " " not in address
         except ValueError:
             known = False
         if not known:

@@ -33,6 +33,9 @@ MAX_REASON_BYTES: Final = 120
 """Longest reason: a close frame has room for 123 bytes (RFC 6455, section 5.5.1)."""
 
 
+_MAX_PEER_DIGITS: Final = 20
+
+
 class ConnectionCommands:
     """Handlers of an operator's commands to one connection.
 
@@ -100,10 +103,14 @@ class ConnectionCommands:
         return JSONResponse({"peer": session.peer.id, "left_s": 0.0}, HTTPStatus.ACCEPTED)
 
     def _session_of(self, request: Request) -> Session:
-        peer: int = request.path_params["peer"]
-        session = self._core.pool.get(peer)
+        peer: str = request.path_params["peer"]
+        # isascii, because isdecimal and int() take the digits of all scripts; the length keeps int() cheap.
+        is_number = peer.isascii() and peer.isdecimal() and len(peer) < _MAX_PEER_DIGITS
+        session = self._core.pool.get(int(peer)) if is_number else None
         if session is None or session.connection.closed or session.state is State.GREETING:
-            problem = f"connection {peer} is gone, or has never been there: GET /api/v1/connections lists them"
+            problem = (
+                f"connection {peer[:_MAX_PEER_DIGITS]} is gone, or has never been: GET /api/v1/connections lists them"
+            )
             raise RequestRefused(Code.NO_SUCH_PEER, problem)
         return session
 

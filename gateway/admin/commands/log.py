@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import logging
 from typing import Final
@@ -19,6 +20,9 @@ SHOWN: Final = 200
 
 MAX_SEQ: Final = 2**53
 MAX_CONTAINS_CHARS: Final = 200
+
+LINES_A_STEP: Final = 100
+"""Lines that are searched before the loop turns: 1.3 ms if they are as long as may be (2,000 took 25 ms)."""
 
 
 class Level(enum.StrEnum):
@@ -68,7 +72,7 @@ class LogView:
             raise RequestRefused(Code.INVALID_REQUEST, problem)
         is_continued = "after" in request.query_params and after <= self._ring.last
         kept = self._ring.since(after if is_continued else 0)
-        found = [line for line in kept if line.level >= least and part in f"{line.logger} {line.text}".casefold()]
+        found = await _with(part, [line for line in kept if line.level >= least])
         shown = found[:limit] if is_continued else found[-limit:]
         following = kept[-1].seq if kept else self._ring.last
         if is_continued and len(found) > limit:
@@ -91,6 +95,19 @@ class LogView:
                 raise RequestRefused(Code.INVALID_REQUEST, problem)
             self._ring.log_level = Level(level).number
         return JSONResponse({"level": Level.of(self._ring.log_level).value})
+
+
+async def _with(part: str, lines: list[LogLine]) -> list[LogLine]:
+    """Return the lines that have a text, given in small letters, in theirs or in the name of their logger."""
+    if not part:
+        return lines
+    found: list[LogLine] = []
+    for index, line in enumerate(lines, start=1):
+        if part in f"{line.logger} {line.text}".casefold():
+            found.append(line)
+        if not index % LINES_A_STEP:
+            await asyncio.sleep(0)
+    return found
 
 
 def _fields(line: LogLine) -> dict[str, object]:

@@ -14,6 +14,8 @@ from gateway.admin.document.operator_paths import OPERATOR_PATHS
 from gateway.admin.document.path_parts import NEXT, PAGING, PATTERN, SINCE, failures_of, get, json_content, query
 from gateway.admin.document.schema_parts import INTEGER, NUMBER, TEXT, Node, object_of, ref_to
 from gateway.admin.document.schemas import SCHEMAS
+from gateway.admin.http.request_limit import PROBES
+from gateway.admin.http.upgrade import WEBSOCKET_PATH
 from gateway.admin.reports.catalogue import (
     CONNECTION_ORDERS,
     MAX_EDGES,
@@ -186,7 +188,7 @@ def _connection_command(operation: str, summary: str, body: dict[str, Node], ans
         },
         "responses": {
             status: {"description": "Done.", "content": json_content(answer)},
-            **failures_of(400, 404, 415, *failures),
+            **failures_of(400, 404, 408, 415, *failures),
         },
     }
 
@@ -284,7 +286,7 @@ DOCUMENT: Final[Node] = {
                 "requestBody": {"content": json_content(_DRAIN)},
                 "responses": {
                     "202": {"description": "Stopping.", "content": json_content(ref_to("Drain"))},
-                    **failures_of(400, 415),
+                    **failures_of(400, 408, 415),
                 },
             },
         },
@@ -373,6 +375,17 @@ DOCUMENT["paths"]["/readyz"]["get"]["responses"]["503"] = {
     "description": "The gateway is stopping, its store fails, or no client can work with its configuration.",
     "content": json_content(object_of(status=TEXT, reason=TEXT)),
 }
+
+
+def _add_refusals(paths: Node) -> None:
+    """Add the failures that any request may have: of another name, of a page from elsewhere, or one too many."""
+    for path in paths.keys() - set(PROBES):
+        for method in paths[path].keys() & {"get", "put", "post", "delete"}:
+            changes = method != "get" or path == WEBSOCKET_PATH
+            paths[path][method]["responses"] |= failures_of(*([403] if changes else []), 421, 503)
+
+
+_add_refusals(DOCUMENT["paths"])
 
 
 async def show_document(request: Request) -> JSONResponse:

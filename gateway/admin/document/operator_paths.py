@@ -123,7 +123,7 @@ OPERATOR_PATHS: Final[Node] = {
                         )
                     ),
                 },
-                **failures_of(400, 401, 403, 404, 409, 415, 422, 429, 502, 503),
+                **failures_of(400, 401, 403, 404, 408, 409, 415, 422, 429, 502, 503),
             },
         }
     },
@@ -155,7 +155,7 @@ OPERATOR_PATHS: Final[Node] = {
             "requestBody": {"required": True, "content": json_content(object_of(level=_LEVEL))},
             "responses": {
                 "200": {"description": "Set.", "content": json_content(object_of(level=_LEVEL))},
-                **failures_of(400, 415),
+                **failures_of(400, 408, 415),
             },
         },
     },

@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from gateway.errors import Action, Code, ConnectionClosed, PeerError, action_of, name_of
 
@@ -93,6 +93,11 @@ async def connection_failed(request: Request, error: Exception) -> JSONResponse:
     """Answer an upload whose connection to the gateway was closed or refused."""
     assert isinstance(error, ConnectionClosed)
     return failure(error.code, str(error))
+
+
+async def client_left(request: Request, error: Exception) -> Response:
+    """Answer a request whose client has left before its body was complete, so that it ends; nobody reads it."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 async def http_failed(request: Request, error: Exception) -> JSONResponse:

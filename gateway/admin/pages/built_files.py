@@ -34,6 +34,10 @@ _HASHED: Final = re.compile(r"-[\w-]{8}\.(?:css|js)(?:\.map)?$", re.ASCII)
 _HEADERS: Final = {"vary": "accept-encoding", "x-content-type-options": "nosniff"}
 
 
+_NEVER: Final = re.compile(r"\s*q=0(?:\.0*)?\s*", re.IGNORECASE)
+"""Weight of a coding that a client does not take (RFC 9110, section 12.4.2)."""
+
+
 class _File(NamedTuple):
     content: bytes
     is_gzip: bool
@@ -63,7 +67,7 @@ class BuiltFiles:
     async def answer(self, request: Request, name: str) -> Response | None:
         """Return the answer with a file; ``None``: there is no such file."""
         media_type = MEDIA_TYPES.get(name.rpartition(".")[2]) if _NAME.fullmatch(name) else None
-        takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
+        takes_gzip = _takes_gzip(request.headers.get("accept-encoding", ""))
         found = await in_thread(self._read, name, takes_gzip) if media_type else None
         if found is None:
             return None
@@ -82,3 +86,9 @@ class BuiltFiles:
         if takes_gzip and zipped.is_file():
             return _File(zipped.read_bytes(), is_gzip=True)
         return _File(path.read_bytes(), is_gzip=False) if path.is_file() else None
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Return whether a client takes gzip, by the header in which it lists codings."""
+    codings = [coding.partition(";") for coding in accepted.split(",")]
+    return any(name.strip().lower() == "gzip" and not _NEVER.fullmatch(weight) for name, _, weight in codings)

@@ -6,6 +6,7 @@ import io
 import pickle
 import re
 import struct
+import warnings
 from typing import Any
 
 import ml_dtypes
@@ -166,6 +167,16 @@ def test_what_is_no_npy_file(data: bytes) -> None:
     refusal = refusal_of(data)
     assert refusal.code == Code.INVALID_REQUEST
     assert refusal.message.startswith("the body is not a .npy file: ")
+
+
+@pytest.mark.parametrize("word", ["and", "else", "for", "if", "in", "is", "not", "or"])
+@pytest.mark.parametrize("number", ["1", "0xf", "0xDE", "0b1", "0o7", "1.", "1.5", "1e5", "1j", "1_0J"])
+def test_no_upload_writes_a_warning_of_the_parser_to_stderr(number: str, word: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for header in (f"{number}{word} 2", f"({number}{word}2, '\\d')", f"{{'descr': '\\d{number}'}}"):
+            assert code_of(file_of(header)) == Code.INVALID_REQUEST
+    assert [str(each.message) for each in caught] == []
 
 
 @given(st.binary(max_size=200))

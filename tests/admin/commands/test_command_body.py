@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from gateway.admin.commands.command_body import MAX_BODY_BYTES, address_in, command_body
 from gateway.errors import Code, RequestRefused
@@ -51,6 +53,30 @@ async def test_another_body_is_refused(body: bytes, problem: str) -> None:
     assert caught.value.code == Code.INVALID_REQUEST
 
 
+async def test_a_body_that_does_not_come_gives_its_place_back() -> None:
+    parts = [{"type": "http.request", "body": b'{"reason"', "more_body": True}]
+
+    async def receive() -> dict[str, object]:
+        if not parts:
+            await asyncio.Event().wait()
+        return parts.pop()
+
+    headers = [(b"content-type", b"application/json")]
+    stalled = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+    with pytest.raises(HTTPException, match="9 bytes of the body have come") as caught:
+        await command_body(stalled, "move", ["reason"], timeout_s=0.01)
+    assert (caught.value.status_code, caught.value.headers) == (408, {"connection": "close"})
+
+
+async def test_a_client_that_leaves_within_the_body_orders_nothing() -> None:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    headers = [(b"content-type", b"application/json")]
+    with pytest.raises(ClientDisconnect):
+        await command_body(Request({"type": "http", "method": "POST", "headers": headers}, receive), "move", [])
+
+
 def address_of(text: str) -> str | None:
     return address_in(JsonBody.parse("move", b'{"address":"' + text.encode() + b'"}'))
 
@@ -59,6 +85,6 @@ def test_an_address_is_the_url_of_a_gateway() -> None:
     assert address_of("wss://gateway-2.example.com:8765") == "wss://gateway-2.example.com:8765"
     assert address_in(JsonBody.parse("move", b"{}")) is None
     others = "", "gateway-2", "http://gateway-2", "ws://", "ws://a:0", "ws://a:99999", "ws://a#b"
-    for text in (*others, "ws://a b", "ws://a/ ", "ws://me:pw@a", "ws://me@a"):
+    for text in (*others, "ws://a b", "ws://a/ ", "ws://me:pw@a", "ws://me@a", "ws://a\\u0000b", "ws://a/\\u001b[2J"):
         with pytest.raises(RequestRefused, match="is not a gateway's URL"):
             address_of(text)

@@ -24,7 +24,13 @@ def posted(peer: int, body: bytes = b"{}") -> Request:
         return {"type": "http.request", "body": body}
 
     headers = [(b"content-type", b"application/json")]
-    scope = {"type": "http", "method": "POST", "headers": headers, "query_string": b"", "path_params": {"peer": peer}}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "headers": headers,
+        "query_string": b"",
+        "path_params": {"peer": str(peer)},
+    }
     return Request(scope, receive)
 
 

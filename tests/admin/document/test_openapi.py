@@ -15,6 +15,8 @@ from starlette.routing import Route
 from gateway.admin.application import make_application
 from gateway.admin.document.openapi import DOCUMENT
 from gateway.admin.http.failures import STATUSES
+from gateway.admin.http.request_limit import PROBES
+from gateway.admin.http.upgrade import WEBSOCKET_PATH
 from gateway.admin.reports.metrics import Metrics
 from gateway.app import Gateway
 from gateway.client import connect
@@ -129,7 +131,7 @@ def test_it_says_what_the_routes_are() -> None:
 
 def test_a_status_that_it_promises_can_happen() -> None:
     promised = {int(status) for _, _, operation, _ in operations() for status in operation["responses"]}
-    assert promised <= {101, 200, 202, 304, 408, 415, 426, 504, *STATUSES.values()}
+    assert promised <= {101, 200, 202, 304, 408, 415, 421, 426, 504, *STATUSES.values()}
 
 
 @pytest.mark.parametrize(
@@ -159,6 +161,21 @@ async def test_it_has_all_parameters_that_an_operation_takes(http: httpx.AsyncCl
     rule = f"known are {', '.join(query)}" if query else "it has none"
     problem = f"{method.upper()} of this path has no query parameter 'tensr': {rule}"
     assert failure_of(response, Code.INVALID_REQUEST, 400) == problem
+
+
+async def test_refusals_of_any_request_keep_to_it(http: httpx.AsyncClient) -> None:
+    for path, method, operation, _ in operations():
+        where = path.replace("{peer}", "7").replace("{name}", "wf/a").replace("{scope}", "wf")
+        if path in PROBES or path == WEBSOCKET_PATH:
+            continue
+        other = await http.request(method.upper(), where, headers={"host": "elsewhere.example"})
+        assert other.status_code == 421
+        check_answer(other, path, method)
+        assert operation["responses"].keys() >= {"503"}, "one request too many"
+        if method != "get":
+            foreign = await http.request(method.upper(), where, headers={"origin": "http://elsewhere.example"})
+            assert foreign.status_code == 403
+            check_answer(foreign, path, method)
 
 
 async def test_it_is_served(http: httpx.AsyncClient) -> None:

@@ -49,11 +49,20 @@ async def test_a_file_has_the_headers_of_all(folder: Path) -> None:
     assert "content-encoding" not in answer.headers
 
 
-async def test_it_is_sent_compressed_to_those_that_say_so(folder: Path) -> None:
+@pytest.mark.parametrize("codings", ["br, gzip", "GZIP;q=0.5, identity", "gzip; q=0.001"])
+async def test_it_is_sent_compressed_to_those_that_say_so(folder: Path, codings: str) -> None:
     async with _client(folder) as http:
-        answer = await http.get("/client/frys.js", headers={"accept-encoding": "br, gzip"})
+        answer = await http.get("/client/frys.js", headers={"accept-encoding": codings})
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.headers["vary"] == "accept-encoding"
+    assert answer.content == FRYS
+
+
+@pytest.mark.parametrize("codings", ["gzip;q=0", "br, gzip; q=0.000", "identity", "", "gzippy"])
+async def test_it_is_sent_as_it_is_to_the_others(folder: Path, codings: str) -> None:
+    async with _client(folder) as http:
+        answer = await http.get("/client/frys.js", headers={"accept-encoding": codings})
+    assert "content-encoding" not in answer.headers
     assert answer.content == FRYS
 
 
