@@ -37,4 +37,6 @@ EXPOSE 8765 8766
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8766/healthz', timeout=2)"]
 ENTRYPOINT ["frys"]
-CMD ["serve", "--host", "0.0.0.0"]
+# From elsewhere the container is reached only by ports that are published. Where strangers reach these, ask for tokens:
+# serve --host 0.0.0.0 --keys file:/keys/keys.json
+CMD ["serve", "--host", "0.0.0.0", "--insecure"]

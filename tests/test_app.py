@@ -24,11 +24,13 @@ from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
+from gateway.security.settings import SecuritySettings
 from gateway.streams.stream import Stream
 from gateway.testing import running_gateway
 from tests.integration.peer import until
 
 SETTINGS = Settings(port=0, admin_port=0, drain_deadline_s=2.0)
+INSECURE = SecuritySettings(insecure=True)
 
 
 async def test_it_serves_until_it_is_stopped() -> None:
@@ -49,7 +51,7 @@ async def test_it_serves_until_it_is_stopped() -> None:
 
 @pytest.mark.parametrize("host", ["::1", "::", "*", "", "0.0.0.0", "0", "localhost"])
 async def test_urls_can_be_used_as_they_are(host: str) -> None:
-    gateway = Gateway(replace(SETTINGS, host=host))
+    gateway = Gateway(replace(SETTINGS, host=host, security=INSECURE))
     try:
         await gateway.start()
     except OSError as error:
@@ -67,7 +69,7 @@ async def test_urls_can_be_used_as_they_are(host: str) -> None:
 
 
 async def test_addresses_that_have_another_port_are_not_named() -> None:
-    gateway = Gateway(replace(SETTINGS, host="*", port=0))
+    gateway = Gateway(replace(SETTINGS, host="*", port=0, security=INSECURE))
     await gateway.start()
     try:
         for address in gateway.addresses:
@@ -159,7 +161,7 @@ async def test_both_ports_are_named_if_both_are_in_use() -> None:
 async def test_an_address_that_cannot_be_bound_is_told_in_the_same_words(
     host: str, words: str, admin_port: int | None
 ) -> None:
-    gateway = Gateway(replace(SETTINGS, host=host, admin_port=admin_port))
+    gateway = Gateway(replace(SETTINGS, host=host, admin_port=admin_port, security=INSECURE))
     ports = "port 0" if admin_port is None else "port 0 and admin port 0"
     with pytest.raises(CannotListen, match=rf"^cannot listen: {ports} on {re.escape(host)}: .*{words}") as failed:
         await gateway.start()

@@ -75,7 +75,7 @@ def measure(chunk_bytes: int, bits_per_s: int, nbytes: int, count: int, content:
     with TemporaryDirectory() as directory, shaped(Shape(bits_per_s / 8)) as line:
         config = Path(directory) / "gateway.toml"
         config.write_text(f"[limits]\nchunk_bytes = {chunk_bytes}\n", encoding="utf-8")
-        addresses = ("--host", "0.0.0.0", "--port", "0", "--admin-port", "0")
+        addresses = ("--host", "0.0.0.0", "--insecure", "--port", "0", "--admin-port", "0")
         command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), *addresses]
         with (
             serving("frys", command, LISTENING, servers.SERVER_CORE) as server,

@@ -52,7 +52,7 @@ def _gateway(directory: Path, *, plans: bool) -> AbstractContextManager[Server]:
     config.write_text(
         f'[optimizer]\nhistory_dir = "{directory / "history"}"\n\n[planning]\nmode = "{mode}"\n', encoding="utf-8"
     )
-    addresses = ("--host", "0.0.0.0", "--port", "0", "--admin-port", "0")
+    addresses = ("--host", "0.0.0.0", "--insecure", "--port", "0", "--admin-port", "0")
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), *addresses]
     return serving("frys", command, LISTENING, servers.SERVER_CORE)
 

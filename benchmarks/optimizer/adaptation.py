@@ -31,6 +31,7 @@ from gateway.config import Settings
 from gateway.optimizer.settings import OptimizerSettings
 from gateway.optimizer.shadow.shadow_trials import ShadowTrials
 from gateway.protocol.encoding import Chain
+from gateway.security.settings import SecuritySettings
 
 FAST_BITS_PER_S: Final = 1_000_000_000
 SLOW_BITS_PER_S: Final = 10_000_000
@@ -203,6 +204,7 @@ async def measure() -> list[Adaptation]:
         with tempfile.TemporaryDirectory() as directory, shaped_namespace(bits_per_s, QUEUE_S) as namespace:
             settings = Settings(
                 host="0.0.0.0",
+                security=SecuritySettings(insecure=True),
                 port=0,
                 admin_port=None,
                 drain_deadline_s=1.0,

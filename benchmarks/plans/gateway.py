@@ -19,6 +19,7 @@ from gateway.connections.planning.adjust import SettingChange
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.settings import PlanMode, PlanSettings
 from gateway.protocol.names import workflow_of
+from gateway.security.settings import SecuritySettings
 
 APPLIED_S: Final = 0.1
 """Interval at which fixed settings are applied to connections and streams that have come."""
@@ -71,7 +72,10 @@ async def main() -> None:
     task = json.loads(sys.argv[1])
     mode = PlanMode.ON if task["plans"] else PlanMode.OFF
     core = CoreSettings(planning=PlanSettings(mode))
-    gateway = Gateway(Settings(host="0.0.0.0", port=0, admin_port=None, drain_deadline_s=1.0, core=core))
+    open_to_all = SecuritySettings(insecure=True)
+    gateway = Gateway(
+        Settings(host="0.0.0.0", port=0, admin_port=None, drain_deadline_s=1.0, core=core, security=open_to_all)
+    )
     await gateway.start()
     print(f"listening on 127.0.0.1:{gateway.port}", flush=True)
     stopped = asyncio.Event()

@@ -181,7 +181,7 @@ def measure(sizes: Sizes) -> Measured:
     """Measure rounds without and with the slow dashboard, one after the other."""
     os.sched_setaffinity(0, {LOAD_CORE})
     admin_port = free_port()
-    command = [sys.executable, "-m", "gateway", "serve", "--host", "0.0.0.0", "--port", "0"]
+    command = [sys.executable, "-m", "gateway", "serve", "--host", "0.0.0.0", "--insecure", "--port", "0"]
     command += ["--admin-port", str(admin_port)]
     with serving("frys", command, LISTENING, servers.SERVER_CORE) as server:
         server.settle()

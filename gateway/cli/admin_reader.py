@@ -27,15 +27,16 @@ class AdminReader:
 
     Args:
         url: URL of the port, ``http://host:port``, or ``https://`` of a proxy before it; a path goes before all others.
+        token: token of an admin panel; ``None``: the gateway asks for none.
 
     Attributes:
         url: that URL.
 
     Raises:
-        BadParameter: it is no such URL.
+        BadParameter: it is no such URL, or no such token.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -44,7 +45,10 @@ class AdminReader:
         usable = url.isascii() and url.isprintable() and " " not in url and not (parts.query or parts.fragment)
         if not usable or parts.scheme not in _PORTS or not parts.hostname:
             raise click.BadParameter(f"{url!r} is not http://host:port", param_hint="--admin")
+        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+            raise click.BadParameter("it has characters that no token has", param_hint="--token")
         self.url = url
+        self._authorization = "" if token is None else f"Authorization: Bearer {token}\r\n"
         self._host = parts.hostname
         self._port = port or _PORTS[parts.scheme]
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
@@ -81,7 +85,8 @@ class AdminReader:
         """Return the whole answer. HTTP/1.0 has none in chunks, and ends it with the connection."""
         reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
         try:
-            writer.write(f"GET {self._prefix}{path} HTTP/1.0\r\nHost: {self._named}\r\n\r\n".encode())
+            fields = f"Host: {self._named}\r\n{self._authorization}"
+            writer.write(f"GET {self._prefix}{path} HTTP/1.0\r\n{fields}\r\n".encode())
             answer = bytearray()
             while piece := await reader.read(1 << 16):
                 answer += piece

@@ -10,6 +10,14 @@ import click
 DEFAULT_URL: Final = "ws://127.0.0.1:8765"
 """Address on which ``frys serve`` listens by default."""
 
+TOKEN_OPTION: Final = click.option(
+    "--token",
+    envvar="FRYS_TOKEN",
+    show_envvar=True,
+    metavar="TOKEN",
+    help="Token for a gateway that asks for one; from the environment, other users of the machine do not see it.",
+)
+
 CONNECTION_OPTIONS: Final = (
     click.option(
         "--url",
@@ -17,7 +25,7 @@ CONNECTION_OPTIONS: Final = (
         metavar="URL",
         help="Gateway: ws://host:port, or wss:// of a TLS proxy before it.",
     ),
-    click.option("--token", metavar="TOKEN", help="Token for a gateway that asks for one."),
+    TOKEN_OPTION,
     click.option("--client-id", metavar="ID", help="Client id; made up by the gateway if absent."),
 )
 

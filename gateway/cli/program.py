@@ -17,7 +17,7 @@ from gateway.cli.command import LazyGroup
 from gateway.cli.exit_code import MEANINGS, ExitCode, exit_code_of, line_of
 from gateway.cli.interruption import interrupted_by_signals
 
-COMMANDS: Final = ("serve", "demo", "pub", "sub", "rm", "top", "optimizer", "config")
+COMMANDS: Final = ("serve", "demo", "pub", "sub", "rm", "top", "optimizer", "config", "keys", "token")
 """Commands. Each is a module of this package, with a command or a group of commands of the same name."""
 
 EPILOG: Final = "\b\nExit codes:\n" + "\n".join(f"{code.value:5}: {meaning}" for code, meaning in MEANINGS.items())

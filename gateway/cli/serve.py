@@ -48,6 +48,7 @@ class LogLevel(enum.StrEnum):
 
 @click.command(cls=Command)
 @with_settings_options
+@click.option("--insecure", is_flag=True, help="Admit everybody who reaches --host, also from elsewhere.")
 @click.option("--no-admin", is_flag=True, help="Leave the admin port out.")
 @click.option(
     "--config",
@@ -64,7 +65,14 @@ class LogLevel(enum.StrEnum):
 )
 @click.pass_context
 def serve(
-    context: click.Context, /, *, no_admin: bool, config: Path | None, log_level: LogLevel, **options: Any
+    context: click.Context,
+    /,
+    *,
+    insecure: bool,
+    no_admin: bool,
+    config: Path | None,
+    log_level: LogLevel,
+    **options: Any,
 ) -> int:
     """Run a gateway.
 
@@ -74,10 +82,12 @@ def serve(
     Examples:
 
         frys serve
-        frys serve --host 0.0.0.0 --port 9000 --no-admin
+        frys serve --host 0.0.0.0 --port 9000 --no-admin --keys file:keys.json
         frys serve --store sqlite:/var/lib/frys/streams.db --config frys.toml
     """
     settings = with_given_options(DEFAULTS if config is None else read_settings(config), context, options)
+    if insecure:
+        settings = replace(settings, security=replace(settings.security, insecure=True))
     if no_admin:
         settings = replace(settings, admin_port=None)
     handler = logging.StreamHandler()
@@ -130,8 +140,9 @@ async def _serve_until_stopped(settings: Settings, collection: GarbageCollection
     admin = "" if gateway.admin_url is None else f" (admin {gateway.admin_url})"
     networks = networks_of(gateway.addresses)
     everywhere = "" if networks is None else f", on {networks} of this machine"
+    admitted = " for clients with a token" if settings.security.keys else " for everybody"
     page = "" if gateway.dashboard_url is None else f"\ndashboard {gateway.dashboard_url}"
-    _announce(f"listening on {gateway.url}{admin}{everywhere}{page}")
+    _announce(f"listening on {gateway.url}{admin}{admitted}{everywhere}{page}")
     collection.spare()
     caring = give_back_when_calm(collection.drop_freed_objects), collection.collect_regularly()
     caring_for_memory = [asyncio.create_task(each) for each in caring]

@@ -50,6 +50,7 @@ OPTIONS: Final = tuple(SettingsOption(*row) for row in (
     ("host", "host", "HOST", "Address of both ports; 0.0.0.0 for all networks."),
     ("port", "port", "PORT", "Port for WebSockets; 0 picks a free one.", 0, 65535),
     ("admin_port", "admin_port", "PORT", "Port for health, metrics and the HTTP API; 0 picks a free one.", 0, 65535),
+    ("keys", "security.keys", "PLACE", "Keys of tokens: file:PATH or env:NAME. Without, everybody is admitted."),
     ("store", "store", "STORE", "Place of streams: memory, or sqlite:PATH for streams that outlive the gateway."),
     ("drain_deadline", "drain_deadline_s", "SECONDS", "Longest time that stopping and its last deliveries take.", 0),
     ("max_connections", "core.max_connections", "N", "Connections at once; further ones are refused.", 1),

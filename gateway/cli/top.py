@@ -14,6 +14,7 @@ from rich.live import Live
 
 from gateway.cli.admin_reader import AdminReader
 from gateway.cli.command import Command
+from gateway.cli.connection_option import TOKEN_OPTION
 from gateway.cli.exit_code import CommandFailed
 from gateway.cli.keyboard import keys_pressed
 from gateway.cli.overview import Overview
@@ -39,6 +40,7 @@ LEAST_ROWS: Final = 10
     metavar="URL",
     help="Admin port of the gateway: http://host:port, or https:// of a proxy before it.",
 )
+@TOKEN_OPTION
 @click.option(
     "--interval",
     "interval_s",
@@ -49,7 +51,7 @@ LEAST_ROWS: Final = 10
 )
 @click.option("--sort", "order", type=click.Choice(ORDERS), default=ORDERS[0], help="Order of streams and workflows.")
 @click.option("--once", is_flag=True, help="Print one frame as text and end; so it is where stdout is no terminal.")
-def top(*, admin: str, interval_s: float, order: str, once: bool) -> None:
+def top(*, admin: str, token: str | None, interval_s: float, order: str, once: bool) -> None:
     """Show what a gateway does: connections by type, the busiest streams and workflows, and receivers that are behind.
 
     Reads only the admin port, and asks for the head of each list: a reading costs a gateway some three scrapes of its
@@ -61,7 +63,7 @@ def top(*, admin: str, interval_s: float, order: str, once: bool) -> None:
         frys top --admin http://gateway-1:8766 --sort bytes_per_s
         frys top --once | head -4
     """
-    reader, console = AdminReader(admin), Console()
+    reader, console = AdminReader(admin, token), Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PLAIN_WIDTH
     if once or not console.is_terminal:

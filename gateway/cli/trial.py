@@ -30,6 +30,8 @@ from gateway.ids import StreamName
 from gateway.protocol.messages import Kind
 from gateway.protocol.schema import Schema
 from gateway.protocol.tensors import Array
+from gateway.security.key_ring import KeyRing
+from gateway.security.settings import SecuritySettings
 from gateway.streams.rules import StreamConfig
 from gateway.streams.sqlite.file_format import check_header, check_log
 from gateway.streams.sqlite.lock import check_kind, check_names
@@ -60,6 +62,8 @@ async def try_settings(settings: Settings) -> None:
             cures it, if a single one does.
     """
     _check_store(settings.store_path)
+    if settings.security.keys:
+        KeyRing(settings.security.keys, 0.0)
     problem = await _problem_with(settings)
     if problem is None:
         return
@@ -134,9 +138,10 @@ def _for_trial(settings: Settings, directory: Path) -> Settings:
     store = MEMORY if settings.store_path is None else f"sqlite:{directory}/trial.db"
     admin_port = None if settings.admin_port is None else 0
     optimizer = replace(settings.optimizer, history_dir="")  # its traffic is none of the operator's
-    return replace(
-        settings, core=core, port=0, admin_port=admin_port, store=store, optimizer=optimizer, drain_deadline_s=1.0
-    )
+    # Its clients have no tokens, and there is nothing that others could read.
+    security = SecuritySettings(insecure=True)
+    ports = replace(settings, port=0, admin_port=admin_port)
+    return replace(ports, core=core, store=store, optimizer=optimizer, security=security, drain_deadline_s=1.0)
 
 
 async def _work(settings: Settings, step: _Step, publisher: Client, receiver: Client) -> None:

@@ -28,6 +28,14 @@ def url_of(scheme: str, host: str, address: str, port: int) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host of the settings is this machine only; a name but ``localhost`` may be any address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def networks_of(addresses: Iterable[str]) -> str | None:
     """Return the name of all addresses of the machine that reach a port; ``None`` if only single ones do.
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final
 
+from gateway.config.address import is_loopback
 from gateway.config.directories import check_directory
 from gateway.config.settings import Settings
 from gateway.connections.core_settings import CoreSettings
@@ -74,11 +75,18 @@ def check_settings(settings: Settings) -> None:
 
 
 def check_start(settings: Settings) -> None:
-    """Check what keeps a gateway from starting: one port for two purposes, and no place for streams or a history.
+    """Check what keeps a gateway from starting: strangers would be admitted, one port has two purposes, or there is no
+    place for streams or a history.
 
     Raises:
-        InvalidArgument: it cannot start; the message names the port, the streams, or the directory.
+        InvalidArgument: it cannot start; the message names the host, the port, the streams, or the directory.
     """
+    security = settings.security
+    if not (security.keys or security.insecure or is_loopback(settings.host)):
+        problem = f"host {settings.host or '(all addresses)'} may be reached from other machines"
+        keys = "give the keys of their tokens (--keys file:PATH; frys keys generate makes some)"
+        otherwise = "or listen on 127.0.0.1; --insecure is for a network in which everybody may do everything"
+        raise InvalidArgument(f"{problem}, and everybody from there would be admitted: {keys}, {otherwise}")
     if settings.port and settings.port == settings.admin_port:
         raise InvalidArgument(f"port and admin_port are both {settings.port}: give each a port of its own")
     for pattern, config in settings.core.rules.rules:

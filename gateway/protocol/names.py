@@ -122,7 +122,7 @@ def check_client_id(client_id: str) -> ClientId:
         InvalidArgument: no string.
     """
     check_type("client_id", client_id, str, "a client id is a string")
-    if not _is_client_id(client_id):
+    if not is_client_id(client_id):
         rule = "letters, digits, '.', '_', '-', 128 at most, the first a letter or digit"
         raise _invalid("client id", client_id, rule)
     return ClientId(client_id)
@@ -186,7 +186,7 @@ def check_address(address: str) -> str:
     """
     check_type("address", address, str, "an address is a string, 'agent:<client_id>' or 'group:<name>'")
     scheme, colon, holder = address.partition(":")
-    if not colon or scheme not in (AGENT_SCHEME, GROUP_SCHEME) or not _is_client_id(holder):
+    if not colon or scheme not in (AGENT_SCHEME, GROUP_SCHEME) or not is_client_id(holder):
         raise _invalid("address", address, "'agent:<client_id>' or 'group:<name>'")
     return address
 
@@ -270,7 +270,8 @@ def _expression(segment: str) -> str:
             return f".*{re.escape(ending)}" if ending else ".+"
 
 
-def _is_client_id(value: str) -> bool:
+def is_client_id(value: str) -> bool:
+    """Return whether a text is a valid ``client_id``, or the name of a group."""
     return len(value) <= MAX_CLIENT_ID_BYTES and _CLIENT_ID.fullmatch(value) is not None
 
 

@@ -28,6 +28,8 @@ class SecuritySettings:
     """Issuer that a token must name in its claim ``iss``; empty: any."""
     leeway_s: float = 5.0
     """Time by which the clocks of issuer and gateway may differ."""
+    insecure: bool = False
+    """Whether a gateway without keys may listen beyond loopback, and admit everybody from there."""
 
     def __post_init__(self) -> None:
         place, _, name = self.keys.partition(":")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import jwt
 import orjson
@@ -14,7 +13,7 @@ import orjson
 from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.messages import ClientType
-from gateway.protocol.names import INSTANCE_MARK, check_client_id
+from gateway.protocol.names import INSTANCE_MARK, is_client_id
 from gateway.security.key_ring import KeyRing
 from gateway.security.settings import SecuritySettings
 
@@ -147,13 +146,20 @@ def _time_in(claims: Mapping[str, Any], name: str) -> float:
     return float(value)
 
 
+def is_subject(value: object) -> TypeGuard[ClientId]:
+    """Return whether a value can be the subject of a token.
+
+    With a mark inside or half of one at the end, the ``client_id`` of one subject could be read as that of another.
+    """
+    if not isinstance(value, str) or INSTANCE_MARK in value or value.endswith(INSTANCE_MARK[0]):
+        return False
+    return is_client_id(value) and len(value) <= MAX_SUBJECT_CHARS
+
+
 def _subject_in(claims: Mapping[str, Any]) -> ClientId:
     subject = claims["sub"]
-    # With a mark inside or half of one at the end, the client_id of one subject could be read as that of another.
-    if isinstance(subject, str) and INSTANCE_MARK not in subject and not subject.endswith(INSTANCE_MARK[0]):
-        with suppress(RequestRefused):
-            if len(subject) <= MAX_SUBJECT_CHARS:
-                return check_client_id(subject)
+    if is_subject(subject):
+        return subject
     rule = f"letters, digits, '.', '_' and '-', {MAX_SUBJECT_CHARS} at most, without {INSTANCE_MARK!r} and no '-' last"
     raise refused(f"its subject (sub) cannot name a client: it takes {rule}")
 

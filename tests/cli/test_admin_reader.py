@@ -119,3 +119,15 @@ def test_a_url_that_is_none(url: str) -> None:
 @pytest.mark.parametrize("make", [str, lambda url: url.replace("http", "https")])
 def test_urls(make: Callable[[str], str]) -> None:
     assert AdminReader(make("http://user:secret@[::1]/a")).url == make("http://user:secret@[::1]/a")
+
+
+async def test_a_token_is_shown_to_the_gateway() -> None:
+    async with answering(HEAD + b"1") as (url, asked):
+        await AdminReader(url, "a.b.c").read("/api")
+        assert b"\r\nAuthorization: Bearer a.b.c\r\n\r\n" in asked[0]
+
+
+@pytest.mark.parametrize("token", ["a\r\nHost: other", "a b", "\u00e4"])
+def test_a_token_cannot_bring_further_fields(token: str) -> None:
+    with pytest.raises(click.BadParameter, match="characters that no token has"):
+        AdminReader("http://127.0.0.1:1", token)

@@ -39,7 +39,7 @@ def test_a_rule_without_effect_is_named(path: Path, capsys: pytest.CaptureFixtur
         ("prot = 1", "unknown key 'prot'"),
         (RULE, "set store to sqlite:PATH"),
         ("[limits]\nchunk_bytes = 100_000\n", "limits.chunk_bytes is 100000: it takes a multiple of 64"),
-        ("host = '192.0.2.1'\n", "with host = '192.0.2.1' the start of a gateway fails"),
+        ("host = '192.0.2.1'\n[security]\ninsecure = true\n", "with host = '192.0.2.1' the start of a gateway fails"),
     ],
 )
 def test_a_bad_file_is_one_line(path: Path, capsys: pytest.CaptureFixture[str], text: str, problem: str) -> None:

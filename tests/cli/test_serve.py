@@ -22,6 +22,7 @@ from gateway.client.sync import connect
 from gateway.server.loop import SWITCH_S
 from gateway.testing import running_gateway_process
 from tests.free_ports import free_port
+from tests.security.tokens import Issuer
 
 HEAVY = (
     *("gateway.admin.serving", "gateway.client", "gateway.demo", "gateway.streams.sqlite", "gateway.testing"),
@@ -65,11 +66,35 @@ def test_a_second_signal_stops_it_at_once() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "*", ""])
 def test_the_url_of_a_gateway_on_all_addresses_can_be_pasted(host: str) -> None:
-    with running_gateway_process("--host", host) as gateway:
+    with running_gateway_process("--host", host, "--insecure") as gateway:
         assert address_of(gateway.url)[0] == "127.0.0.1"
         assert gateway.admin_url is not None
         for url in (gateway.url, gateway.admin_url):
             socket.create_connection(address_of(url)).close()
+
+
+def test_the_first_line_says_who_is_admitted(tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path / "keys.json")
+    for arguments, admitted in (((), "everybody"), (("--keys", issuer.settings.keys), "clients with a token")):
+        command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--no-admin", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            process.terminate()
+            process.communicate(timeout=20)
+        assert re.fullmatch(rf"listening on ws://127\.0\.0\.1:\d+ for {admitted}\n", line)
+
+
+def test_other_machines_are_not_listened_to_by_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--host", "0.0.0.0", "--port", "0", "--no-admin"]) == ExitCode.USAGE
+    told = capsys.readouterr().err
+    assert "everybody from there would be admitted" in told
+    assert "--insecure" in told
+
+
+def test_keys_that_cannot_be_read_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--port", "0", "--no-admin", "--keys", f"file:{tmp_path}/none.json"]) == ExitCode.USAGE
+    assert "cannot be read: No such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--port", "--admin-port"])
@@ -93,7 +118,7 @@ def test_one_port_for_both_purposes_is_one_line(capsys: pytest.CaptureFixture[st
 
 
 def test_a_name_that_is_no_host_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["serve", "--host", "a..b", "--port", "0", "--no-admin"]) == ExitCode.CANNOT_LISTEN
+    assert run(["serve", "--host", "a..b", "--insecure", "--port", "0", "--no-admin"]) == ExitCode.CANNOT_LISTEN
     told = capsys.readouterr().err
     assert told.startswith("frys serve: cannot listen: ")
     assert "report" not in told
@@ -130,7 +155,7 @@ def test_it_serves_although_nobody_reads_its_output() -> None:
         os.close(writing)
         assert process.stderr is not None
         line = process.stderr.readline()
-        [url] = re.findall(r"listening on (\S+) \(standard output: Broken pipe\)", line)
+        [url] = re.findall(r"listening on (\S+) for everybody \(standard output: Broken pipe\)", line)
         with connect(url) as client:
             client.publish("wf/log", 1.0)
         process.terminate()
@@ -204,7 +229,7 @@ def test_the_address_of_the_dashboard_is_printed_where_it_was_built(is_built: bo
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        admin_url = process.stdout.readline().partition("(admin ")[2].rstrip(")\n")
+        admin_url = process.stdout.readline().partition("(admin ")[2].partition(")")[0]
         process.send_signal(signal.SIGTERM)
         more = process.stdout.read()
     assert admin_url

@@ -50,7 +50,7 @@ def test_an_option_with_the_default_value_overrides_the_file_too() -> None:
 def test_an_option_sets_its_field_and_shows_its_default(option: SettingsOption) -> None:
     default = option.default
     name = f"--{option.name.replace('_', '-')}"
-    value = "memory" if option.name == "store" else "3"
+    value = {"store": "memory", "keys": "env:KEYS"}.get(option.name, "3")
     settings: Any = settings_by(name, value, base=Settings())
     for part in option.field.split("."):
         settings = getattr(settings, part)

@@ -19,8 +19,10 @@ from gateway.config.file import settings_of
 from gateway.connections.core_settings import CoreSettings
 from gateway.errors import InvalidArgument, StoreFailed
 from gateway.protocol.limits import Limits
+from gateway.security.settings import SecuritySettings
 from gateway.streams.sqlite.file_format import APPLICATION_ID, FORMAT_VERSION
 from gateway.testing import running_gateway_process
+from tests.security.tokens import Issuer
 
 STREAMS: list[dict[str, Any]] = [
     {"pattern": "tasks/**", "kind": "collaboration"},
@@ -43,8 +45,9 @@ async def test_rules_and_low_limits_are_a_choice(tmp_path: Path) -> None:
 
 async def test_the_setting_whose_default_cures_it_is_named() -> None:
     # Another changed setting is not to blame.
+    insecure = SecuritySettings(insecure=True)
     with pytest.raises(InvalidArgument, match=r"^with host = '192\.0\.2\.1' the start of a gateway fails: "):
-        await try_settings(Settings(host="192.0.2.1", core=CoreSettings(max_connections=7)))
+        await try_settings(Settings(host="192.0.2.1", security=insecure, core=CoreSettings(max_connections=7)))
 
 
 async def test_a_rule_for_tensors_of_gigabytes_is_not_tried() -> None:
@@ -127,3 +130,11 @@ async def test_the_log_is_as_before(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records
     logging.getLogger("gateway").warning("heard")
     assert [record.message for record in caplog.records] == ["heard"]
+
+
+async def test_keys_are_read_and_do_not_keep_the_clients_of_the_trial_out(tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path / "keys.json")
+    await try_settings(Settings(security=issuer.settings))
+    issuer.path.write_text("{}")
+    with pytest.raises(InvalidArgument, match="has no keys"):
+        await try_settings(Settings(security=issuer.settings))

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.config.address import networks_of, url_of
+from gateway.config.address import is_loopback, networks_of, url_of
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,13 @@ def test_a_url_names_an_address_to_connect_to(host: str, address: str, url: str)
 )
 def test_the_name_of_what_reaches_a_port(addresses: list[str], name: str | None) -> None:
     assert networks_of(addresses) == name
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
+def test_hosts_that_are_this_machine_only(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "", "*", "0", "::", "10.0.0.1", "gateway-1", "localhost.example.com"])
+def test_hosts_that_may_be_reached_from_elsewhere(host: str) -> None:
+    assert not is_loopback(host)

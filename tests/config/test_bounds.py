@@ -7,13 +7,14 @@ import tomllib
 import pytest
 
 from gateway.config import Settings
-from gateway.config.bounds import FRAME_ROOM_BYTES, check_settings
+from gateway.config.bounds import FRAME_ROOM_BYTES, check_settings, check_start
 from gateway.config.file import settings_of
 from gateway.connections.core_settings import CoreSettings
 from gateway.errors import InvalidArgument
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
 from gateway.protocol.names import compile_pattern
+from gateway.security.settings import SecuritySettings
 from gateway.streams.rules import StreamConfig, StreamRules
 
 DURABLE = CoreSettings(rules=StreamRules([(compile_pattern("wf/*"), StreamConfig(durability=Durability.FSYNC))]))
@@ -87,3 +88,11 @@ def test_a_time_of_0_is_taken_where_it_means_none(text: str) -> None:
 def test_the_smallest_frame_is_taken() -> None:
     limits = Limits(max_frame_bytes=4096 + FRAME_ROOM_BYTES)
     check_settings(Settings(core=CoreSettings(limits=limits)))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "", "10.0.0.1"])
+def test_strangers_are_not_admitted_by_mistake(host: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"everybody from there .*: give .*--keys.*127\.0\.0\.1; --insecure"):
+        check_start(Settings(host=host))
+    check_start(Settings(host=host, security=SecuritySettings(keys="file:keys.json")))
+    check_start(Settings(host=host, security=SecuritySettings(insecure=True)))

@@ -33,7 +33,7 @@ GOOD: Final = Measured(Sizes(), "a line", (10.0, 12.0), (11.0, 13.0), 14.0, 0.7,
 @contextmanager
 def gateway() -> Iterator[tuple[int, str]]:
     """A gateway on all addresses, by its port and the URL of its admin port."""
-    with running_gateway_process("--host", "0.0.0.0", "--drain-deadline", "0.1") as process:
+    with running_gateway_process("--host", "0.0.0.0", "--insecure", "--drain-deadline", "0.1") as process:
         assert process.admin_url is not None
         yield int(process.url.rpartition(":")[2]), process.admin_url
 
