@@ -16,6 +16,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON
+from gateway.security.bearer import bearer_of
 
 NO_WEBSOCKET: Final = (
     f"This port takes WebSockets only, of the subprotocol {SUBPROTOCOL_BINARY} or {SUBPROTOCOL_JSON}."
@@ -64,6 +65,8 @@ class Library(ServerProtocol):
         del self.id
         self._fragments: bytearray | None = None
         """Bytes of an incomplete message: at most ``max_frame_bytes``, in however many fragments."""
+        self.bearer: str | None = None
+        """Token in the head of the handshake."""
         self._text = False
         """Whether the incomplete message is a text."""
 
@@ -106,6 +109,7 @@ class Library(ServerProtocol):
     def accept(self, request: Request) -> Response:
         """Return the answer to a handshake."""
         response = super().accept(request)
+        self.bearer = bearer_of(request.headers.get_all("Authorization"))
         # A frame of its traceback refers to the error that refuses the handshake: together they would wait for the
         # collector, with the request.
         error: BaseException | None = self.handshake_exc

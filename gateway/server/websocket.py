@@ -368,7 +368,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             return
         self._session, receivers = self._endpoint.opened(self, str(protocol.subprotocol))
         if not self._session.connection.closed:
-            self._receivers = receivers
+            self._receivers, self._session.bearer = receivers, protocol.bearer
             # 2 KB of each idle connection, which needs no library until its end.
             protocol.end()
             self._protocol = None

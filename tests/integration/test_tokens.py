@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from websockets.asyncio.client import connect as websocket
+from websockets.typing import Subprotocol
 
 from gateway.app import Gateway
 from gateway.client import connect
 from gateway.client.sync import connect as connect_blocking
 from gateway.config import Settings
 from gateway.errors import Code, ConnectionClosed, RequestRefused
+from gateway.ids import ClientId
+from gateway.protocol.messages import ClientType, Hello
+from gateway.protocol.session_body import write_session
 from gateway.security.settings import SecuritySettings
 from gateway.testing import running_gateway
 from tests.security.tokens import Issuer
@@ -111,3 +117,30 @@ async def test_a_blocking_client_brings_its_token(gateway: Gateway, issuer: Issu
             return client.publish("wf/a", np.ones(3)).offset
 
     assert await asyncio.to_thread(publish) == 0
+
+
+@pytest.mark.parametrize("subprotocol", ["frys.v1", "frys.v1.json"])
+async def test_a_token_may_come_with_the_handshake(gateway: Gateway, issuer: Issuer, subprotocol: str) -> None:
+    bearer = {"Authorization": f"Bearer {token_of(issuer)}"}
+    asked = {"Authorization": f"Bearer {token_of(issuer, 'other')}"}
+    for headers, own, code in ((bearer, None, None), (asked, token_of(issuer), None), ({}, None, Code.UNAUTHENTICATED)):
+        hello = Hello((1,), ClientType.AGENT, ClientId("trainer"), token=own)
+        async with websocket(gateway.url, subprotocols=[Subprotocol(subprotocol)], additional_headers=headers) as peer:
+            await peer.send(write_session(hello) if subprotocol == "frys.v1" else text_of(hello))
+            answer = str(await peer.recv())
+            assert ("UNAUTHENTICATED" in answer) == (code is not None), answer
+            if code is not None:
+                await peer.wait_closed()
+                assert peer.close_code == code
+
+
+@pytest.mark.parametrize("query", ["token={}", "access_token={}", "client_type=agent&token={}"])
+async def test_a_token_in_the_url_is_none(gateway: Gateway, issuer: Issuer, query: str) -> None:
+    with pytest.raises(ConnectionClosed, match="asks for a token"):
+        await connect(f"{gateway.url}/?{query.format(token_of(issuer))}")
+
+
+def text_of(hello: Hello) -> str:
+    """Return a HELLO of the JSON subprotocol."""
+    payload = {"versions": [1], "client_type": hello.client_type, "client_id": hello.client_id, "token": hello.token}
+    return json.dumps({"message_type": "hello", "payload": payload})

@@ -11,13 +11,13 @@ from gateway.admin.http.failures import failure
 from gateway.connections.core import Core
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import ClientType
+from gateway.security.bearer import bearer_of
 
 PUBLIC: Final = ("/", "/healthz", "/readyz", "/ws")
 """Paths without a token: the page that asks for it, probes, and the WebSocket, where HELLO has the token."""
 PUBLIC_FOLDERS: Final = ("/assets/", "/client/")
 """Folders of files that everybody may have, because the program is public."""
 CHALLENGE: Final = 'Bearer realm="frys"'
-SCHEME: Final = "bearer"
 
 
 class BearerCheck:
@@ -36,7 +36,7 @@ class BearerCheck:
         """Answer a request."""
         path = scope.get("path", "")
         if scope["type"] == "http" and path not in PUBLIC and not path.startswith(PUBLIC_FOLDERS):
-            token = bearer_of(Headers(scope=scope).get("authorization", ""))
+            token = bearer_of(Headers(scope=scope).getlist("authorization"))
             try:
                 now_s = self._core.clock.monotonic_s()
                 self._core.access.authenticate(None, ClientType.ADMIN_PANEL, token, now_s)
@@ -46,9 +46,3 @@ class BearerCheck:
                 await answer(scope, receive, send)
                 return
         await self._application(scope, receive, send)
-
-
-def bearer_of(authorization: str) -> str | None:
-    """Return the token of a header field ``Authorization``; ``None`` if it has none of the scheme ``Bearer``."""
-    scheme, _, token = authorization.partition(" ")
-    return token.strip() or None if scheme.lower() == SCHEME else None

@@ -111,7 +111,7 @@ class Greeter:
         agreement = negotiate(hello, self._capabilities)
         connection = session.connection
         now_s = self._clock.monotonic_s()
-        grant = EVERYTHING if session.local else self._grant_of(hello, now_s)
+        grant = EVERYTHING if session.local else self._grant_of(session, hello, now_s)
         client_id = hello.client_id or _made_up_id(hello.client_type, grant)
         self._check_room(session, client_id, hello.client_type, now_s, named=hello.client_id is not None)
         generation = self._take_over(session, client_id, hello)
@@ -152,14 +152,15 @@ class Greeter:
         )
         session.state = advance(Role.SERVER, session.state, Opcode.WELCOME)
 
-    def _grant_of(self, hello: Hello, now_s: float) -> Grant:
-        """Return the permissions of a client.
+    def _grant_of(self, session: Session, hello: Hello, now_s: float) -> Grant:
+        """Return the permissions of a client, by the token of HELLO, or else by that of its handshake.
 
         Raises:
             ProtocolViolation: ``UNAUTHENTICATED``.
         """
+        token, session.bearer = hello.token or session.bearer, None
         try:
-            return self._access.authenticate(hello.client_id, hello.client_type, hello.token, now_s)
+            return self._access.authenticate(hello.client_id, hello.client_type, token, now_s)
         except RequestRefused as refusal:
             raise ProtocolViolation(Code.UNAUTHENTICATED, refusal.message) from None
 

@@ -180,6 +180,8 @@ class Session:
     """Whether it is the gateway's own, which publishes dead letters; no other session may."""
     claimed: ClientType | None = field(default=None, init=False)
     """Type that the client has claimed before its handshake; ``None``: it has claimed none."""
+    bearer: str | None = field(default=None, init=False, repr=False)
+    """Token in the head of its handshake, until HELLO is answered; ``None``: there was none."""
     introduced: bool = field(default=False, init=False)
     """Whether the client has said HELLO, and counts as one of its type."""
     state: State = field(default=State.GREETING, init=False)

@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.admin.http.bearer_check import bearer_of
 from gateway.config import Settings
 from gateway.errors import Code
 from gateway.testing import running_gateway
@@ -61,19 +60,3 @@ async def test_other_tokens_do_not(guarded: httpx.AsyncClient, issuer: Issuer, c
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/client/frys.js", "/"])
 async def test_probes_and_the_program_of_the_page_need_none(guarded: httpx.AsyncClient, path: str) -> None:
     assert (await guarded.get(path)).status_code != 401
-
-
-@pytest.mark.parametrize(
-    ("field", "token"),
-    [
-        ("Bearer abc", "abc"),
-        ("bearer  abc ", "abc"),
-        ("Basic abc", None),
-        ("Bearer", None),
-        ("Bearer ", None),
-        ("", None),
-        ("abc", None),
-    ],
-)
-def test_fields_of_authorization(field: str, token: str | None) -> None:
-    assert bearer_of(field) == token
