@@ -7,7 +7,7 @@ at all of them works in steps, between which the loop runs other callbacks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -31,7 +31,7 @@ from gateway.connections.planning.planning import PlanningStats
 from gateway.connections.presence.stats import PresenceStats
 from gateway.connections.rates.publish_rates import PublishRateStats
 from gateway.connections.sessions.session import Session
-from gateway.ids import Epoch, PeerId, StreamId, StreamName
+from gateway.ids import ClientId, Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import ClientType, EndReason, Kind
@@ -141,6 +141,18 @@ class StreamSnapshot:
     """The tensors of the newest message; ``None``: there is none, or its kind keeps none."""
 
 
+class Participant(NamedTuple):
+    """Client of a collaboration graph."""
+
+    client_id: ClientId
+    client_type: ClientType | None
+    """``None``: it is not connected."""
+    peer: PeerId | None
+    """Its connection; ``None``: it has none."""
+    age_s: float | None
+    """Age of the connection."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkflowSnapshot:
     """One workflow with its collaboration graph."""
@@ -157,6 +169,8 @@ class WorkflowSnapshot:
     bytes_per_s: float
     clients: int
     """Clients that have an edge."""
+    panels: int
+    """Admin panels among them, which do not count for the pattern."""
     edges: tuple[Edge, ...]
     """All edges of the graph, the heaviest first."""
 
@@ -312,8 +326,22 @@ def workflow_snapshot(core: Core, workflow: Workflow) -> WorkflowSnapshot:
         messages_per_s=graph.messages_per_s,
         bytes_per_s=graph.bytes_per_s,
         clients=len(graph.clients),
+        panels=len(workflow.panels),
         edges=graph.edges,
     )
+
+
+def participants_of(core: Core, edges: Sequence[Edge]) -> list[Participant]:
+    """Return the clients of some edges, those of the first ones first."""
+    now_s = core.clock.monotonic_s()
+    found: list[Participant] = []
+    for client_id in dict.fromkeys([client_id for edge in edges for client_id in (edge.source, edge.target)]):
+        session = core.pool.newest_of(client_id)
+        if session is None:
+            found.append(Participant(client_id, None, None, None))
+        else:
+            found.append(Participant(client_id, session.peer.client_type, session.peer.id, now_s - session.opened_s))
+    return found
 
 
 def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:

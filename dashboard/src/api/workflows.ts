@@ -9,6 +9,15 @@ export interface EdgeData {
   readonly bytes_per_s: number;
 }
 
+/** Client of an edge. */
+export interface ParticipantData {
+  readonly client_id: string;
+  /** Null of a client that has gone, as its connection and the age of that. */
+  readonly client_type: string | null;
+  readonly peer: number | null;
+  readonly age_s: number | null;
+}
+
 export interface WorkflowData {
   readonly id: number;
   readonly name: string;
@@ -18,7 +27,10 @@ export interface WorkflowData {
   readonly messages_per_s: number;
   readonly bytes_per_s: number;
   readonly clients: number;
+  /** Admin panels among the clients, which do not count for the pattern. */
+  readonly panels: number;
   readonly edges: readonly EdgeData[];
+  readonly participants: readonly ParticipantData[];
 }
 
 export interface SettingData {

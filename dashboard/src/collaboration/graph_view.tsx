@@ -5,6 +5,7 @@ import { bytesPerS, perS } from "../format/numbers.ts";
 import { type Graph, type Link, type Node, widthOf } from "./graph.ts";
 import { frameOf, Layout, type Place } from "./layout.ts";
 
+const PANEL = "admin_panel";
 const RADIUS_PX = 13;
 const ARROW_PX = 14;
 /** Types of clients by shape as well as by colour. */
@@ -21,6 +22,7 @@ export function GraphView({ graph, label }: { readonly graph: Graph; readonly la
   const [pointed, setPointed] = useState<string>();
   const places = layout.placesOf(graph);
   const near = neighbours(graph, pointed);
+  const panels = new Set(graph.nodes.filter(({ type }) => type === PANEL).map(({ id }) => id));
   const types = [...new Set(graph.nodes.map(({ type }) => type))].sort();
   return (
     <div class="graph">
@@ -45,6 +47,7 @@ export function GraphView({ graph, label }: { readonly graph: Graph; readonly la
             link={link}
             places={places}
             isFaint={near !== undefined && link.source !== pointed && link.target !== pointed}
+            isWatching={panels.has(link.target)}
           />
         ))}
         {graph.nodes.map((node) => (
@@ -66,7 +69,9 @@ export function GraphView({ graph, label }: { readonly graph: Graph; readonly la
             {type.replace("_", " ")}
           </li>
         ))}
-        <li class="faint">The thicker a line, the more bytes a second; dashed: requests.</li>
+        <li class="faint">
+          The thicker a line, the more bytes a second; dashed: requests{panels.size ? "; dotted: panels watch" : ""}.
+        </li>
       </ul>
     </div>
   );
@@ -85,17 +90,20 @@ interface LineProps {
   readonly link: Link;
   readonly places: ReadonlyMap<string, Place>;
   readonly isFaint: boolean;
+  /** Whether it leads to a panel, which watches and does not work with the others. */
+  readonly isWatching: boolean;
 }
 
-function Line({ link, places, isFaint }: LineProps) {
+function Line({ link, places, isFaint, isWatching }: LineProps) {
   const [from, to] = [places.get(link.source), places.get(link.target)];
   if (!from || !to) {
     return null;
   }
+  const marks = [link.via === "request" && "graph-request", isWatching && "graph-watching", isFaint && "graph-faint"];
   return (
     <path
       d={arcOf(from, to)}
-      class={`graph-line${link.via === "request" ? " graph-request" : ""}${isFaint ? " graph-faint" : ""}`}
+      class={["graph-line", ...marks.filter(Boolean)].join(" ")}
       stroke-width={widthOf(link.bytesPerS)}
       marker-end="url(#arrow)"
     >

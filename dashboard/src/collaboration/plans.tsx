@@ -85,7 +85,7 @@ export function Plans({ plans, workflow }: { readonly plans: PlansData | undefin
   return (
     <Section
       title="Plans"
-      summary={plans.mode === "dry_run" ? "Plans are only told, not tried (mode dry_run)." : undefined}
+      summary={plans.mode === "advise" ? "Plans are made and told here, and nothing is set (mode advise)." : undefined}
     >
       <ul class="settings">
         {inForce.map(({ knob, name, on_trial }) => (

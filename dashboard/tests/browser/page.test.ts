@@ -96,6 +96,19 @@ describe.skipIf(!CAN_RUN)("the page", () => {
     await page.context().close();
   });
 
+  test("a workflow tells its clients, with a way to each, and its members with what they show", async () => {
+    const { page } = await stage.open("#/collaboration/train");
+    await page.getByText(/pipeline of \d+ clients?,/).waitFor();
+    const members = page.getByRole("region", { name: "Members" });
+    await expect.poll(() => members.getByText(/^\{"step":\d+\}$/).count()).toBe(1);
+    expect(await members.getByText('{"gpu":3}').count()).toBe(1);
+    await page.getByRole("region", { name: "Clients of the workflow" }).getByRole("link", { name: "trainer" }).click();
+    await page.getByRole("heading", { name: "trainer" }).waitFor();
+    await page.goto(`${stage.address}#/collaboration/sim`);
+    await page.getByText("Nobody has joined").waitFor();
+    await page.context().close();
+  });
+
   test("a client is pinged, and disconnected when that was confirmed", async () => {
     const { page } = await stage.open("#/connections?search=watcher");
     await page.getByRole("link", { name: "watcher" }).click();

@@ -13,8 +13,9 @@ URL = sys.argv[1]
 
 def train() -> None:
     """Publish a state and events."""
-    with connect(URL, client_id="trainer") as client:
+    with connect(URL, client_id="trainer") as client, client.presence("train", metadata={"gpu": 3}) as members:
         for step in range(1_000_000):
+            members.set_awareness({"step": step})
             client.publish("train/weights", np.full((32, 16), step, np.float32), kind="state")
             client.publish_nowait("train/loss", np.float32(1 / (1 + step)), kind="event")
             time.sleep(0.05)

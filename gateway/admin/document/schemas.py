@@ -216,10 +216,21 @@ SCHEMAS: Final[Node] = {
         messages_per_s=NUMBER | {"description": "Rate of all messages, counted for each receiver; halves in 5 s."},
         bytes_per_s=NUMBER,
         clients=INTEGER | {"description": "Clients that have an edge."},
+        panels=INTEGER | {"description": "Admin panels among them, which do not count for the pattern."},
         edges={
             "type": "array",
             "items": ref_to("Edge"),
             "description": "The heaviest edges, the heaviest first.",
+        },
+        participants={
+            "type": "array",
+            "items": object_of(
+                client_id=TEXT,
+                client_type={"type": ["string", "null"], "description": "null: it has gone."},
+                peer={"type": ["integer", "null"], "description": "Its connection; null: it has none."},
+                age_s=MEASURED | {"description": "Age of the connection in seconds."},
+            ),
+            "description": "Clients of these edges, those of the heaviest first.",
         },
     ),
     "Adjustment": object_of(

@@ -24,6 +24,7 @@ from gateway.connections.snapshots import (
     StreamSnapshot,
     WorkflowSnapshot,
     connection_snapshot,
+    participants_of,
     stream_snapshot,
     workflow_snapshot,
 )
@@ -136,8 +137,10 @@ class Catalogue:
 
         def fields_of(workflow: Workflow) -> dict[str, Any]:
             snapshot = workflow_snapshot(self._core, workflow)
-            heaviest = [_rounded(edge._asdict()) for edge in snapshot.edges[:edges]]
-            return _rounded(_fields(snapshot)) | {"edges": heaviest}
+            shown = snapshot.edges[:edges]
+            participants = [_rounded(each._asdict()) for each in participants_of(self._core, shown)]
+            heaviest = [_rounded(edge._asdict()) for edge in shown]
+            return _rounded(_fields(snapshot)) | {"edges": heaviest, "participants": participants}
 
         async with self._in_turn:
             if order is not None:

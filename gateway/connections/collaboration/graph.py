@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections import defaultdict
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator
+from dataclasses import dataclass, replace
 from heapq import nlargest
 from math import inf
 from operator import attrgetter
@@ -90,6 +90,11 @@ class Graph:
     def clients(self) -> frozenset[ClientId]:
         """The clients that have an edge."""
         return frozenset([edge.source for edge in self.edges]) | {edge.target for edge in self.edges}
+
+    def without(self, clients: Collection[ClientId]) -> Graph:
+        """Return the graph without the edges of some clients; with them, if no others are there."""
+        left = [edge for edge in self.edges if edge.source not in clients and edge.target not in clients]
+        return replace(self, edges=tuple(left)) if left else self
 
 
 NO_COUNTS: Final = FlowCounts()

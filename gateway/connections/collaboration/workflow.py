@@ -9,6 +9,7 @@ from typing import NamedTuple
 from gateway.connections.collaboration.graph import Graph
 from gateway.connections.collaboration.pattern import GraphPattern
 from gateway.connections.collaboration.recognition import Recognition
+from gateway.ids import ClientId
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Workflow:
     """First segment of the names of its streams, or the address of requests between clients that share none."""
     graph: Graph = field(default_factory=Graph)
     recognition: Recognition = field(default_factory=Recognition)
+    panels: frozenset[ClientId] = frozenset()
+    """Clients of the graph that watch: the admin panels, which do not count for the pattern."""
 
 
 class WorkflowStats(NamedTuple):

@@ -21,6 +21,7 @@ from gateway.connections.requests.groups import Groups
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.slices import LET_GO_TOGETHER, Slices, Step, let_go, step_of
 from gateway.ids import ClientId
+from gateway.protocol.messages import ClientType
 from gateway.protocol.names import is_address
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
@@ -226,8 +227,15 @@ class Workflows:
         if others + len(graph.edges) > MAX_EDGES:
             graph = yield from advancing(before.graph, counts, elapsed_s, FEW_PLACES)
         self._edges = others + len(graph.edges)
-        self._workflows[name] = Workflow(before.id, name, graph, recognize(before.recognition, graph, now_s))
+        panels = frozenset([client_id for client_id in graph.clients if self._is_panel(client_id, before)])
+        recognition = recognize(before.recognition, graph.without(panels), now_s)
+        self._workflows[name] = Workflow(before.id, name, graph, recognition, panels)
         return WORKFLOW_COST + EDGE_COST * (len(graph.edges) + len(counts.flows))
+
+    def _is_panel(self, client_id: ClientId, before: Workflow) -> bool:
+        """Return whether a client is an admin panel; of one that is gone, whether it was."""
+        session = self._pool.newest_of(client_id)
+        return client_id in before.panels if session is None else session.peer.client_type is ClientType.ADMIN_PANEL
 
     def _make_room(self, silent: deque[str]) -> bool:
         """Return whether another workflow may have a graph; one that has no edges any more makes room."""

@@ -145,13 +145,16 @@ async def test_workflows_and_who_works_with_whom() -> None:
     world = World()
     trainer = world.publisher("wf/loss", "other/x")
     world.subscriber("**", "one")
-    world.subscriber("wf/*", "two")
+    gone = world.subscriber("wf/*", "two")
     trainer.send(trainer.batch(0, [b"1234"] * 100))
     trainer.publish(1, b"12345678")
     sweep(world)
+    world.lose(gone)
     world.clock.advance(2.0)
     async with client_of(world) as client:
         answer = (await client.get("/api/v1/workflows")).json()
+        (without,) = (await client.get("/api/v1/workflows?name=wf&edges=0")).json()["workflows"]
+        assert (without["edges"], without["participants"]) == ([], [])
         (other,) = (await client.get("/api/v1/workflows?name=other")).json()["workflows"]
         assert (await client.get("/api/v1/workflows?name=none")).json()["workflows"] == []
     first, second = answer["workflows"]
@@ -162,6 +165,13 @@ async def test_workflows_and_who_works_with_whom() -> None:
         ("publisher", "one", "stream"),
         ("publisher", "two", "stream"),
     ]
+    participants = first.pop("participants")
+    assert [(each["client_id"], each["client_type"], each["peer"]) for each in participants] == [
+        ("publisher", "agent", 1),
+        ("one", "agent", 2),
+        ("two", None, None),
+    ]
+    assert [each["age_s"] for each in participants] == [3.0, 3.0, None]
     for rate in ("messages_per_s", "bytes_per_s"):
         assert [edge[rate] for edge in edges] == pytest.approx([first[rate] / 2] * 2, abs=0.001)
     assert first.pop("messages_per_s") == pytest.approx(26, rel=0.01)
@@ -173,6 +183,7 @@ async def test_workflows_and_who_works_with_whom() -> None:
         "pattern": "broadcast",
         "pattern_s": 2.0,
         "clients": 3,
+        "panels": 0,
     }
     assert (other["id"], other["name"], other["pattern"]) == (2, "other", "pipeline")
 

@@ -101,3 +101,12 @@ def test_of_many_clients_those_are_kept_that_both_send_and_receive() -> None:
     receivers = {edge.target for edge in graph.edges} - {"middle"}
     assert len(senders) == len(receivers) == PLACES - 1
     assert senders == receivers
+
+
+def test_a_graph_without_some_clients_keeps_the_rest_and_its_sums() -> None:
+    graph = advance(Graph(), counts(flow("a", "b", 2), flow("b", "panel", 9), flow("panel", "a", 1)), 1.0)
+    left = graph.without({ClientId("panel")})
+    assert [(edge.source, edge.target) for edge in left.edges] == [("a", "b")]
+    assert (left.messages_per_s, left.silent_s) == (graph.messages_per_s, graph.silent_s)
+    assert graph.without({ClientId("a"), ClientId("panel")}) is graph, "nobody else is there"
+    assert graph.without(frozenset()).edges == graph.edges

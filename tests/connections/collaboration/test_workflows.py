@@ -14,7 +14,7 @@ from gateway.connections.collaboration.workflow import Workflow
 from gateway.connections.collaboration.workflows import MAX_EDGES, SWEEP_INTERVAL_S, SWEEP_SHARE
 from gateway.connections.slices import SLICE_S
 from gateway.ids import ClientId
-from gateway.protocol.messages import EndReason, Kind
+from gateway.protocol.messages import ClientType, EndReason, Hello, Kind
 from tests.connections.asking import ask, reply
 from tests.connections.memory import Peer, World
 
@@ -32,6 +32,15 @@ def publisher(world: World, client_id: str, *streams: str) -> Peer:
     for alias, stream in enumerate(streams):
         peer.open(alias, stream, Kind.EVENT)
     return peer
+
+
+def watching(world: World, client_id: str) -> Peer:
+    """An admin panel that takes all streams."""
+    panel = world.stranger()
+    panel.say(Hello((1,), ClientType.ADMIN_PANEL, client_id=ClientId(client_id)))
+    world.answer_hello(panel)
+    panel.subscribe("wf/*")
+    return panel
 
 
 def publish(peer: Peer, messages: int = 5) -> None:
@@ -63,6 +72,32 @@ def test_a_sweep_makes_graphs_and_recognizes_their_patterns() -> None:
     assert stats.edges == 3
     assert (stats.patterns[GraphPattern.BROADCAST], stats.patterns[GraphPattern.MESH]) == (1, 0)
     assert len(world.core.workflows) == 2
+
+
+def test_panels_are_in_the_graph_and_do_not_count_for_the_pattern() -> None:
+    world = World()
+    author = publisher(world, "author", "wf/a")
+    world.subscriber("wf/*", "worker")
+    panels = [watching(world, f"panel-{number}") for number in range(8)]
+    publish(author)
+    workflow = sweep(world)["wf"]
+    assert len(workflow.graph.clients) == 10
+    assert workflow.panels == {f"panel-{number}" for number in range(8)}
+    assert workflow.recognition.pattern is GraphPattern.PIPELINE
+    world.lose(*panels)
+    publish(author)
+    workflow = sweep(world)["wf"]
+    assert len(workflow.panels) == 8, "those that are gone are still told apart"
+    assert workflow.recognition.pattern is GraphPattern.PIPELINE
+
+
+def test_where_panels_alone_receive_they_make_the_pattern() -> None:
+    world = World()
+    author = publisher(world, "author", "wf/a")
+    for number in range(4):
+        watching(world, f"panel-{number}")
+    publish(author)
+    assert sweep(world)["wf"].recognition.pattern is GraphPattern.BROADCAST
 
 
 def test_rates_are_of_the_time_between_two_sweeps() -> None:
