@@ -7,15 +7,13 @@ at all of them works in steps, between which the loop runs other callbacks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gateway.connections.admission.stats import AdmissionStats
-from gateway.connections.collaboration.graph import Edge
-from gateway.connections.collaboration.pattern import GraphPattern
-from gateway.connections.collaboration.workflow import Workflow, WorkflowStats
+from gateway.connections.collaboration.workflow import WorkflowStats
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
 from gateway.connections.fanout.delivery_class import DeliveryClass
@@ -31,7 +29,7 @@ from gateway.connections.planning.planning import PlanningStats
 from gateway.connections.presence.stats import PresenceStats
 from gateway.connections.rates.publish_rates import PublishRateStats
 from gateway.connections.sessions.session import Session
-from gateway.ids import ClientId, Epoch, PeerId, StreamId, StreamName
+from gateway.ids import Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import ClientType, EndReason, Kind
@@ -139,40 +137,6 @@ class StreamSnapshot:
     """Encoding of the newest message by its publisher; ``None``: there is none, or its kind keeps no message."""
     newest: tuple[TensorSpec, ...] | None
     """The tensors of the newest message; ``None``: there is none, or its kind keeps none."""
-
-
-class Participant(NamedTuple):
-    """Client of a collaboration graph."""
-
-    client_id: ClientId
-    client_type: ClientType | None
-    """``None``: it is not connected."""
-    peer: PeerId | None
-    """Its connection; ``None``: it has none."""
-    age_s: float | None
-    """Age of the connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowSnapshot:
-    """One workflow with its collaboration graph."""
-
-    id: int
-    name: str
-    pattern: GraphPattern
-    confidence: float
-    """Score of the pattern, 0 to 1."""
-    pattern_s: float
-    """Time for which the workflow has had the pattern."""
-    messages_per_s: float
-    """Rate of all messages, each receiver counted."""
-    bytes_per_s: float
-    clients: int
-    """Clients that have an edge."""
-    panels: int
-    """Admin panels among them, which do not count for the pattern."""
-    edges: tuple[Edge, ...]
-    """All edges of the graph, the heaviest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,36 +276,6 @@ def _encodings_of(core: Core, stream: Stream, classes: Iterable[DeliveryClass]) 
                 before = found.get(chain)
                 found[chain] = EncodingInUse(chain, ratio, len(delivery) + (0 if before is None else before.receivers))
     return tuple(found.values())
-
-
-def workflow_snapshot(core: Core, workflow: Workflow) -> WorkflowSnapshot:
-    """Return the numbers of one workflow."""
-    graph, recognition = workflow.graph, workflow.recognition
-    return WorkflowSnapshot(
-        id=workflow.id,
-        name=workflow.name,
-        pattern=recognition.pattern,
-        confidence=recognition.confidence,
-        pattern_s=core.clock.monotonic_s() - recognition.since_s,
-        messages_per_s=graph.messages_per_s,
-        bytes_per_s=graph.bytes_per_s,
-        clients=len(graph.clients),
-        panels=len(workflow.panels),
-        edges=graph.edges,
-    )
-
-
-def participants_of(core: Core, edges: Sequence[Edge]) -> list[Participant]:
-    """Return the clients of some edges, those of the first ones first."""
-    now_s = core.clock.monotonic_s()
-    found: list[Participant] = []
-    for client_id in dict.fromkeys([client_id for edge in edges for client_id in (edge.source, edge.target)]):
-        session = core.pool.newest_of(client_id)
-        if session is None:
-            found.append(Participant(client_id, None, None, None))
-        else:
-            found.append(Participant(client_id, session.peer.client_type, session.peer.id, now_s - session.opened_s))
-    return found
 
 
 def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:

@@ -12,7 +12,7 @@ export interface EdgeData {
 /** Client of an edge. */
 export interface ParticipantData {
   readonly client_id: string;
-  /** Null of a client that has gone, as its connection and the age of that. */
+  /** Null of a client that has gone, unless it was a panel; as its connection and the age of that. */
   readonly client_type: string | null;
   readonly peer: number | null;
   readonly age_s: number | null;

@@ -28,7 +28,8 @@ export interface Graph {
 
 /** Clients that are drawn by themselves: the picture of more tells nothing. */
 export const MOST_NODES = 300;
-const UNKNOWN_TYPE = "client";
+/** Type of clients that have gone. */
+const UNKNOWN_TYPE = "gone";
 
 /**
  * Return the graph of some edges. Of very many clients those with least traffic are drawn as one for each type.

@@ -77,7 +77,8 @@ const PARTICIPANT_COLUMNS: readonly Column<ParticipantRow>[] = [
     id: "type",
     label: "Type",
     value: ({ client_type }) => client_type?.replace("_", " "),
-    cell: ({ client_type }) => client_type?.replace("_", " ") ?? <span class="faint">has gone</span>,
+    cell: ({ client_type, peer }) =>
+      peer === null ? <span class="faint">has gone</span> : client_type?.replace("_", " "),
   },
   {
     id: "age",

@@ -45,6 +45,12 @@ export function clockTime(unixS: number): string {
   return new Date(unixS * 1000).toLocaleTimeString("en-GB");
 }
 
+/** Return the time of the day for an axis: without seconds, or parts of them, that are none. */
+export function axisTime(unixS: number): string {
+  const ms = Math.round(unixS * 1000);
+  return ms % 1000 ? exactClockTime(ms / 1000) : clockTime(unixS).slice(0, unixS % 60 === 0 ? 5 : 8);
+}
+
 /** Return the time of the day of a Unix time, to the millisecond. */
 export function exactClockTime(unixS: number): string {
   const ms = Math.floor(unixS * 1000) % 1000;

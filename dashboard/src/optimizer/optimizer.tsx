@@ -69,7 +69,7 @@ function TurnedOff() {
       <EmptyState title="This gateway does not learn">
         <p>
           It chooses encodings by samples alone. With a traffic history it tries candidates on samples of the traffic,
-          in a process of its own, within 5 % of a core; it follows what is faster for each stream and kind of
+          in a process of its own, within 5 % of a core; it follows what is faster for each stream and kind of
           receivers, and takes back what is not. No payload is stored.
         </p>
         <Code label="Settings of the gateway, frys.toml">{TURN_ON}</Code>

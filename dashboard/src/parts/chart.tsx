@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { isDark } from "../app/theme.ts";
 import { NONE } from "../format/numbers.ts";
-import { clockTime } from "../format/times.ts";
+import { axisTime } from "../format/times.ts";
 
 export interface Series {
   readonly label: string;
@@ -29,6 +29,9 @@ export interface ChartProps {
 export const DASHES: readonly (readonly number[])[] = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
 const SYNC = uPlot.sync("time");
 const AXIS_PX = 64;
+const LEAST_SPAN_S = 10;
+/** Steps of the axis of time: those of its labels, which tell no parts of a second. */
+const TIME_STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
 /** Steps of an axis of whole numbers: 1, 2, 5, 10 … */
 const WHOLE_STEPS = Array.from({ length: 9 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 
@@ -115,9 +118,19 @@ function optionsOf(
     legend: { show: false },
     cursor: { sync: { key: SYNC.key }, drag: { x: false, y: false }, points: { size: 5 } },
     padding: [8, 26, 0, 0],
-    scales: { x: { time: true }, y: { range: (_plot, least, most) => [Math.min(0, least ?? 0), (most || 1) * 1.08] } },
+    scales: {
+      x: { time: true, range: spanOf },
+      y: { range: (_plot, least, most) => [Math.min(0, least ?? 0), (most || 1) * 1.08] },
+    },
     axes: [
-      { ...axis, size: 28, ticks: { show: false }, space: 90, values: (_plot, times) => times.map(timeOfDay) },
+      {
+        ...axis,
+        size: 28,
+        ticks: { show: false },
+        space: 90,
+        incrs: TIME_STEPS_S,
+        values: (_plot, times) => times.map(axisTime),
+      },
       {
         ...axis,
         size: AXIS_PX,
@@ -144,6 +157,8 @@ function optionsOf(
 }
 
 /** Return the time of the day, with seconds where they say something. */
-function timeOfDay(unixS: number): string {
-  return clockTime(unixS).slice(0, unixS % 60 === 0 ? 5 : 8);
+/** Return the time that is drawn: a first sample alone has some seconds beside it. */
+function spanOf(_plot: uPlot, first: number | null, last: number | null): [number, number] {
+  const [from, to] = [first ?? 0, last ?? 0];
+  return [Math.min(from, to - LEAST_SPAN_S), to];
 }

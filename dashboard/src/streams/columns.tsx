@@ -50,7 +50,12 @@ export const ALL_COLUMNS: readonly Column<StreamData>[] = [
     label: "Encoding",
     hint: "Chains by which the gateway encodes, and their part of the bytes; else payloads go as published",
     value: encodingText,
-    cell: (stream) => encodingText(stream) || <span class="faint">as published</span>,
+    cell: (stream) =>
+      encodingText(stream) || (
+        <span class="faint" title="as published">
+          –
+        </span>
+      ),
     priority: 3,
   },
   {

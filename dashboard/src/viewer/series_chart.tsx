@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import { hashOf } from "../app/router.ts";
 import { isDark } from "../app/theme.ts";
-import { clockTime } from "../format/times.ts";
+import { axisTime, clockTime } from "../format/times.ts";
 import { DASHES } from "../parts/chart.tsx";
 import { themeOf } from "./drawing.tsx";
 import { shortText } from "./numbers/exact_text.ts";
@@ -109,7 +109,10 @@ function optionsOf(
     legend: { show: false },
     cursor: { drag: { x: true, y: false }, bind: { dblclick: () => whole } },
     scales: { x: { time: abscissa === "time" } },
-    axes: [axis, { ...axis, size: 64, values: (_chart, ticks) => ticks.map((tick) => shortText(tick)) }],
+    axes: [
+      abscissa === "time" ? { ...axis, space: 90, values: (_chart, times) => times.map(axisTime) } : axis,
+      { ...axis, size: 64, values: (_chart, ticks) => ticks.map((tick) => shortText(tick)) },
+    ],
     series: [
       {},
       ...names.flatMap((_, index) => {

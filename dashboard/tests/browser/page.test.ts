@@ -82,6 +82,15 @@ describe.skipIf(!CAN_RUN)("the page", () => {
     await page.context().close();
   });
 
+  test("the list of streams has room for all its columns on a small screen", async () => {
+    const { page } = await stage.open("#/streams");
+    await page.getByText("plan/tasks.dead").waitFor();
+    const box = page.getByRole("region", { name: "Streams" });
+    const hidden = await box.evaluate((element) => element.scrollWidth - element.clientWidth);
+    expect(hidden).toBe(0);
+    await page.context().close();
+  });
+
   test("a search and an order are in the address, and are found again by it", async () => {
     const { page } = await stage.open("#/streams");
     await page.getByText("train/weights").waitFor();

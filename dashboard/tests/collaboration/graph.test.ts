@@ -14,7 +14,7 @@ test("each client is a node, and each way of traffic a line", () => {
   );
   expect(nodes.map(({ id, type, bytesPerS }) => [id, type, bytesPerS])).toEqual([
     ["a", "agent", 15],
-    ["b", "client", 15],
+    ["b", "gone", 15],
   ]);
   expect(links.map(({ source, target, via }) => [source, target, via])).toEqual([
     ["a", "b", "stream"],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { duration, exactClockTime } from "../../src/format/times.ts";
+import { axisTime, duration, exactClockTime } from "../../src/format/times.ts";
 
 test.each([
   [0, "0 s"],
@@ -22,4 +22,10 @@ test.each([
 
 test("an exact time of the day has milliseconds", () => {
   expect(exactClockTime(1_770_000_000.007)).toMatch(/^\d\d:\d\d:\d\d\.007$/);
+});
+
+test("a time on an axis has no seconds, or parts of them, that are none", () => {
+  expect(axisTime(1_770_000_000)).toMatch(/^\d\d:\d\d$/);
+  expect(axisTime(1_770_000_007)).toMatch(/^\d\d:\d\d:07$/);
+  expect(axisTime(1_770_000_007.5)).toMatch(/^\d\d:\d\d:07\.500$/);
 });

@@ -226,8 +226,8 @@ SCHEMAS: Final[Node] = {
             "type": "array",
             "items": object_of(
                 client_id=TEXT,
-                client_type={"type": ["string", "null"], "description": "null: it has gone."},
-                peer={"type": ["integer", "null"], "description": "Its connection; null: it has none."},
+                client_type={"type": ["string", "null"], "description": "null: it has gone, and was no panel."},
+                peer={"type": ["integer", "null"], "description": "Number of its connection; null: it has gone."},
                 age_s=MEASURED | {"description": "Age of the connection in seconds."},
             ),
             "description": "Clients of these edges, those of the heaviest first.",

@@ -22,12 +22,10 @@ from gateway.connections.snapshots import (
     STEP,
     ConnectionSnapshot,
     StreamSnapshot,
-    WorkflowSnapshot,
     connection_snapshot,
-    participants_of,
     stream_snapshot,
-    workflow_snapshot,
 )
+from gateway.connections.workflow_snapshots import WorkflowSnapshot, participants_of, workflow_snapshot
 from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.link_quality import LinkQuality
 from gateway.protocol.names import Pattern
@@ -138,7 +136,7 @@ class Catalogue:
         def fields_of(workflow: Workflow) -> dict[str, Any]:
             snapshot = workflow_snapshot(self._core, workflow)
             shown = snapshot.edges[:edges]
-            participants = [_rounded(each._asdict()) for each in participants_of(self._core, shown)]
+            participants = [_rounded(each._asdict()) for each in participants_of(self._core, workflow, shown)]
             heaviest = [_rounded(edge._asdict()) for edge in shown]
             return _rounded(_fields(snapshot)) | {"edges": heaviest, "participants": participants}
 
