@@ -3,7 +3,8 @@
 ``fixed``: some states and a series, once. ``large``: a state of 10,000 x 10,000. ``counter``: messages of a state and
 of an event stream, 20 a second, whose elements all are their offset. ``frames``: versions of 1,000 x 1,000, 30 Hz,
 of which each printed line tells number and time; the corner of a version has its number modulo 256. ``steady``:
-versions of a state of 256 x 256, and numbers of a series, 30 a second or as many as a third argument says.
+versions of a state of 256 x 256, and numbers of a series, 30 a second or as many as a third argument says. ``points``:
+100,000 numbers of that series, at once.
 """
 
 import asyncio
@@ -67,17 +68,25 @@ async def steady(client: Client) -> None:
         await asyncio.sleep(max(0.0, start + number / rate_hz - time.monotonic()))
         field[:, number % 256] = number
         await client.publish("view/steady", field, kind="state")
-        await client.publish("view/curve", np.float32(np.sin(number / 100)), kind="event", headers={"step": number})
+        await client.publish("view/curve", np.float32(np.sin(number / 100)), kind="event")
 
 
-SCENES = {"fixed": fixed, "large": large, "counter": counter, "frames": frames, "steady": steady}
+async def points(client: Client) -> None:
+    """Publish as many points of the series as a page keeps, as fast as they are taken."""
+    for number in range(100_000):
+        client.publish_nowait("view/curve", np.float32(number % 1000), kind="event")
+        if not number % 500:
+            await client.publish("view/curve", np.float32(0), kind="event")
+
+
+SCENES = {"fixed": fixed, "large": large, "counter": counter, "frames": frames, "points": points, "steady": steady}
 
 
 async def main(url: str, scene: str) -> None:
     """Connect, tell when the scene is there, and stay."""
     async with await connect(url, client_type="agent", client_id=f"scene-{scene}") as client:
         playing = asyncio.create_task(SCENES[scene](client))
-        if scene in {"fixed", "large"}:
+        if scene in {"fixed", "large", "points"}:
             await playing
         if scene != "frames":
             print("ready", flush=True)

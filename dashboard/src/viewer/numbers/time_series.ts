@@ -56,25 +56,37 @@ export class TimeSeries {
     return { offset: offset[at], timeS: timeS[at], step: step[at], value: value[at] };
   }
 
+  /** Return a copy of a column, from the oldest point on: an object for each of very many points is memory for a moment. */
+  column(name: keyof Point): Float64Array {
+    const { size } = this;
+    const [whole, start] = [this.#columns[name], this.#added > this.#capacity ? this.#added % this.#capacity : 0];
+    const found = new Float64Array(size);
+    found.set(whole.subarray(start, size));
+    found.set(whole.subarray(0, start), size - start);
+    return found;
+  }
+
   clear(): void {
     this.#added = 0;
     this.#hasSteps = true;
   }
 }
 
+export type Numbers = readonly number[] | Float64Array;
+
 /** Curve: places on the axis, which grow, and a value at each. */
 export interface Curve {
-  readonly x: readonly number[];
-  readonly y: readonly number[];
+  readonly x: Numbers;
+  readonly y: Numbers;
 }
 
 /**
  * Return a smoothed curve: each value is the mean of those before with weights that fall by `share` a point, as dashboards of
  * training have it. Divided by the sum of the weights, so that the first points do not begin at zero.
  */
-export function smoothed(values: readonly number[], share: number): number[] {
+export function smoothed(values: Numbers, share: number): Float64Array {
   let [sum, weights] = [0, 0];
-  return values.map((value) => {
+  return Float64Array.from(values, (value) => {
     if (!Number.isFinite(value)) {
       return value;
     }
@@ -108,7 +120,7 @@ export function thinned({ x, y }: Curve, intervals: number): Curve {
 
 /** Return curves over one axis: the places of all, in order, and the value of each curve there or null. */
 export function joined(curves: readonly Curve[]): [x: number[], ...y: (number | null)[][]] {
-  const places = [...new Set(curves.flatMap(({ x }) => x))].sort((a, b) => a - b);
+  const places = [...new Set(curves.flatMap(({ x }) => [...x]))].sort((a, b) => a - b);
   const index = new Map(places.map((place, at) => [place, at]));
   const columns = curves.map(({ x, y }) => {
     const column = new Array<number | null>(places.length).fill(null);

@@ -10,6 +10,8 @@ import { Paced, type Surface } from "./surface.ts";
 
 const MAX_POINTS = 100_000;
 const PERIOD_MS = 120;
+/** Share of the time in which curves are made of the points. */
+const SHARE = 0.1;
 
 interface Followed {
   readonly name: string;
@@ -25,7 +27,7 @@ export class SeriesViewing {
   readonly #surface: Surface;
   readonly #post: (post: FromWorker) => void;
   readonly #followed = new Map<string, Followed>();
-  readonly #shown = new Paced(PERIOD_MS, () => this.#postSeries());
+  readonly #shown = new Paced(PERIOD_MS, () => this.#postSeries(), SHARE);
   #settings: Settings;
   #span: readonly [from: number, to: number] | undefined;
 
@@ -140,29 +142,26 @@ export class SeriesViewing {
 
   /** Return the curve of a series and its smoothed curve, at the same places. */
   #curvesOf(series: TimeSeries, abscissa: Abscissa, intervals: number): Curve[] {
-    const x: number[] = [];
-    const y: number[] = [];
-    for (let index = 0; index < series.size; index++) {
-      const point = series.at(index);
-      const place = placeOf(point, abscissa);
+    const [places, values] = [series.column(abscissa === "time" ? "timeS" : abscissa), series.column("value")];
+    let [count, last] = [0, Number.NEGATIVE_INFINITY];
+    for (const [index, place] of places.entries()) {
       // Places of a chart grow: a run that has begun again with step 0 goes on where it was before.
-      if (!Number.isNaN(place) && !(place <= (x.at(-1) ?? Number.NEGATIVE_INFINITY))) {
-        x.push(place);
-        y.push(point.value);
+      if (place > last) {
+        last = place;
+        places[count] = place;
+        values[count++] = values[index];
       }
     }
+    const [x, y] = [places.subarray(0, count), values.subarray(0, count)];
     const smooth = smoothed(y, this.#settings.smoothing);
     const [from, to] = this.#span ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
     const start = Math.max(0, x.findIndex((place) => place >= from) - 1);
     const behind = x.findIndex((place) => place > to);
     const end = behind < 0 ? x.length : behind + 1;
-    const cut = (values: number[]): number[] => values.slice(start, end);
-    return [thinned({ x: cut(x), y: cut(y) }, intervals), thinned({ x: cut(x), y: cut(smooth) }, intervals)];
+    const curve = (of: Float64Array): Curve =>
+      thinned({ x: x.subarray(start, end), y: of.subarray(start, end) }, intervals);
+    return [curve(y), curve(smooth)];
   }
-}
-
-function placeOf(point: Point, abscissa: Abscissa): number {
-  return abscissa === "time" ? point.timeS : point[abscissa];
 }
 
 function pointOf(message: Message, value: number): Point {

@@ -15,6 +15,16 @@ test("a full ring gives up its oldest points", () => {
   expect(series.newest).toBeUndefined();
 });
 
+test.each([0, 1, 2, 3, 4, 7, 9])("a column has the points in order, after %i of a ring of 3", (count) => {
+  const series = new TimeSeries(3);
+  for (let offset = 0; offset < count; offset++) {
+    series.add(point(offset, -offset));
+  }
+  const expected = Array.from({ length: series.size }, (_, index) => series.at(index));
+  expect([...series.column("offset")]).toEqual(expected.map(({ offset }) => offset));
+  expect([...series.column("value")]).toEqual(expected.map(({ value }) => value));
+});
+
 test("a point that comes again, from history, is not added twice", () => {
   const series = new TimeSeries(10);
   for (const offset of [0, 1, 1, 0, 2]) {
@@ -33,10 +43,11 @@ test("a series has steps if every point has one", () => {
 });
 
 test("smoothing begins at the first value, keeps what is constant, and leaves gaps", () => {
-  expect(smoothed([5, 5, 5], 0.9)).toEqual([5, 5, 5].map((value) => expect.closeTo(value)));
-  expect(smoothed([1, 2, 3], 0)).toEqual([1, 2, 3]);
-  expect(smoothed([0, 1], 0.5)).toEqual([0, expect.closeTo(2 / 3)]);
-  expect(smoothed([1, Number.NaN, 1], 0.5)).toEqual([1, Number.NaN, expect.closeTo(1)]);
+  const smooth = (values: number[], share: number): number[] => [...smoothed(values, share)];
+  expect(smooth([5, 5, 5], 0.9)).toEqual([5, 5, 5].map((value) => expect.closeTo(value)));
+  expect(smooth([1, 2, 3], 0)).toEqual([1, 2, 3]);
+  expect(smooth([0, 1], 0.5)).toEqual([0, expect.closeTo(2 / 3)]);
+  expect(smooth([1, Number.NaN, 1], 0.5)).toEqual([1, Number.NaN, expect.closeTo(1)]);
 });
 
 test("a thinned curve keeps its extremes and its order", () => {
