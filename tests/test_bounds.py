@@ -20,6 +20,10 @@ REACHED_BY = {
     "verified tokens that are remembered, all of the gateway": (
         "security/test_verified_tokens.py:test_those_that_were_used_longest_ago_make_room"
     ),
+    "patterns of a token": "security/test_permissions.py:test_claims_that_cannot_be_used",
+    "decisions about permissions that are remembered, all of the gateway": (
+        "security/test_permissions.py:test_so_many_decisions_are_remembered"
+    ),
     "a token": "security/test_token_verifier.py:test_a_token_that_is_too_long",
     "reads of the file of keys": (
         "security/test_key_ring.py:test_names_that_are_unknown_do_not_have_the_file_read_again_and_again"

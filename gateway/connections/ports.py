@@ -345,6 +345,12 @@ class Grant(Protocol):
     def may_acknowledge(self, pattern: str) -> bool:
         """Return whether publishers may wait for its acknowledgements; to observe needs :meth:`may_subscribe`."""
 
+    def may_attend(self, pattern: str) -> bool:
+        """Return whether the client may watch the members of all streams that match, and be one."""
+
+    def may_replay(self, pattern: str) -> bool:
+        """Return whether the client may read the past of the streams that match."""
+
     def may_request(self, address: str) -> bool:
         """Return whether the client may send requests to the address."""
 
@@ -358,13 +364,7 @@ class Authorizer(Protocol):
     def authenticate(
         self, client_id: ClientId | None, client_type: ClientType, token: str | None, now_s: float
     ) -> Grant:
-        """Return the permissions of a client.
-
-        Args:
-            client_id: id that the client claims; ``None``: it claims none, and will get one of its subject.
-            client_type: type that the client claims.
-            token: proof of identity.
-            now_s: time of :meth:`Clock.monotonic_s`, from which a lifetime of the token counts.
+        """Return the permissions of a client, whose token counts from ``now_s`` on, by :meth:`Clock.monotonic_s`.
 
         Raises:
             RequestRefused: the token is not accepted.

@@ -160,6 +160,8 @@ class SubscribeHandler:
             raise RequestRefused(Code.INVALID_REQUEST, problem)
         if not session.grant.may_subscribe(request.pattern):
             raise session.forbidden(f"subscribe to {request.pattern}")
+        if request.since is not None and not session.grant.may_replay(request.pattern):
+            raise session.forbidden(f"read the past of {request.pattern}: subscribe without since")
         self._check_workflow(session, request.pattern)
         for each in (view, lower):
             if each is not None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.errors import InvalidArgument
+from gateway.security.permissions import GrantedPatterns
 
 MAX_LEEWAY_S: Final = 300.0
 """Longest difference between the clocks of issuer and gateway that may be allowed for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeGrants:
+    """Patterns that clients of each type are permitted at most; ``None``: all."""
+
+    admin_panel: GrantedPatterns | None = None
+    workflow: GrantedPatterns | None = None
+    agent: GrantedPatterns | None = None
+    extension: GrantedPatterns | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,8 @@ class SecuritySettings:
     """Issuer that a token must name in its claim ``iss``; empty: any."""
     leeway_s: float = 5.0
     """Time by which the clocks of issuer and gateway may differ."""
+    grants: TypeGrants = field(default_factory=TypeGrants)
+    """Permissions of clients by their type, whatever their tokens grant."""
     insecure: bool = False
     """Whether a gateway without keys may listen beyond loopback, and admit everybody from there."""
 
@@ -35,6 +48,8 @@ class SecuritySettings:
         place, _, name = self.keys.partition(":")
         if self.keys and (place not in ("file", "env") or not name or "\0" in name):
             raise InvalidArgument(f"keys {self.keys!r} is neither file:PATH nor env:NAME: it says where the keys are")
+        if self.grants != TypeGrants() and not self.keys:
+            raise InvalidArgument("grants need keys: without tokens each client is of the type that it says")
         if not self.audience:
             raise InvalidArgument("audience is empty: give the name that your tokens have in their claim aud")
         if not 0 <= self.leeway_s <= MAX_LEEWAY_S:

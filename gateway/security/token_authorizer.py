@@ -12,6 +12,7 @@ from gateway.ids import ClientId
 from gateway.protocol.messages import ClientType
 from gateway.protocol.names import INSTANCE_MARK
 from gateway.security.key_ring import KeyRing
+from gateway.security.permissions import Decisions, GrantedPatterns, PatternGrant
 from gateway.security.settings import SecuritySettings
 from gateway.security.token_verifier import TYPES_CLAIM, TokenVerifier, VerifiedToken, refused
 from gateway.security.verified_tokens import VerifiedTokens
@@ -27,6 +28,8 @@ class TokenSubject:
     subject: ClientId
     expires_at_s: float
     """Time at which the token expires, by the monotonic clock."""
+    grants: GrantedPatterns | None
+    """Acts that it permits; ``None``: all."""
 
 
 class TokenAuthorizer:
@@ -45,6 +48,8 @@ class TokenAuthorizer:
         self._keys = KeyRing(settings.keys, clock.monotonic_s())
         self._verifier = TokenVerifier(self._keys, settings)
         self._verified = VerifiedTokens()
+        self._type_grants = settings.grants
+        self._decisions = Decisions()
 
     def authenticate(
         self, client_id: ClientId | None, client_type: ClientType, token: str | None, now_s: float
@@ -60,7 +65,11 @@ class TokenAuthorizer:
             problem = f"the token is that of {subject}, and client_id is {client_id}"
             remedy = f"use {subject}, {subject}{INSTANCE_MARK} and a name of your own, or no client_id"
             raise RequestRefused(Code.FORBIDDEN, f"{problem}: {remedy}")
-        return UniformGrant(permitted=True, expires_at_s=identity.expires_at_s, subject=subject)
+        of_type: GrantedPatterns | None = getattr(self._type_grants, client_type.value)
+        granted = tuple([each for each in (identity.grants, of_type) if each is not None])
+        if not granted:
+            return UniformGrant(permitted=True, expires_at_s=identity.expires_at_s, subject=subject)
+        return PatternGrant(granted, self._decisions, subject, identity.expires_at_s)
 
     def identify(self, client_type: ClientType, token: str | None, now_s: float) -> TokenSubject:
         """Return the client that a token proves, which may be of the type.
@@ -77,7 +86,7 @@ class TokenAuthorizer:
         if client_type not in allowed:
             types = f"for {', '.join(sorted(allowed)) or 'no client type'}"
             raise refused(f"it is {types}, not for {client_type}: its claim {TYPES_CLAIM} says so, or is missing")
-        return TokenSubject(verified.subject, now_s + verified.expires_at - unix_s)
+        return TokenSubject(verified.subject, now_s + verified.expires_at - unix_s, verified.grants)
 
     def _verify(self, token: str, unix_s: float, now_s: float) -> VerifiedToken:
         # Before the memory is asked: a key that was removed may have signed what is remembered.

@@ -10,11 +10,12 @@ from typing import Any, Final, TypeGuard
 import jwt
 import orjson
 
-from gateway.errors import Code, RequestRefused
+from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.messages import ClientType
 from gateway.protocol.names import INSTANCE_MARK, is_client_id
 from gateway.security.key_ring import KeyRing
+from gateway.security.permissions import GrantedPatterns
 from gateway.security.settings import SecuritySettings
 
 MAX_TOKEN_CHARS: Final = 8192
@@ -23,6 +24,8 @@ TYPES_CLAIM: Final = "client_type"
 """Claim with the type of the client, or a list of types."""
 MAX_SUBJECT_CHARS: Final = 100
 """Longest subject: a ``client_id`` has 128 characters, and 14 may follow the subject."""
+GRANTS_CLAIM: Final = "grants"
+"""Claim with the permissions of the client."""
 _SHOWN_CHARS: Final = 40
 _OPTIONS: Final = {
     "require": ["exp", "aud", "sub"],
@@ -44,6 +47,8 @@ class VerifiedToken:
     """Types that its clients may have; ``None``: it does not say."""
     expires_at: float
     """Unix time in seconds at which it expires."""
+    grants: GrantedPatterns | None = None
+    """Acts that it permits; ``None``: it names none, and permits all."""
 
 
 class TokenVerifier:
@@ -116,7 +121,7 @@ class TokenVerifier:
             early_s = (_time_in(claims, name) - unix_s) if name in claims else 0.0
             if early_s > leeway_s:
                 raise refused(f"it is valid in {early_s:.0f} s only ({name}), by the clock of the gateway")
-        return VerifiedToken(_subject_in(claims), _types_in(claims), expires_at)
+        return VerifiedToken(_subject_in(claims), _types_in(claims), expires_at, _grants_in(claims))
 
 
 def refused(problem: str) -> RequestRefused:
@@ -162,6 +167,16 @@ def _subject_in(claims: Mapping[str, Any]) -> ClientId:
         return subject
     rule = f"letters, digits, '.', '_' and '-', {MAX_SUBJECT_CHARS} at most, without {INSTANCE_MARK!r} and no '-' last"
     raise refused(f"its subject (sub) cannot name a client: it takes {rule}")
+
+
+def _grants_in(claims: Mapping[str, Any]) -> GrantedPatterns | None:
+    claim = claims.get(GRANTS_CLAIM)
+    if claim is None:
+        return None
+    try:
+        return GrantedPatterns.of(claim)
+    except InvalidArgument as error:
+        raise refused(f"its claim {GRANTS_CLAIM} cannot be used: {error}") from None
 
 
 def _types_in(claims: Mapping[str, Any]) -> frozenset[ClientType] | None:

@@ -15,6 +15,7 @@ from gateway.client.sync import connect
 from gateway.errors import ConnectionClosed, RequestRefused
 from gateway.protocol.messages import ClientType
 from gateway.security.key_ring import KeyRing
+from gateway.security.permissions import GrantedPatterns
 from gateway.security.settings import SecuritySettings
 from gateway.security.token_verifier import TokenVerifier, VerifiedToken
 from gateway.testing import running_gateway_process
@@ -57,9 +58,17 @@ def test_types_audience_and_issuer(capsys: pytest.CaptureFixture[str]) -> None:
         verified(token)
 
 
+def test_permissions(capsys: pytest.CaptureFixture[str]) -> None:
+    acts = ("--publish", "wf/*", "--publish", "wf/b/*", "--subscribe", "wf/**", "--request", "agent:*")
+    found = verified(made_by(capsys, *acts)).grants
+    assert found == GrantedPatterns(publish=("wf/*", "wf/b/*"), subscribe=("wf/**",), request=("agent:*",))
+    assert verified(made_by(capsys)).grants is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
+        (["--client-id", "a", "--publish", "wf"], ExitCode.USAGE, "publish: pattern 'wf' is not"),
         (["--client-id", "a--b"], ExitCode.USAGE, "--client-id"),
         (["--client-id", "a" * 101], ExitCode.USAGE, "100 at most"),
         (["--client-id", "a", "--ttl", "1"], ExitCode.USAGE, "is no time such as 90s"),

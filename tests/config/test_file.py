@@ -18,6 +18,8 @@ from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.schema import Schema
+from gateway.security.permissions import GrantedPatterns
+from gateway.security.settings import TypeGrants
 from gateway.streams.history import HistoryLimits
 from gateway.streams.rules import StreamConfig
 
@@ -143,3 +145,34 @@ def test_bytes_that_are_no_text(path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidArgument, match="is not a TOML file"):
         read_settings(path)
+
+
+GRANTS = """
+[security]
+keys = "file:keys.json"
+
+[security.grants.agent]
+publish = ["wf-42/*"]
+subscribe = ["wf-42/**", "group:workers"]
+history = []
+"""
+
+
+def test_grants_by_type_are_read_and_written(path: Path) -> None:
+    settings = read(path, GRANTS)
+    agents = GrantedPatterns(("wf-42/*",), ("wf-42/**", "group:workers"), history=())
+    assert settings.security.grants == TypeGrants(agent=agents)
+    assert read(path, write_settings(settings)).security == settings.security
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (GRANTS.replace("wf-42/*", "wf-42"), r"\[security.grants.agent\]|publish: pattern 'wf-42' is not"),
+        (GRANTS.replace("agent", "agnet"), "unknown key 'agnet': did you mean agent"),
+        (GRANTS.replace("publish", "publsh"), "unknown key 'publsh': did you mean publish"),
+    ],
+)
+def test_mistakes_in_grants_are_told_with_their_place(path: Path, text: str, told: str) -> None:
+    with pytest.raises(InvalidArgument, match=told):
+        read(path, text)

@@ -55,6 +55,12 @@ class PublicGrant:
     def may_acknowledge(self, pattern: str) -> bool:
         return pattern != f"{self.workflow}/secret"
 
+    def may_attend(self, pattern: str) -> bool:
+        return self.may_subscribe(pattern)
+
+    def may_replay(self, pattern: str) -> bool:
+        return pattern != f"{self.workflow}/no-past"
+
     def may_request(self, address: str) -> bool:
         return address == f"agent:{self.workflow}"
 

@@ -119,6 +119,31 @@ async def test_a_blocking_client_brings_its_token(gateway: Gateway, issuer: Issu
     assert await asyncio.to_thread(publish) == 0
 
 
+async def test_a_client_does_what_its_grants_permit_and_is_refused_the_rest(gateway: Gateway, issuer: Issuer) -> None:
+    grants = {"publish": ["wf/*"], "subscribe": ["wf/**"], "history": ["wf/events"], "request": ["agent:planner"]}
+    async with connect(gateway.url, client_id="trainer", token=token_of(issuer, grants=grants)) as client:
+        assert (await client.publish("wf/a", np.ones(3))).offset == 0
+        async with client.subscribe("wf/**") as messages:
+            assert (await anext(messages)).stream == "wf/a"
+        async with client.subscribe("wf/events", since="beginning"), client.inbox():
+            pass
+        refusals = (
+            (lambda: client.publish("other/a", np.ones(3)), "publish to other/a"),
+            (lambda: client.publish("wf/b/c", np.ones(3)), "publish to wf/b/c"),
+            (lambda: client.subscribe("**").__aenter__(), r"subscribe to \*\*"),
+            (lambda: client.subscribe("*/a").__aenter__(), r"subscribe to \*/a"),
+            (lambda: client.subscribe("wf/a", since="beginning").__aenter__(), "read the past of wf/a"),
+            (lambda: client.request("agent:boss", np.ones(3)), "ask agent:boss"),
+            (lambda: client.delete("wf/a"), "delete wf/a"),
+            (lambda: client.presence("other").__aenter__(), "attend other"),
+        )
+        for ask, words in refusals:
+            with pytest.raises(RequestRefused, match=f"agent trainer may not {words}") as caught:
+                await ask()
+            assert caught.value.code == Code.FORBIDDEN
+        assert (await client.publish("wf/a", np.ones(3))).offset == 1
+
+
 @pytest.mark.parametrize("subprotocol", ["frys.v1", "frys.v1.json"])
 async def test_a_token_may_come_with_the_handshake(gateway: Gateway, issuer: Issuer, subprotocol: str) -> None:
     bearer = {"Authorization": f"Bearer {token_of(issuer)}"}

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.errors import InvalidArgument
-from gateway.security.settings import SecuritySettings
+from gateway.security.permissions import GrantedPatterns
+from gateway.security.settings import SecuritySettings, TypeGrants
 
 
 def test_no_token_is_asked_for_by_default() -> None:
@@ -27,6 +28,7 @@ def test_places_of_keys(keys: str) -> None:
         ({"keys": "https://issuer/keys"}, "neither"),
         ({"keys": "file:a\0b"}, "neither"),
         ({"audience": ""}, "audience is empty"),
+        ({"grants": TypeGrants(agent=GrantedPatterns())}, "grants need keys"),
         ({"leeway_s": -1.0}, "leeway_s is -1: it takes 0 to 300"),
         ({"leeway_s": 301.0}, "leeway_s is 301"),
     ],

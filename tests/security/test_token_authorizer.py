@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import Code, RequestRefused
-from gateway.ids import ClientId
+from gateway.ids import ClientId, StreamName
 from gateway.protocol.messages import ClientType
 from gateway.security.key_ring import REREAD_S
+from gateway.security.permissions import GrantedPatterns
+from gateway.security.settings import TypeGrants
 from gateway.security.signing_key import SigningKey
 from gateway.security.token_authorizer import TokenAuthorizer
 from gateway.security.token_verifier import TokenVerifier
@@ -112,3 +115,23 @@ def test_a_token_is_not_replayed_once_its_key_is_removed(world: World) -> None:
     world.issuer.publish(SigningKey.generate("EdDSA", "second"))
     world.clock.advance(REREAD_S)
     assert "'first', which is unknown" in world.enter(token)
+
+
+def test_a_token_permits_what_its_grants_say_and_its_type_bounds_that(world: World) -> None:
+    agents = GrantedPatterns(publish=("wf/*",), subscribe=("**",))
+    settings = replace(world.issuer.settings, grants=TypeGrants(agent=agents))
+    authorizer = TokenAuthorizer(settings, world.clock)
+    now_s = world.clock.monotonic_s()
+
+    def may(claim: object, client_type: ClientType = ClientType.AGENT) -> tuple[bool, bool, bool]:
+        grant = authorizer.authenticate(None, client_type, world.token(grants=claim), now_s)
+        return grant.may_publish(StreamName("wf/a")), grant.may_publish(StreamName("o/a")), grant.may_subscribe("**")
+
+    assert may(None) == (True, False, True)
+    assert may({"publish": ["**"]}) == (True, False, False)
+    assert may({"publish": ["o/*"]}) == (False, False, False)
+    assert may(None, ClientType.WORKFLOW) == (True, True, True)
+    assert may({"publish": ["o/*"]}, ClientType.WORKFLOW) == (False, True, False)
+    assert may({}, ClientType.WORKFLOW) == (False, False, False)
+    with pytest.raises(RequestRefused, match="its claim grants cannot be used: it names none of publish"):
+        may({"root": ["**"]})

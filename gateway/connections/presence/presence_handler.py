@@ -160,7 +160,7 @@ class PresenceHandler:
         watches = watch is not None and session not in scope.watchers
         if session.state is State.DRAINING and (joins or watches):
             raise RequestRefused(Code.DRAINING, "the gateway is stopping; connect again later")
-        if not session.grant.may_subscribe(streams_of(scope.name)):
+        if not session.grant.may_attend(streams_of(scope.name)):
             raise session.forbidden(f"attend {scope.name}")
         attended = self._attended.get(session, {})
         if scope.name not in attended and len(attended) >= settings.max_scopes:

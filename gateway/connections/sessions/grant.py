@@ -30,6 +30,14 @@ class UniformGrant:
         """Return :attr:`permitted`."""
         return self.permitted
 
+    def may_attend(self, pattern: str) -> bool:
+        """Return :attr:`permitted`."""
+        return self.permitted
+
+    def may_replay(self, pattern: str) -> bool:
+        """Return :attr:`permitted`."""
+        return self.permitted
+
     def may_request(self, address: str) -> bool:
         """Return :attr:`permitted`."""
         return self.permitted
@@ -77,6 +85,14 @@ class ExtensionGrant:
     def may_acknowledge(self, pattern: str) -> bool:
         """Return False."""
         return False
+
+    def may_attend(self, pattern: str) -> bool:
+        """Return whether the token permits it."""
+        return self.token.may_attend(pattern)
+
+    def may_replay(self, pattern: str) -> bool:
+        """Return whether the token permits it."""
+        return self.token.may_replay(pattern)
 
     def may_request(self, address: str) -> bool:
         """Return False."""

@@ -261,12 +261,12 @@ def test_metadata_and_awareness_have_a_bound() -> None:
     assert len(members(world)["member"]) == MAX_METADATA_BYTES
 
 
-def test_a_client_may_attend_what_it_may_subscribe_to() -> None:
+def test_a_client_attends_only_what_its_grant_permits() -> None:
     world = World()
     peer = world.peer("member")
 
     class Narrow(UniformGrant):
-        def may_subscribe(self, pattern: str) -> bool:
+        def may_attend(self, pattern: str) -> bool:
             return pattern in {"mine/**", "other/loss"}
 
     peer.session.grant = Narrow(permitted=True)

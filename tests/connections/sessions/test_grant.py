@@ -19,6 +19,8 @@ def permissions(grant: Grant) -> dict[str, bool]:
         "publish": grant.may_publish(StreamName("wf/a")),
         "subscribe": grant.may_subscribe("wf/**"),
         "acknowledge": grant.may_acknowledge("wf/**"),
+        "attend": grant.may_attend("wf/**"),
+        "replay": grant.may_replay("wf/**"),
         "request": grant.may_request("agent:planner"),
         "control": grant.may_control("wf/**"),
     }
@@ -64,7 +66,11 @@ def test_an_extension_may_only_subscribe_and_only_as_its_token_states(client_typ
     assert granted.expires_at_s == denied.expires_at_s == 160.0
     assert answers(denied) == {False}
     if client_type is ClientType.EXTENSION:
-        assert [name for name, permitted in permissions(granted).items() if permitted] == ["subscribe"]
+        assert [name for name, permitted in permissions(granted).items() if permitted] == [
+            "subscribe",
+            "attend",
+            "replay",
+        ]
     else:
         assert answers(granted) == {True}
     with pytest.raises(RequestRefused, match="stolen"):
