@@ -20,6 +20,7 @@ REACHED_BY = {
     "verified tokens that are remembered, all of the gateway": (
         "security/test_verified_tokens.py:test_those_that_were_used_longest_ago_make_room"
     ),
+    "file of revoked tokens": "security/test_revocations.py:test_a_damaged_file_changes_nothing",
     "patterns of a token": "security/test_permissions.py:test_claims_that_cannot_be_used",
     "decisions about permissions that are remembered, all of the gateway": (
         "security/test_permissions.py:test_so_many_decisions_are_remembered"

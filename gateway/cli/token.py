@@ -97,8 +97,8 @@ def token(
 ) -> int:
     """Print a token by which a client shows a gateway who it is.
 
-    The clock of this machine counts. A token cannot be taken back before it expires, but by removing its key from the
-    keys of the gateway: make it short. Without --publish, --subscribe and the like it permits everything.
+    The clock of this machine counts. A token is good until it expires, unless the gateway is told to revoke it: make it
+    short. Without --publish, --subscribe and the like it permits everything.
 
     Examples:
 

@@ -1,13 +1,14 @@
 """Access: who comes in, with which permissions, and for how long.
 
-A connection whose token expires is closed then, unless it has got another one meanwhile.
+A connection whose token expires is closed then, unless it has got another one meanwhile; one whose token is withdrawn
+is closed at the next look.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from gateway.connections.ports import Authorizer, Clock, Grant
 from gateway.connections.sessions.session import Session
@@ -16,8 +17,21 @@ from gateway.errors import Code, ProtocolViolation
 
 SWEEP_S: Final = 1.0
 """Pause between two looks: so much later than its token a connection may end."""
+LOOKED_AT_TOGETHER: Final = 512
+"""Connections that are looked at between two chances for the loop."""
 CLOSED_TOGETHER: Final = 64
 """Connections that are closed between two chances for the loop."""
+
+
+@runtime_checkable
+class Withdrawals(Protocol):
+    """Authorizer whose grants may be withdrawn before they expire."""
+
+    def look(self, now_s: float) -> bool:
+        """Return whether any grant may have been withdrawn since the last look."""
+
+    def withdrawn(self, grant: Grant) -> bool:
+        """Return whether a grant was withdrawn."""
 
 
 class Access:
@@ -28,22 +42,25 @@ class Access:
     Args:
         authorizer: authenticates clients.
         clock: monotonic time.
+        withdrawals: tells what was withdrawn; ``None``: nothing is, before it expires.
 
     Attributes:
-        expired: connections that were closed.
+        expired: connections that were closed because their tokens have expired.
+        revoked: connections that were closed because their tokens were withdrawn.
         sweep: closes them.
         authenticate: see :class:`~gateway.connections.ports.Authorizer`.
     """
 
-    def __init__(self, authorizer: Authorizer, clock: Clock) -> None:
+    def __init__(self, authorizer: Authorizer, clock: Clock, withdrawals: Withdrawals | None = None) -> None:
         self.authenticate = authorizer.authenticate
         self._clock = clock
+        self._withdrawals = withdrawals
         self._due: dict[int, set[int]] = {}
         """Numbers of the connections, by the second."""
         self._sessions: dict[int, tuple[int, Session]] = {}
         """Second and connection, by its number."""
         self._swept_s = math.floor(clock.monotonic_s())
-        self.expired = 0
+        self.expired = self.revoked = 0
         self.sweep = Sweep(lambda: SWEEP_S, self._sweep)
 
     def __len__(self) -> int:
@@ -68,6 +85,20 @@ class Access:
                 del self._due[listed[0]]
 
     def _sweep(self) -> Iterator[None]:
+        if self._withdrawals is not None and self._withdrawals.look(self._clock.monotonic_s()):
+            yield from self._close_withdrawn(self._withdrawals)
+        yield from self._close_expired()
+
+    def _close_withdrawn(self, withdrawals: Withdrawals) -> Iterator[None]:
+        for looked_at, (_, session) in enumerate(list(self._sessions.values()), 1):
+            if not session.connection.closed and withdrawals.withdrawn(session.grant):
+                self.revoked += 1
+                problem = "the token was revoked, or its key removed: get another one and connect again"
+                session.fail(ProtocolViolation(Code.TOKEN_REVOKED, problem))
+            if looked_at % LOOKED_AT_TOGETHER == 0:
+                yield
+
+    def _close_expired(self) -> Iterator[None]:
         if not self._sessions:
             self._swept_s = math.floor(self._clock.monotonic_s())
             return

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from random import Random
 from typing import Final
 
-from gateway.connections.access import Access
+from gateway.connections.access import Access, Withdrawals
 from gateway.connections.admission.admission import Admission
 from gateway.connections.collaboration.workflows import Workflows
 from gateway.connections.consumers.context import ConsumerContext
@@ -121,7 +121,8 @@ class Core:
         memory: Memory | None = None,
     ) -> None:
         limits = settings.limits
-        self.access = Access(TypeAuthorizer(authorizer), clock)
+        withdrawals = authorizer if isinstance(authorizer, Withdrawals) else None
+        self.access = Access(TypeAuthorizer(authorizer), clock, withdrawals)
         self.settings = settings
         self.clock = clock
         self.slices = Slices(clock)

@@ -59,6 +59,10 @@ class KeyRing:
             key = self._named(kid)
         return key
 
+    def holds(self, key: TokenKey) -> bool:
+        """Return whether a key is one of them."""
+        return self._keys.get(key.kid) == key
+
     def look(self, now_s: float) -> bool:
         """Look whether the file holds other keys, if it is time; return whether it did.
 

@@ -123,9 +123,10 @@ class PatternGrant:
         decisions: earlier decisions.
         subject: name that the token gives to its client.
         expires_at_s: time at which the token expires.
+        token: the token, for who withdraws it.
     """
 
-    __slots__ = ("_decisions", "_granted", "_number", "expires_at_s", "subject")
+    __slots__ = ("_decisions", "_granted", "_number", "expires_at_s", "subject", "token")
 
     def __init__(
         self,
@@ -133,12 +134,14 @@ class PatternGrant:
         decisions: Decisions,
         subject: ClientId | None,
         expires_at_s: float | None,
+        token: object = None,
     ) -> None:
         self._granted = granted
         self._decisions = decisions
         self._number = decisions.number_of(granted)
         self.subject: ClientId | None = subject
         self.expires_at_s: float | None = expires_at_s
+        self.token = token
 
     def may_publish(self, stream: StreamName) -> bool:
         """Return whether all lists permit to publish."""

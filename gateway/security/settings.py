@@ -39,6 +39,8 @@ class SecuritySettings:
     """Issuer that a token must name in its claim ``iss``; empty: any."""
     leeway_s: float = 5.0
     """Time by which the clocks of issuer and gateway may differ."""
+    revoked: str = ""
+    """File of tokens that count no more, one JSON object a line; empty: none is revoked before it expires."""
     grants: TypeGrants = field(default_factory=TypeGrants)
     """Permissions of clients by their type, whatever their tokens grant."""
     insecure: bool = False
@@ -50,6 +52,8 @@ class SecuritySettings:
             raise InvalidArgument(f"keys {self.keys!r} is neither file:PATH nor env:NAME: it says where the keys are")
         if self.grants != TypeGrants() and not self.keys:
             raise InvalidArgument("grants need keys: without tokens each client is of the type that it says")
+        if self.revoked and not self.keys:
+            raise InvalidArgument("revoked needs keys: without, there are no tokens to revoke")
         if not self.audience:
             raise InvalidArgument("audience is empty: give the name that your tokens have in their claim aud")
         if not 0 <= self.leeway_s <= MAX_LEEWAY_S:

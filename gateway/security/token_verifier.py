@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard
 
 import jwt
@@ -17,6 +17,7 @@ from gateway.protocol.names import INSTANCE_MARK, is_client_id
 from gateway.security.key_ring import KeyRing
 from gateway.security.permissions import GrantedPatterns
 from gateway.security.settings import SecuritySettings
+from gateway.security.token_key import TokenKey
 
 MAX_TOKEN_CHARS: Final = 8192
 """Longest token: with some hundred patterns of streams it has half of that."""
@@ -49,6 +50,12 @@ class VerifiedToken:
     """Unix time in seconds at which it expires."""
     grants: GrantedPatterns | None = None
     """Acts that it permits; ``None``: it names none, and permits all."""
+    token_id: str | None = None
+    """Name by which it may be revoked, its ``jti``."""
+    issued_at: float | None = None
+    """Unix time at which it was issued."""
+    key: TokenKey | None = field(default=None, compare=False)
+    """Key that has verified it."""
 
 
 class TokenVerifier:
@@ -109,9 +116,9 @@ class TokenVerifier:
             raise refused("its signature is wrong: it was changed, or signed by another key") from None
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise _no_jwt() from None
-        return self._verified(claims, unix_s)
+        return self._verified(claims, unix_s, key)
 
-    def _verified(self, claims: Mapping[str, Any], unix_s: float) -> VerifiedToken:
+    def _verified(self, claims: Mapping[str, Any], unix_s: float, key: TokenKey) -> VerifiedToken:
         leeway_s = self._settings.leeway_s
         expires_at = _time_in(claims, "exp") + leeway_s
         if expires_at <= unix_s:
@@ -121,7 +128,12 @@ class TokenVerifier:
             early_s = (_time_in(claims, name) - unix_s) if name in claims else 0.0
             if early_s > leeway_s:
                 raise refused(f"it is valid in {early_s:.0f} s only ({name}), by the clock of the gateway")
-        return VerifiedToken(_subject_in(claims), _types_in(claims), expires_at, _grants_in(claims))
+        token_id = claims.get("jti")
+        if not (token_id is None or isinstance(token_id, str)):
+            raise refused("its claim jti is no text")
+        issued_at = _time_in(claims, "iat") if "iat" in claims else None
+        permitted = _types_in(claims), expires_at, _grants_in(claims)
+        return VerifiedToken(_subject_in(claims), *permitted, token_id, issued_at, key)
 
 
 def refused(problem: str) -> RequestRefused:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.connections.access import CLOSED_TOGETHER
+from gateway.connections.access import CLOSED_TOGETHER, LOOKED_AT_TOGETHER
 from gateway.connections.core import Core
 from gateway.connections.core_settings import CoreSettings
 from gateway.connections.ports import Grant
@@ -94,3 +94,38 @@ def test_many_that_expire_together_leave_the_loop_a_chance_and_a_long_sleep_find
     world.clock.advance(1_000_000.0)
     assert sweep(world) >= 1
     assert {peer.close_code() for peer in peers} == {Code.TOKEN_EXPIRED}
+
+
+class Withdrawing(Seconds):
+    """Has withdrawn the grants of some subjects."""
+
+    def __init__(self) -> None:
+        self.subjects: set[str] = set()
+        self.looks = 0
+
+    def authenticate(
+        self, client_id: ClientId | None, client_type: ClientType, token: str | None, now_s: float
+    ) -> Grant:
+        return UniformGrant(permitted=True, expires_at_s=now_s + 60, subject=client_id)
+
+    def look(self, now_s: float) -> bool:
+        self.looks += 1
+        return bool(self.subjects)
+
+    def withdrawn(self, grant: Grant) -> bool:
+        return grant.subject in self.subjects
+
+
+def test_a_connection_whose_token_is_withdrawn_ends_at_the_next_look() -> None:
+    world, authorizer = World(), Withdrawing()
+    world.core = Core(CoreSettings(), world.clock, world.workers, FixedPolicy(), authorizer)
+    peers = [greet(world, f"agent-{n}") for n in range(LOOKED_AT_TOGETHER + 5)]
+    world.turn()
+    sweep(world)
+    assert authorizer.looks == 1
+    authorizer.subjects = {"agent-0", f"agent-{LOOKED_AT_TOGETHER + 1}"}
+    assert sweep(world) == 1
+    closed = [number for number, peer in enumerate(peers) if peer.close_code() == Code.TOKEN_REVOKED]
+    assert closed == [0, LOOKED_AT_TOGETHER + 1]
+    assert world.core.access.revoked == 2
+    assert peers[0].read().codes == [Code.TOKEN_REVOKED]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,36 @@ async def test_a_client_does_what_its_grants_permit_and_is_refused_the_rest(gate
                 await ask()
             assert caught.value.code == Code.FORBIDDEN
         assert (await client.publish("wf/a", np.ones(3))).offset == 1
+
+
+async def test_a_client_is_closed_when_its_token_is_revoked_and_goes_on_with_another(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    revoked, made, again = tmp_path / "revoked.jsonl", list[str](), asyncio.Event()
+    revoked.write_text("")
+
+    def fresh() -> str:
+        made.append(token_of(issuer, "reader", jti=f"token-{len(made)}"))
+        if len(made) == 2:
+            again.set()
+        return made[-1]
+
+    settings = replace(issuer.settings, revoked=str(revoked))
+    async with (
+        running_gateway(Settings(admin_port=None, drain_deadline_s=2.0, security=settings)) as gateway,
+        connect(gateway.url, client_id="writer", token=token_of(issuer, "writer")) as writer,
+        connect(gateway.url, client_id="reader", token=fresh) as reader,
+        reader.subscribe("wf/events", since="beginning") as messages,
+    ):
+        await writer.publish("wf/events", np.array([0]), kind="event")
+        assert (await anext(messages)).offset == 0
+        revoked.write_text('{"jti": "token-0"}\n')
+        await again.wait()
+        await writer.publish("wf/events", np.array([1]))
+        assert (await anext(messages)).offset == 1
+        assert gateway.core.access.revoked == 1
+        with pytest.raises(ConnectionClosed, match="it was revoked"):
+            await connect(gateway.url, token=made[0])
 
 
 @pytest.mark.parametrize("subprotocol", ["frys.v1", "frys.v1.json"])

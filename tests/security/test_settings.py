@@ -29,6 +29,7 @@ def test_places_of_keys(keys: str) -> None:
         ({"keys": "file:a\0b"}, "neither"),
         ({"audience": ""}, "audience is empty"),
         ({"grants": TypeGrants(agent=GrantedPatterns())}, "grants need keys"),
+        ({"revoked": "revoked.jsonl"}, "revoked needs keys"),
         ({"leeway_s": -1.0}, "leeway_s is -1: it takes 0 to 300"),
         ({"leeway_s": 301.0}, "leeway_s is 301"),
     ],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.connections.sessions.grant import TypeAuthorizer
 from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.messages import ClientType
@@ -135,3 +136,33 @@ def test_a_token_permits_what_its_grants_say_and_its_type_bounds_that(world: Wor
     assert may({}, ClientType.WORKFLOW) == (False, False, False)
     with pytest.raises(RequestRefused, match="its claim grants cannot be used: it names none of publish"):
         may({"root": ["**"]})
+
+
+def test_a_token_that_is_revoked_is_not_replayed_and_its_grants_are_withdrawn(world: World, tmp_path: Path) -> None:
+    revoked = tmp_path / "revoked.jsonl"
+    revoked.write_text("")
+    authorizer = TokenAuthorizer(replace(world.issuer.settings, revoked=str(revoked)), world.clock)
+    now_s = world.clock.monotonic_s()
+    token = world.token(jti="one", client_type=["agent", "extension"])
+    bounded = TypeAuthorizer(authorizer)
+    grants = [bounded.authenticate(None, each, token, now_s) for each in (ClientType.AGENT, ClientType.EXTENSION)]
+    other = authorizer.authenticate(None, ClientType.AGENT, world.token(jti="two"), now_s)
+    assert not authorizer.look(now_s)
+    revoked.write_text('{"jti": "one"}')
+    assert authorizer.look(now_s)
+    assert not authorizer.look(now_s)
+    assert [authorizer.withdrawn(grant) for grant in (*grants, other)] == [True, True, False]
+    with pytest.raises(RequestRefused, match="it was revoked"):
+        authorizer.authenticate(None, ClientType.AGENT, token, now_s)
+
+
+def test_grants_are_withdrawn_with_their_key(world: World) -> None:
+    now_s = world.clock.monotonic_s()
+    grant = world.authorizer.authenticate(None, ClientType.AGENT, world.token(), now_s)
+    first = world.issuer.key
+    world.issuer.publish(first, SigningKey.generate("EdDSA", "second"))
+    assert world.authorizer.look(now_s + REREAD_S)
+    assert not world.authorizer.withdrawn(grant)
+    world.issuer.publish(SigningKey.generate("EdDSA", "first"))
+    assert world.authorizer.look(now_s + 2 * REREAD_S)
+    assert world.authorizer.withdrawn(grant)

@@ -23,6 +23,7 @@ STATUSES: Final[dict[int, int]] = {
     Code.OVERLOADED: 503,
     Code.UNAUTHENTICATED: 401,
     Code.TOKEN_EXPIRED: 401,
+    Code.TOKEN_REVOKED: 401,
     Code.TRANSFER_ABORTED: 503,
     Code.PEER_GONE: 503,
     Code.TRANSFER_TIMEOUT: 503,
