@@ -1,6 +1,7 @@
 /** Requests to the admin port. */
 
 import { ProblemError, problemOf } from "./problem.ts";
+import { authorization } from "./token.ts";
 
 /** Longest time for which an answer is waited for. */
 const TIMEOUT_MS = 10_000;
@@ -36,13 +37,31 @@ export async function command<T>(method: "POST" | "PUT" | "DELETE", path: string
  * @throws TypeError the gateway cannot be reached.
  */
 export async function publish(path: string, file: Blob): Promise<number> {
-  const { offset } = await answered<{ readonly offset: number }>(await fetch(path, { method: "PUT", body: file }));
+  const { offset } = await answered<{ readonly offset: number }>(
+    await fetch(path, { method: "PUT", body: file, headers: authorization() }),
+  );
   return offset;
+}
+
+/**
+ * Return a file of the gateway, however long that takes.
+ *
+ * @throws ProblemError the answer was no success.
+ * @throws TypeError the gateway cannot be reached.
+ */
+export async function fetched(path: string): Promise<Blob> {
+  const response = await fetch(path, { headers: authorization() });
+  if (!response.ok) {
+    throw new ProblemError(await problemOf(response));
+  }
+  return await response.blob();
 }
 
 async function ask<T>(path: string, init: RequestInit, signal?: AbortSignal): Promise<T> {
   const limit = AbortSignal.timeout(TIMEOUT_MS);
-  return await answered(await fetch(path, { ...init, signal: signal ? AbortSignal.any([signal, limit]) : limit }));
+  const headers = { ...init.headers, ...authorization() };
+  const until = signal ? AbortSignal.any([signal, limit]) : limit;
+  return await answered(await fetch(path, { ...init, headers, signal: until }));
 }
 
 async function answered<T>(response: Response): Promise<T> {

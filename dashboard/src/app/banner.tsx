@@ -5,13 +5,19 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { nextTryMs, reachable, usePolled } from "../api/poller.ts";
 import type { SummaryData } from "../api/summary.ts";
 import { Icon } from "../parts/icon.tsx";
+import { TokenForm } from "./token_form.tsx";
+
+const UNAUTHORIZED = 401;
 
 export function Banner() {
-  const { data } = usePolled<SummaryData>("/api/v1/summary");
+  const { data, problem } = usePolled<SummaryData>("/api/v1/summary");
   const first = useRef<string>(undefined);
   first.current ??= data?.version;
   if (!reachable.value) {
     return <Lost />;
+  }
+  if (problem?.status === UNAUTHORIZED) {
+    return <TokenForm words={problem.message} />;
   }
   if (data && data.version !== first.current) {
     return (

@@ -1,6 +1,7 @@
 /** Publisher of commands: a client of the gateway, which connects for the first command and leaves with the view. */
 
 import { type Client, connect, Tensor, type TransmissionResult } from "@frys/client";
+import { token } from "../api/token.ts";
 import type { Command } from "./draft.ts";
 
 /** Longest time for which an acknowledgement is waited for. */
@@ -32,6 +33,7 @@ export class CommandPublisher {
     this.#client ??= connect(new URL("/ws", location.href.replace(/^http/, "ws")).href, {
       clientType: "admin_panel",
       agent: "dashboard",
+      token: token.value,
       worker: false,
       // What a call has to tell it throws; the pollers of the page tell of a lost connection.
       onError: () => undefined,

@@ -8,6 +8,7 @@ import { go, hashOf } from "../app/router.ts";
 import { bytes, bytesPerS, perS, whole } from "../format/numbers.ts";
 import { Confirm } from "../parts/dialog.tsx";
 import { Badge, Figure } from "../parts/figure.tsx";
+import { FileLink } from "../parts/file_link.tsx";
 import { Page } from "../parts/page.tsx";
 import { EmptyState, ProblemNote, Skeleton } from "../parts/states.tsx";
 import { Viewer } from "../viewer/viewer.tsx";
@@ -43,9 +44,9 @@ function Found({ stream }: { readonly stream: StreamData }) {
       actions={
         <>
           {newest?.length === 1 && (
-            <a class="button" href={path} download={`${name.replaceAll("/", "-")}.npy`}>
+            <FileLink path={path} name={`${name.replaceAll("/", "-")}.npy`}>
               Download .npy
-            </a>
+            </FileLink>
           )}
           <Upload path={path} />
           <button type="button" class="button" onClick={() => setDeleting(true)}>

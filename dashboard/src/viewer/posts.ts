@@ -24,7 +24,14 @@ export interface CanvasLayout {
 }
 
 export type ToWorker =
-  | { readonly kind: "open"; readonly origin: string; readonly stream: string; readonly settings: Settings }
+  | {
+      readonly kind: "open";
+      readonly origin: string;
+      readonly stream: string;
+      readonly settings: Settings;
+      /** Token for a gateway that asks for one; null: none. */
+      readonly token: string | null;
+    }
   | { readonly kind: "canvas"; readonly canvas: OffscreenCanvas }
   | { readonly kind: "layout"; readonly layout: CanvasLayout; readonly theme: Theme }
   | { readonly kind: "settings"; readonly settings: Settings }

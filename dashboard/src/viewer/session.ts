@@ -1,6 +1,8 @@
 /** Session of the viewer in the page: its worker, the settings, and the last word of the worker on each subject, as signals. */
 
 import { type Signal, signal } from "@preact/signals";
+import { token } from "../api/token.ts";
+import { saveBlob } from "../parts/save_blob.ts";
 import type {
   CanvasLayout,
   FromWorker,
@@ -49,7 +51,7 @@ export class Session {
     this.#setQuery = setQuery;
     this.#written = JSON.stringify(queryOf(this.settings.value));
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#take(data);
-    this.#send({ kind: "open", origin: location.origin, stream, settings: this.settings.value });
+    this.#send({ kind: "open", origin: location.origin, stream, settings: this.settings.value, token: token.value });
   }
 
   /** Take the settings of an address that the program has not written itself: someone went back. */
@@ -149,19 +151,10 @@ export class Session {
         this.shown.value = this.listed.value = undefined;
         break;
       case "file":
-        saveFile(post.name, post.parts);
+        saveBlob(post.name, new Blob([...post.parts], { type: "application/octet-stream" }));
         break;
       case "notice":
         this.notice.value = post.text;
     }
   }
-}
-
-function saveFile(name: string, parts: readonly Uint8Array<ArrayBuffer>[]): void {
-  const address = URL.createObjectURL(new Blob([...parts], { type: "application/octet-stream" }));
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }

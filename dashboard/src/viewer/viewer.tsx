@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo } from "preact/hooks";
 import { route, setQuery } from "../app/router.ts";
+import { FileLink } from "../parts/file_link.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { AxisControls, ShowingControls, TimeControls } from "./controls.tsx";
 import { Drawing } from "./drawing.tsx";
@@ -102,9 +103,9 @@ function Download({ session }: { readonly session: Session }) {
     // The page of the stream has a link to a state of one tensor; the gateway gives all of it, whatever came here.
     const query = `?${new URLSearchParams({ tensor: shown.tensor.name })}`;
     return session.facts.value.newest?.[1] ? (
-      <a class="button" href={`/api/v1/streams/${session.stream}${query}`} download>
+      <FileLink path={`/api/v1/streams/${session.stream}${query}`} name={`${shown.tensor.name || "tensor"}.npy`}>
         Download {shown.tensor.name} as .npy
-      </a>
+      </FileLink>
     ) : null;
   }
   return (

@@ -1,5 +1,6 @@
 /** Facts of a stream, as the gateway's list has them: its kind, its offsets, and of a state the whole shape. */
 
+import { authorization } from "../../api/token.ts";
 import type { StreamFacts, TensorFacts } from "../posts.ts";
 
 const PERIOD_MS = 2000;
@@ -11,9 +12,14 @@ interface Listed extends StreamFacts {
 }
 
 /** Return the facts of a stream; undefined: there is none. */
-export async function readFacts(origin: string, stream: string, signal: AbortSignal): Promise<StreamFacts | undefined> {
+export async function readFacts(
+  origin: string,
+  stream: string,
+  token: string | null,
+  signal: AbortSignal,
+): Promise<StreamFacts | undefined> {
   const query = new URLSearchParams({ pattern: stream, limit: "1" });
-  const answer = await fetch(`${origin}/api/v1/streams?${query}`, { signal });
+  const answer = await fetch(`${origin}/api/v1/streams?${query}`, { signal, headers: authorization(token) });
   if (!answer.ok) {
     throw new Error(`the gateway answered ${answer.status} ${answer.statusText}`);
   }
@@ -25,13 +31,14 @@ export async function readFacts(origin: string, stream: string, signal: AbortSig
 export async function watchFacts(
   origin: string,
   stream: string,
+  token: string | null,
   signal: AbortSignal,
   onFacts: (facts: StreamFacts | undefined) => void,
 ): Promise<void> {
   while (!signal.aborted) {
     let found: StreamFacts | undefined;
     try {
-      found = await readFacts(origin, stream, signal);
+      found = await readFacts(origin, stream, token, signal);
       onFacts(found);
     } catch {
       // The client's connection tells of a gateway that is gone.

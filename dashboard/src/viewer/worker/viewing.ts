@@ -38,7 +38,7 @@ export class Viewing {
   handle(post: ToWorker): void {
     switch (post.kind) {
       case "open":
-        void this.#open(post.origin, post.stream, post.settings);
+        void this.#open(post.origin, post.stream, post.settings, post.token);
         break;
       case "canvas":
         this.#surface.canvas = post.canvas;
@@ -82,16 +82,17 @@ export class Viewing {
     }
   }
 
-  async #open(origin: string, stream: string, settings: Settings): Promise<void> {
+  async #open(origin: string, stream: string, settings: Settings, token: string | null): Promise<void> {
     this.#stream = stream;
     this.#settings = settings;
-    void watchFacts(origin, stream, this.#ending.signal, (facts) => this.#learn(facts));
+    void watchFacts(origin, stream, token, this.#ending.signal, (facts) => this.#learn(facts));
     const url = `${origin.replace(/^http/, "ws")}/ws`;
     this.#post({ kind: "state", state: "connecting" });
     while (!this.#ending.signal.aborted && !this.#client) {
       try {
         this.#client = await connect(url, {
           clientType: "admin_panel",
+          token,
           // This is a worker already, so that the socket needs none of its own.
           worker: false,
           onState: (state) => this.#post({ kind: "state", state }),
