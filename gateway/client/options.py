@@ -66,7 +66,7 @@ class Options:
     client_id: str | None = None
     """None: the gateway chooses one, which is kept over reconnects. If two programs have the same one, the client of
     the older is closed with ``SUPERSEDED``."""
-    token: Token = None
+    token: Token = field(default=None, repr=False)
     connect_timeout_s: float = 10.0
     """Limit for one attempt: TCP, TLS, WebSocket handshake, HELLO and WELCOME together; and before it for the token, if
     an ``async`` function gives it."""

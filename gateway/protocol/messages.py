@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from gateway.errors import PeerError, name_of
@@ -75,7 +75,7 @@ class Hello:
     versions: tuple[int, ...]
     client_type: ClientType
     client_id: ClientId | None = None
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     agent: str = ""
     codecs: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class Authenticate:
     opcode: ClassVar = Opcode.AUTHENTICATE
 
     request: int
-    token: str
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from tests.security.tokens import Issuer
 
 HEAVY = (
     *("gateway.admin.serving", "gateway.client", "gateway.demo", "gateway.streams.sqlite", "gateway.testing"),
+    *("cryptography", "gateway.security.key_ring", "gateway.security.token_authorizer", "jwt"),
     *("anyio", "h11", "http.client", "http.server", "multiprocessing", "nats", "numpy.ma", "numpy.random"),
     *("numpy.testing", "prometheus_client", "pydantic", "rich", "scipy", "sklearn", "sqlite3", "starlette"),
     *("typer", "unittest", "uvicorn", "xml"),

@@ -16,11 +16,12 @@ from websockets.typing import Subprotocol
 
 from gateway.app import Gateway
 from gateway.client import connect
+from gateway.client.options import Options
 from gateway.client.sync import connect as connect_blocking
 from gateway.config import Settings
 from gateway.errors import Code, ConnectionClosed, RequestRefused
 from gateway.ids import ClientId
-from gateway.protocol.messages import ClientType, Hello
+from gateway.protocol.messages import Authenticate, ClientType, Hello
 from gateway.protocol.session_body import write_session
 from gateway.security.settings import SecuritySettings
 from gateway.testing import running_gateway
@@ -200,3 +201,9 @@ def text_of(hello: Hello) -> str:
     """Return a HELLO of the JSON subprotocol."""
     payload = {"versions": [1], "client_type": hello.client_type, "client_id": hello.client_id, "token": hello.token}
     return json.dumps({"message_type": "hello", "payload": payload})
+
+
+def test_a_token_is_not_in_the_text_of_what_carries_it() -> None:
+    options = Options("ws://127.0.0.1:1", token="the secret")
+    hello = Hello((1,), ClientType.AGENT, token="the secret")
+    assert "secret" not in f"{options!r} {hello!r} {Authenticate(1, 'the secret')!r}"
