@@ -88,6 +88,7 @@ class Code(enum.IntEnum):
     NOT_PROCESSED = 5224
     VIEW_LOWERED = 5226
     VIEW_RESTORED = 5227
+    CHUNKS_ADVISED = 5228
     FORBIDDEN = 5300
 
 

@@ -268,6 +268,9 @@ REACHED_BY = {
         "connections/planning/facts/test_arrival_watch.py:"
         "test_of_many_streams_the_busiest_are_sampled_and_none_that_takes_little"
     ),
+    "streams of large messages that plans watch, and those whose chunks are larger": (
+        "connections/planning/facts/test_large_streams.py:test_the_busiest_are_watched_until_they_fall_silent_or_end"
+    ),
     "states whose joins are counted, to encode versions before the next ones": (
         "connections/joining/test_state_joins.py:test_of_very_many_streams_those_that_were_joined_last_are_counted"
     ),

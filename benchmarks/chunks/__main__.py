@@ -1,7 +1,7 @@
 """Program ``python -m benchmarks.chunks``: compares sizes of the chunks of large messages, and prints a markdown table.
 
 A publisher on this machine sends large messages, one after the other, to a receiver behind a line, which gets urgent
-messages beside them. Exit code 0: everything has arrived.
+messages beside them. With ``--explored``, plans try larger chunks by themselves. Exit code 0: everything has arrived.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.chunks.chunks import Measured, measure
+from benchmarks.chunks.explored import explore, row_of
 from benchmarks.machine import describe
 from benchmarks.report import concluded, failing_in_words, table
 
@@ -25,6 +26,14 @@ SECONDS: Final = 4.0
 """Time for which messages of one run are sent, about."""
 FASTEST_BYTES_PER_S: Final = 400e6
 
+EXPLORED: Final = (
+    "content",
+    "time before",
+    "time behind the verdict",
+    "ratio",
+    "verdict",
+    "effect until the last byte",
+)
 HEADER: Final = ("line", "content", "chunk", "time", "over 512 KiB", "urgent p50", "urgent p99", "CPU of the gateway")
 
 
@@ -52,10 +61,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--message-mib", type=float, default=8.0, help="size of a large message")
     parser.add_argument("--content", nargs="+", choices=CONTENTS, default=CONTENTS)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--explored",
+        type=float,
+        metavar="SECONDS",
+        help="let plans try larger chunks on this machine, and go on",
+    )
     parsed = parser.parse_args(arguments)
     nbytes = int(parsed.message_mib * 1024 * 1024)
     sizes_kib = sorted({*parsed.kib, STANDING_KIB})
     print(f"# Chunks of messages of {parsed.message_mib:g} MiB\n\n{describe()}\n")
+    if parsed.explored:
+        content = CONTENTS[-1]  # noise is encoded by nobody
+        print(table(EXPLORED, [row_of(explore(nbytes, parsed.explored, content), content)]))
+        return concluded([])
     rows = []
     for mbit in parsed.mbit:
         for content in parsed.content:

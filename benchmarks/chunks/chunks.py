@@ -51,7 +51,7 @@ def _publish_urgent(url: str, commands: Connection) -> None:
             client.publish_nowait(URGENT, np.array([time.monotonic_ns()]), kind="control")
 
 
-def _payload(nbytes: int, content: str) -> np.ndarray[Any, Any]:
+def payload_of(nbytes: int, content: str) -> np.ndarray[Any, Any]:
     """Return a payload: noise, which no codec makes smaller, or activations, of which half are zeros."""
     noise = np.random.default_rng(1).standard_normal(nbytes // 4, np.float32)
     return noise if content == "noise" else np.maximum(noise, 0).round(2)
@@ -71,7 +71,7 @@ def measure(chunk_bytes: int, bits_per_s: int, nbytes: int, count: int, content:
         VerificationFailed: a message was lost or changed, or a process has failed.
     """
     os.sched_setaffinity(0, {LOAD_CORE})
-    payload, sent = _payload(nbytes, content), count + UNMEASURED
+    payload, sent = payload_of(nbytes, content), count + UNMEASURED
     with TemporaryDirectory() as directory, shaped(Shape(bits_per_s / 8)) as line:
         config = Path(directory) / "gateway.toml"
         config.write_text(f"[limits]\nchunk_bytes = {chunk_bytes}\n", encoding="utf-8")

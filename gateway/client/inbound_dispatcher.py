@@ -16,7 +16,7 @@ from gateway.client.sending.publisher import Publisher
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.session import Handler, Handlers, Session
 from gateway.client.subscribing.subscriptions import Subscriptions
-from gateway.errors import RequestRefused
+from gateway.errors import Code, RequestRefused
 from gateway.protocol import messages
 from gateway.protocol.data import parse_data
 from gateway.protocol.frames import Frame, body_of
@@ -209,4 +209,7 @@ class InboundDispatcher:
     def _notice_received(self, message: memoryview, frame: Frame) -> None:
         notice = parse_session(frame.opcode, body_of(message, frame))
         assert isinstance(notice, messages.Notice)
+        if notice.code == Code.CHUNKS_ADVISED and notice.stream is not None:
+            self._session.chunk_sizes.advise(notice.stream, notice.chunk_bytes)
+            return
         self._report.notice(Notice.of(notice))

@@ -86,6 +86,8 @@ class Hello:
     """Generation that an earlier WELCOME has told the client; absent: it has not been connected before."""
     credits: bool | None = None
     """Whether the client grants credit for streams of all kinds (spec section 7.5)."""
+    chunk_advice: bool | None = None
+    """Whether the client cuts the large messages of a stream by the size that NOTICE advises (spec section 7.6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +352,8 @@ class Notice:
     client_id: str | None = None
     subscription: int | None = None
     """Subscription whose view has changed."""
+    chunk_bytes: int | None = None
+    """Size of chunks that ``CHUNKS_ADVISED`` advises for the stream; absent: that of WELCOME."""
 
 
 @dataclass(frozen=True, slots=True)

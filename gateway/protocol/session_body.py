@@ -158,6 +158,7 @@ def _read_hello(body: JsonBody) -> Hello:
         instance=body.integer_or_none("instance", EXACT_MAX),
         generation=body.integer_or_none("generation", EXACT_MAX),
         credits=body.boolean_or_none("credits"),
+        chunk_advice=body.boolean_or_none("chunk_advice"),
     )
 
 
@@ -321,14 +322,17 @@ def _read_counts(body: JsonBody, name: str) -> Mapping[str, Counts] | None:
 
 def _read_notice(body: JsonBody) -> Notice:
     stream = body.text_or_none("stream")
+    # About the connection or its way of publishing, and not about messages.
+    is_advice = stream is None or body.get("code") == Code.CHUNKS_ADVISED
     return Notice(
         stream=stream,
-        first=None if stream is None else body.integer("first"),
-        last=None if stream is None else body.integer("last"),
+        first=None if is_advice else body.integer("first"),
+        last=None if is_advice else body.integer("last"),
         code=body.integer("code", U32_MAX),
         reason=body.text("reason"),
         client_id=body.text_or_none("client_id"),
         subscription=body.integer_or_none("subscription", U32_MAX),
+        chunk_bytes=body.integer_or_none("chunk_bytes", U32_MAX),
     )
 
 

@@ -727,6 +727,27 @@ DELIVERY: Final = (
         ),
     ),
     Definition(
+        "hello-chunk-advice",
+        "3.1",
+        "A publisher that cuts large messages as it is advised",
+        text(
+            0x01,
+            '{"versions":[1],"client_type":"agent","token":null,"agent":"","codecs":[],"filters":[],"chunk_advice":true}',
+        ),
+    ),
+    Definition(
+        "notice-chunks-advised",
+        "7.6",
+        "A size of chunks for the large messages of a stream",
+        text(0x0E, '{"stream":"wf-42/field","code":5228,"reason":"all receivers are near","chunk_bytes":2097152}'),
+    ),
+    Definition(
+        "notice-chunks-as-welcome",
+        "7.6",
+        "The size of WELCOME again",
+        text(0x0E, '{"stream":"wf-42/field","code":5228,"reason":"a receiver is behind a slow line"}'),
+    ),
+    Definition(
         "welcome-generation",
         "3.4",
         "The generation of the program",

@@ -78,6 +78,7 @@ export const Code = {
   NOT_PROCESSED: 5224,
   VIEW_LOWERED: 5226,
   VIEW_RESTORED: 5227,
+  CHUNKS_ADVISED: 5228,
   FORBIDDEN: 5300,
 } as const;
 

@@ -16,6 +16,7 @@ const KNOBS: Readonly<Record<string, string>> = {
   sender_credit: "Let publishers wait for a receiver of many",
   priority: "Serve small messages first",
   prefetch: "Keep the past in memory for those that join",
+  chunk_size: "Cut large messages into larger chunks",
   keyframe_ahead: "Encode the newest version before others join",
 };
 

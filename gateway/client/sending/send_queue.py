@@ -317,7 +317,7 @@ class SendQueue(ABC):
 
     async def _send_chunked(self, session: Session, message: OutboundMessage, chain: Chain) -> None:
         content = message.content
-        plan = ChunkPlan(self._context.next_transfer(), session.chunk_bytes, content.payload_bytes)
+        plan = ChunkPlan(self._context.next_transfer(), session.chunk_sizes.of(self.name), content.payload_bytes)
         await session.drained()
         if message.abandoned or self._waiting[0] is not message:
             return

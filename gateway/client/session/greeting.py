@@ -50,6 +50,7 @@ async def open_session(options: Options, introduction: Introduction, events: Ses
         instance=introduction.instance,
         generation=introduction.generation,
         credits=options.credit_all_kinds or None,
+        chunk_advice=True,
     )
     session = Session(events)
     socket: Socket | None = None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from gateway.client.session.answers import Answer, Answers, Asked
+from gateway.client.session.chunk_sizes import ChunkSizes
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.heartbeat import Heartbeat
 from gateway.client.session.outgoing_frames import CORKED_BYTES, OutgoingFrames
@@ -28,9 +29,7 @@ from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.state import Event, Role, State, advance
 from gateway.protocol.transfers import FRAME_ROOM_BYTES
 from gateway.protocol.wire import (
-    CHUNK_BYTES_MULTIPLE,
     JSON_OPCODES,
-    MAX_CHUNK_BYTES,
     MIN_CHUNK_BYTES,
     Buffer,
     Opcode,
@@ -90,6 +89,7 @@ class Session:
         now_ns: returns Unix time by it.
         draining: whether GO_AWAY was received: nothing new may be started.
         chunk_bytes: size of the chunks that payloads are cut into; known from WELCOME.
+        chunk_sizes: the same, and other sizes that the gateway advises for some streams.
         frame_bytes: the largest payload and meta block that one frame may carry; known from WELCOME.
     """
 
@@ -120,6 +120,7 @@ class Session:
         self._farewell: GoAway | None = None
         """Time and place of the next connection, as the gateway has named them."""
         self.chunk_bytes = self.frame_bytes = MIN_CHUNK_BYTES
+        self.chunk_sizes = ChunkSizes()
 
     # Opening.
 
@@ -334,9 +335,7 @@ class Session:
         arrived_ns = self.clock.local_ns()
         self.frame_bytes = welcome.limits.max_frame_bytes - FRAME_ROOM_BYTES
         self._frames.max_bytes = min(CORKED_BYTES, self.frame_bytes)
-        # The gateway's advice, unless the protocol has no such chunks or one would not fit a WebSocket message.
-        chunk_bytes = max(MIN_CHUNK_BYTES, min(welcome.limits.chunk_bytes, self.frame_bytes, MAX_CHUNK_BYTES))
-        self.chunk_bytes = chunk_bytes // CHUNK_BYTES_MULTIPLE * CHUNK_BYTES_MULTIPLE
+        self.chunk_bytes = self.chunk_sizes.agree(welcome.limits.chunk_bytes, self.frame_bytes)
         # HELLO and WELCOME are a first, rough exchange of clocks, which better pings soon replace.
         self.clock.receive(Pong(self._hello_ns, welcome.time_ns, welcome.time_ns), arrived_ns)
         self._greeted = welcome

@@ -6,11 +6,15 @@ one, was written to its transport, and the counts of its socket when the bytes w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.ports import Clock
 from gateway.streams.run import Source
+
+PAUSE_SHARE: Final = 0.1
+"""Time between two looks at a message that waits, as a share of its age: so exact is its latency."""
 
 MAX_FOLLOWED_S: Final = 60.0
 """Time for which a message is followed; one that waits longer for a receiver counts with the time so far."""
@@ -83,3 +87,30 @@ class FollowedMessage:
         there = [way for way in self._ways if not way.is_gone(source)]
         self._ways = [] if is_over else [way for way in there if not way.has_left(source, self._offset)]
         return len(there) - len(self._ways)
+
+
+def follow(
+    followed: FollowedMessage,
+    clock: Clock,
+    took: Callable[[float], object],
+    ended: Callable[[], object],
+    least_pause_s: Callable[[], float],
+) -> None:
+    """Look at a message now, and again as long as it waits.
+
+    Args:
+        followed: the message.
+        clock: the time, and the next look.
+        took: called with the seconds that it took to each receiver that is still there.
+        ended: called once nothing is followed any more.
+        least_pause_s: returns the shortest time until the next look.
+    """
+    now_ns = clock.time_ns()
+    age_s = followed.age_s(now_ns)
+    for _ in range(followed.look(now_ns)):
+        took(age_s)
+    if followed.waits:
+        pause_s = max(least_pause_s(), age_s * PAUSE_SHARE)
+        clock.call_later(pause_s, lambda: follow(followed, clock, took, ended, least_pause_s))
+    else:
+        ended()

@@ -13,7 +13,7 @@ from typing import Final
 
 from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
-from gateway.connections.latency.followed_message import MAX_FOLLOWED_S, FollowedMessage
+from gateway.connections.latency.followed_message import MAX_FOLLOWED_S, FollowedMessage, follow
 from gateway.connections.latency.latencies import Latencies
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.no_entries import with_entry
@@ -43,9 +43,6 @@ SEEN_AT_ONCE: Final = 1024
 
 LOOK_S: Final = 0.002
 """Time between two looks at messages that wait, whatever their number: a look takes some 5 us for each receiver."""
-
-PAUSE_SHARE: Final = 0.1
-"""Time between two looks at one of them, as a share of its age: so exact is its latency."""
 
 _TIMESTAMP: Final = struct.Struct("<q")
 
@@ -145,18 +142,15 @@ class LatencySampling:
             self._clock.call_soon(lambda: self._begin(fanout, last, published_ns))
 
     def _begin(self, fanout: PubSubFanout, last: int, published_ns: int) -> None:
-        self._follow(FollowedMessage(fanout.source, last, published_ns, some_receivers(fanout, self._chance)))
+        receivers = some_receivers(fanout, self._chance)
+        followed = FollowedMessage(fanout.source, last, published_ns, receivers)
+        follow(followed, self._clock, self._took, self._ended, lambda: LOOK_S * self._followed)
 
-    def _follow(self, followed: FollowedMessage) -> None:
-        """Look at a message now, and again as long as it waits."""
-        now_ns = self._clock.time_ns()
-        age_s = followed.age_s(now_ns)
-        for _ in range(followed.look(now_ns)):
-            self.latencies.add(self._clock.monotonic_s(), age_s)
-        if followed.waits:
-            self._clock.call_later(max(LOOK_S * self._followed, age_s * PAUSE_SHARE), lambda: self._follow(followed))
-        else:
-            self._followed -= 1
+    def _took(self, latency_s: float) -> None:
+        self.latencies.add(self._clock.monotonic_s(), latency_s)
+
+    def _ended(self) -> None:
+        self._followed -= 1
 
 
 def some_receivers(fanout: PubSubFanout, chance: Random) -> list[Connection]:

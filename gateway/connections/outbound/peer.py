@@ -30,6 +30,8 @@ class Peer:
     """Generation of the client's program, by which it keeps its name (spec section 3.4)."""
     made_up: bool = False
     """Whether the gateway has made up the name, since HELLO had none."""
+    takes_chunk_advice: bool = False
+    """Whether it cuts the large messages of a stream by the size that NOTICE advises (spec section 7.6)."""
 
     @property
     def is_dashboard(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.heartbeat.heartbeat import Heartbeat
@@ -103,6 +104,8 @@ class Actuator:
             return stream is not None and stream.ended is None
         if site.knob is Knob.KEYFRAME_AHEAD:
             return self.joins.has(site.name)
+        if site.knob is Knob.CHUNK_SIZE and self._fanouts.named(site.name) is None:
+            return False
         if site.peer:
             return self.pool.get(site.peer) is not None
         return bool(self.groups.first_members_of(site.name, 1))
@@ -115,6 +118,10 @@ class Actuator:
     def fanout_of(self, stream: Stream) -> Fanout:
         """Return the fan-out of a stream, which has not ended."""
         return self._fanouts.of(stream)
+
+    def encodes(self, stream: Stream, delivery: DeliveryClass) -> bool:
+        """Return whether the delivery policy has payloads of a stream encoded for a delivery class."""
+        return any(chain.names for chain in self._policy.in_use(stream, delivery.profile))
 
     def take_disturbed(self) -> frozenset[str]:
         """Return the workflows in which the delivery policy has changed an encoding since the last call.
@@ -140,6 +147,8 @@ class Actuator:
                     self.groups.weights.pop(site.name, None)
             case Knob.SENDER_CREDIT:
                 return self._set_sender_credit(site, int(value))
+            case Knob.CHUNK_SIZE:
+                return self._advise_chunks(site, int(value), change.reason)
             case Knob.PRIORITY:
                 return self._prefer(site.name, preferred=bool(value))
             case Knob.PREFETCH:
@@ -204,6 +213,8 @@ class Actuator:
             self._set_window(site.name, 0.0)
         elif site.knob is Knob.PRIORITY:
             self._prefer(site.name, preferred=False)
+        elif site.knob is Knob.CHUNK_SIZE:
+            self._advise_chunks(site, 0, "the stream has ended")
         elif site.knob is Knob.VIEW:
             session = self.pool.get(site.peer)
             if session is not None:
@@ -248,6 +259,14 @@ class Actuator:
     def _set_sender_credit(self, site: Site, nbytes: int) -> bool:
         session = self.pool.get(site.peer)
         return session is not None and bound_senders(session.connection, nbytes)
+
+    def _advise_chunks(self, site: Site, chunk_bytes: int, reason: str) -> bool:
+        session = self.pool.get(site.peer)
+        if session is None or not session.peer.takes_chunk_advice:
+            return False
+        advice = Notice(site.name, None, None, Code.CHUNKS_ADVISED, reason, chunk_bytes=chunk_bytes or None)
+        session.connection.send(advice)
+        return True
 
     def _set_pacing(self, site: Site, *, paced: bool) -> bool:
         session = self.pool.get(site.peer)

@@ -160,6 +160,24 @@ class QueuedFacts(NamedTuple):
         return None if self.wait_s is None else self.wait_s + self.age_s
 
 
+class LargeStreamFacts(NamedTuple):
+    """One stream of large messages, and the publisher of the newest one."""
+
+    stream: str
+    workflow: str
+    peer: int
+    """Connection of the publisher, which cuts by advice."""
+    client_id: str
+    payload_bytes: int
+    """Size of the newest message, decoded."""
+    encoded: bool
+    """Whether its chunks are encoded, by its publisher or by the gateway."""
+    near: bool
+    """Whether no receiver is behind a line that is slower than this machine itself."""
+    wait_s: float | None
+    """Mean latency of its deliveries since the last look; ``None``: there was none."""
+
+
 class PastFacts(NamedTuple):
     """Use of the past of one durable stream by clients that join."""
 
@@ -235,6 +253,7 @@ class Context:
     groups: tuple[GroupFacts, ...] = ()
     fan_ins: tuple[FanInFacts, ...] = ()
     queued: tuple[QueuedFacts, ...] = ()
+    large_streams: tuple[LargeStreamFacts, ...] = ()
     pasts: tuple[PastFacts, ...] = ()
     joins: tuple[JoinFacts, ...] = ()
     gateways: tuple[GatewayFacts, ...] = ()

@@ -29,6 +29,8 @@ class Knob(enum.StrEnum):
     """1: small messages of a stream go before those of others to receivers that lag, every other turn; 0: in turn."""
     PREFETCH = "prefetch"
     """1: the tail of a durable stream is in memory for those that join; 0: they read it from the store."""
+    CHUNK_SIZE = "chunk_size"
+    """Bytes of the chunks of large messages of a stream, as its publisher is advised; 0: those of WELCOME."""
     KEYFRAME_AHEAD = "keyframe_ahead"
     """1: the newest version of a state is encoded before those come that are expected to join; 0: they get it as it was
     published."""
@@ -51,7 +53,7 @@ class Site(NamedTuple):
     name: str
     """Workflow of the streams or clients, ``client_id`` of the receiver, address of the group, or a stream."""
     peer: int = 0
-    """Connection of the receiver; 0 for other knobs."""
+    """Connection of the receiver, or of the publisher whose chunks they are; 0 for other knobs."""
 
     def __str__(self) -> str:
         return f"{self.knob} of {self.name}"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from gateway.connections.overload.measures import SHED_FIRST, ShedGroup
 from gateway.connections.planning.context import Context
 from gateway.connections.planning.knob import Measure
+from gateway.connections.planning.rules.chunk_sizes import chunk_sizes
 from gateway.connections.planning.rules.flush_windows import flush_windows
 from gateway.connections.planning.rules.heartbeats import heartbeats
 from gateway.connections.planning.rules.keyframes_ahead import keyframes_ahead
@@ -54,5 +55,6 @@ def plan(context: Context) -> ConnectionManagementPlan:
         *sender_credits(context, knobs),
         *prefetches(context),
         *keyframes_ahead(context),
+        *chunk_sizes(context),
     )
     return ConnectionManagementPlan(routes(context), tuple(moves(context)), PoolPlan(), measures, adaptation)

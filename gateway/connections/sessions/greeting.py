@@ -124,6 +124,7 @@ class Greeter:
             hello.instance,
             generation,
             made_up=hello.client_id is None,
+            takes_chunk_advice=bool(hello.chunk_advice),
         )
         session.introduce(peer)
         self._access.give(session, grant)

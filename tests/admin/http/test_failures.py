@@ -10,7 +10,7 @@ import pytest
 from gateway.admin.http.failures import STATUSES, failure
 from gateway.errors import Action, Code, action_of
 
-NOTICES: Final = (Code.VIEW_LOWERED, Code.VIEW_RESTORED)
+NOTICES: Final = (Code.VIEW_LOWERED, Code.VIEW_RESTORED, Code.CHUNKS_ADVISED)
 """Codes of notices, which answer no request."""
 
 ERRORS: Final = [code for code in Code if 5000 <= code < 6000 and code not in NOTICES]

@@ -8,8 +8,8 @@ from gateway.connections.planning.context import WorkflowFacts
 from gateway.connections.planning.knob import Knob, Site
 from gateway.connections.planning.rules.routings import MemberWeight, Route
 from gateway.errors import Code
-from gateway.ids import PeerId
-from gateway.protocol.messages import Delete, Kind
+from gateway.ids import ClientId, PeerId
+from gateway.protocol.messages import ClientType, Delete, Hello, Kind
 from gateway.protocol.views import View
 from tests.connections.memory import FixedPolicy, World
 from tests.connections.planning.crowd import LIGHT, Crowd
@@ -213,3 +213,35 @@ def test_a_stream_that_has_ended_is_not_preferred_and_its_successor_neither() ->
     assert actuator.has(site)
     assert not any(stream.preferred for stream in world.core.streams)
     assert not actuator.set(SettingChange(Site(Knob.PRIORITY, "wf/none"), 1.0, "it waits", "wf"))
+
+
+def test_a_publisher_is_advised_on_its_chunks_if_it_takes_advice() -> None:
+    world = World()
+    publisher = world.stranger()
+    publisher.say(Hello((1,), ClientType.AGENT, ClientId("trainer"), chunk_advice=True))
+    world.answer_hello(publisher)
+    publisher.open(0, "wf/x", Kind.EVENT)
+    publisher.forget()
+    actuator = world.core.planning.actuator
+    site = Site(Knob.CHUNK_SIZE, "wf/x", publisher.session.peer.id)
+    assert actuator.has(site)
+    assert actuator.set(SettingChange(site, 2097152.0, "all are near"))
+    assert actuator.set(SettingChange(site, 0.0, "no more"))
+    notices = publisher.read().notices
+    assert [(each.code, each.stream, each.first, each.chunk_bytes, each.reason) for each in notices] == [
+        (Code.CHUNKS_ADVISED, "wf/x", None, 2097152, "all are near"),
+        (Code.CHUNKS_ADVISED, "wf/x", None, None, "no more"),
+    ]
+    silent = world.publisher("wf/y")
+    other = Site(Knob.CHUNK_SIZE, "wf/y", silent.session.peer.id)
+    assert not actuator.set(SettingChange(other, 2097152.0, "all are near"))
+    assert not silent.read().notices
+    publisher.say(Delete(1, "wf/x"))
+    world.settle()
+    assert not actuator.has(site)
+    publisher.read().notices.clear()
+    actuator.forget(site)
+    assert publisher.read().notices[-1].chunk_bytes is None, "another stream of its name begins as others do"
+    world.lose(publisher)
+    assert not actuator.has(site)
+    actuator.forget(site)

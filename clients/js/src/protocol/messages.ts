@@ -49,6 +49,8 @@ export interface Hello {
   readonly generation?: number | undefined;
   /** Whether the client grants credit for streams of all kinds (spec section 7.5). */
   readonly credits?: boolean | undefined;
+  /** Whether the client cuts the large messages of a stream by the size that NOTICE advises (spec section 7.6). */
+  readonly chunk_advice?: boolean | undefined;
 }
 
 /** Answer of the server to HELLO (spec section 3.1). */
@@ -249,6 +251,8 @@ export interface Notice {
   readonly client_id?: string | undefined;
   /** Subscription whose view has changed. */
   readonly subscription?: number | undefined;
+  /** Size of chunks that is advised for the stream; absent: that of WELCOME. */
+  readonly chunk_bytes?: number | undefined;
 }
 
 /** Request for the account of a subscription, and the answer (spec section 7.7). */

@@ -97,6 +97,7 @@ function readHello(body: JsonBody): Hello {
     instance: body.integerOrUndefined("instance"),
     generation: body.integerOrUndefined("generation"),
     credits: body.booleanOrUndefined("credits"),
+    chunk_advice: body.booleanOrUndefined("chunk_advice"),
   };
 }
 
@@ -264,15 +265,17 @@ function readGoAway(body: JsonBody): GoAway {
 
 function readNotice(body: JsonBody): Notice {
   const stream = body.textOrUndefined("stream");
+  const isAdvice = stream === undefined || body.get("code") === Code.CHUNKS_ADVISED;
   return {
     opcode: Opcode.NOTICE,
     stream,
-    first: stream === undefined ? undefined : body.long("first"),
-    last: stream === undefined ? undefined : body.long("last"),
+    first: isAdvice ? undefined : body.long("first"),
+    last: isAdvice ? undefined : body.long("last"),
     code: body.integer("code", U32_MAX),
     reason: body.text("reason"),
     client_id: body.textOrUndefined("client_id"),
     subscription: body.integerOrUndefined("subscription", U32_MAX),
+    chunk_bytes: body.integerOrUndefined("chunk_bytes", U32_MAX),
   };
 }
 

@@ -20,11 +20,13 @@ from gateway.connections.planning.context import (
 )
 from gateway.connections.planning.facts.arrival_watch import ArrivalWatch
 from gateway.connections.planning.facts.fan_in_watch import FanInWatch
+from gateway.connections.planning.facts.large_streams import LargeStreamWatch
 from gateway.connections.planning.facts.receiver_watch import ReceiverWatch
 from gateway.connections.planning.facts.roles import awaited_in, gatherers_in
 from gateway.connections.planning.facts.turn_watch import TurnWatch
 from gateway.connections.planning.facts.watched_group import WatchedGroup
 from gateway.connections.planning.knob import Knob, Site
+from gateway.connections.planning.rules.chunk_sizes import site_of
 from gateway.connections.planning.rules.flush_windows import window_cost_s, windows_of
 from gateway.connections.planning.rules.paces import first_paces
 from gateway.connections.ports import Clock
@@ -76,6 +78,7 @@ class FactsReader:
         self._arrivals = ArrivalWatch(actuator.fanout_of, clock)
         self._fan_ins = FanInWatch(actuator.connection_of)
         self._turns = TurnWatch(actuator.lag_changes)
+        self._large = LargeStreamWatch(actuator.pool, actuator.fanout_of, actuator.encodes, clock)
         self._lags_s: deque[float] = deque(maxlen=MAX_LAGS)
         self._worked_s = self._looked_s = 0.0
 
@@ -96,6 +99,7 @@ class FactsReader:
         self._arrivals.forget()
         self._fan_ins.forget()
         self._turns.forget()
+        self._large.forget()
         self._lags_s.clear()
 
     def glance(self) -> bool:
@@ -130,6 +134,7 @@ class FactsReader:
             tuple(groups),
             tuple(fan_ins),
             tuple(queued),
+            tuple(self._large.read(self._workflows.streams)),
             tuple(self._read_pasts()),
             tuple(self._read_joins()),
             settings=settings,
@@ -152,6 +157,8 @@ class FactsReader:
             costs[site] = None if site in self._fan_ins.settling else fan_in.cost_s
         for queued in context.queued:
             costs[Site(Knob.PRIORITY, queued.stream)] = queued.cost_s
+        for large in context.large_streams:
+            costs[site_of(large)] = large.wait_s
         for group in context.groups:
             costs[Site(Knob.ROUTING, group.address)] = group.wait_s if group.requests_per_s else None
         return costs
