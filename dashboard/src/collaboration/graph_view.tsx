@@ -70,7 +70,7 @@ export function GraphView({ graph, label }: { readonly graph: Graph; readonly la
           </li>
         ))}
         <li class="faint">
-          The thicker a line, the more bytes a second; dashed: requests{panels.size ? "; dotted: panels watch" : ""}.
+          The thicker a line, the more bytes a second; dashed: requests{panels.size ? "; pale: panels watch" : ""}.
         </li>
       </ul>
     </div>

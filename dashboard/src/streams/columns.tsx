@@ -10,7 +10,13 @@ const NAME: Column<StreamData> = {
   value: ({ name }) => name,
   cell: ({ name }) => <span class="mono">{name}</span>,
 };
-const KIND: Column<StreamData> = { id: "kind", label: "Kind", value: ({ kind }) => kind, priority: 2 };
+const KIND: Column<StreamData> = {
+  id: "kind",
+  label: "Kind",
+  hint: "Contract of the stream, and its durability if messages outlive the gateway",
+  value: ({ kind, durability }) => (durability === "memory" ? kind : `${kind}, ${durability}`),
+  priority: 2,
+};
 const NEWEST: Column<StreamData> = {
   id: "newest",
   label: "Newest",
@@ -86,5 +92,4 @@ export const ALL_COLUMNS: readonly Column<StreamData>[] = [
     cell: ({ dropped }) => whole(dropped),
     priority: 3,
   },
-  { id: "durability", label: "Durability", value: ({ durability }) => durability, priority: 3 },
 ];

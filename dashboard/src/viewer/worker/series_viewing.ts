@@ -123,7 +123,9 @@ export class SeriesViewing {
   #postSeries(): void {
     const all = [...this.#followed.values()];
     const hasSteps = all.some(({ series }) => series.hasSteps);
-    const abscissa = this.#settings.abscissa ?? (hasSteps ? "step" : "time");
+    // A series without steps has no place on an axis of steps: it would not be seen at all.
+    const haveSteps = hasSteps && all.every(({ series }) => series.hasSteps || series.size === 0);
+    const abscissa = this.#settings.abscissa ?? (haveSteps ? "step" : "time");
     const { width, ratio } = this.#surface.layout;
     const intervals = Math.max(100, Math.ceil((width || 800) / ratio / 2));
     const curves = all.flatMap(({ series }) => this.#curvesOf(series, abscissa, intervals));
