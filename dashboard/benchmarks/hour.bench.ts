@@ -1,7 +1,7 @@
 /**
  * The viewer open for an hour at 30 Hz, in half an hour at 60: a state as a heat map, and numbers as a time series, a page each.
  *
- * `npm run bench -- hour`; `BENCH_VERSIONS` (108,000) says how many versions are drawn. Memory is read ten times, behind a collection of
+ * `npm run bench -- hour`; `BENCH_VERSIONS` (108,000) says how many versions are received. Memory is read ten times, behind a collection of
  * garbage in the pages and their workers: that of Chromium's renderers, by the system, and the heaps of the pages. It is flat if the
  * last third of the readings has at most a tenth more than the first. Before the first reading all that is kept has its room: 100,000 points
  * of the series, and the versions that can be stepped back through.

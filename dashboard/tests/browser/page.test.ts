@@ -107,7 +107,7 @@ describe.skipIf(!CAN_RUN)("the page", () => {
 
   test("a workflow tells its clients, with a way to each, and its members with what they show", async () => {
     const { page } = await stage.open("#/collaboration/train");
-    await page.getByText(/pipeline of \d+ clients?,/).waitFor();
+    await page.getByText(/pipeline of \d+ clients?( and \d+ panels?)?,/).waitFor();
     const members = page.getByRole("region", { name: "Members" });
     await expect.poll(() => members.getByText(/^\{"step":\d+\}$/).count()).toBe(1);
     expect(await members.getByText('{"gpu":3}').count()).toBe(1);
