@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ConnectionData } from "../../src/api/connections.ts";
 import type { StreamData } from "../../src/api/streams.ts";
 import { CAN_RUN, NEXT_VERSION, Stage, UPDATED } from "./stage.ts";
+import { fact } from "./viewing.ts";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** Each view, and a text by which it is seen to be there. */
@@ -188,6 +189,19 @@ describe.skipIf(!CAN_RUN)("the page", () => {
     await stage.run();
     await page.getByText("The gateway cannot be reached").waitFor({ state: "detached" });
     await page.getByText("train/weights").waitFor();
+    await page.context().close();
+  });
+
+  test("a gateway that answers nothing, with its connections open, is told of, and the page heals", async () => {
+    const { page } = await stage.open("#/streams/train/weights");
+    await expect.poll(async () => Number(await fact(page, "Offset"))).toBeGreaterThan(0);
+    stage.suspend("SIGSTOP");
+    await page.getByText("The gateway cannot be reached").waitFor();
+    expect(await page.getByText("train/weights").count(), "what was known stays").toBeGreaterThan(0);
+    const offset = Number(await fact(page, "Offset"));
+    stage.suspend("SIGCONT");
+    await page.getByText("The gateway cannot be reached").waitFor({ state: "detached" });
+    await expect.poll(async () => Number(await fact(page, "Offset")), { timeout: 20_000 }).toBeGreaterThan(offset);
     await page.context().close();
   });
 

@@ -73,6 +73,11 @@ export class Stage {
     this.#children = [];
   }
 
+  /** Stop the gateway as a machine that is suspended would, its connections left open; or have it go on. */
+  suspend(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#children[0]?.kill(signal);
+  }
+
   /** Open a page; what it logs as an error, and requests to other hosts, are kept in `faults`. */
   async open(hash: string, options: BrowserContextOptions = {}): Promise<{ page: Page; faults: string[] }> {
     const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
